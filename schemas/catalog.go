@@ -1,0 +1,189 @@
+package schemas
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Limits bounds what a [Catalog] takes. A field that is zero has its default.
+type Limits struct {
+	Definitions   int // definitions in all; 1,000
+	DocumentBytes int // of a definition as compact JSON; 256 KiB
+	Topics        int // of a definition; 256
+	SchemaDepth   int // how deep the values of a schema stand within each other; 64
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(n *int, value int) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	def(&l.Definitions, 1000)
+	def(&l.DocumentBytes, 256*int(KiB))
+	def(&l.Topics, 256)
+	def(&l.SchemaDepth, 64)
+	return l
+}
+
+// Catalog holds the channel definitions of a server. Its methods may be called
+// at the same time; [Catalog.For] never waits for one that changes it. What it
+// returns must not be changed.
+type Catalog struct {
+	limits  Limits
+	mu      sync.Mutex // held while current is replaced
+	current atomic.Pointer[snapshot]
+}
+
+// NewCatalog returns an empty catalog.
+func NewCatalog(limits Limits) *Catalog {
+	c := &Catalog{limits: limits.withDefaults()}
+	c.current.Store(newSnapshot(nil))
+	return c
+}
+
+// For returns the definition that holds for a channel, or nil: of those whose
+// template matches it, the one with the longest literal text before its first
+// variable. It does not allocate.
+func (c *Catalog) For(channel Channel) *Compiled {
+	return c.current.Load().find(channel)
+}
+
+// Get returns the definition of that name. It returns [ErrNoDefinition].
+func (c *Catalog) Get(name string) (Definition, error) {
+	d, ok := c.current.Load().byName[name]
+	if !ok {
+		return Definition{}, ErrNoDefinition
+	}
+	return d.def, nil
+}
+
+// List returns all definitions in the order of their names.
+func (c *Catalog) List() []Definition {
+	byName := c.current.Load().byName
+	defs := make([]Definition, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		defs = append(defs, byName[name].def)
+	}
+	return defs
+}
+
+// Put adds a definition or replaces the one of its name. If it returns an error
+// nothing has changed: a [*DefinitionError], which is [ErrBadSchema] or
+// [ErrBadDefinition], or [ErrTooManyDefinitions].
+//
+// Two templates that differ only in the names of variables, or that are equally
+// specific and might match the same channel, cannot stand side by side.
+func (c *Catalog) Put(def Definition) error {
+	compiled, form, bad := c.compile(&def)
+	if err := definitionError(form, bad); err != nil {
+		return err
+	}
+	return c.replace([]*Compiled{compiled}, func(int) string { return "" })
+}
+
+// PutAll is Put for every definition of a file, or, if one of them is at fault,
+// for none. Pointers of the errors begin with /channels/ and the index.
+func (c *Catalog) PutAll(defs []Definition) error {
+	var form, bad []FieldError
+	all := make([]*Compiled, len(defs))
+	for i := range defs {
+		compiled, f, b := c.compile(&defs[i])
+		all[i] = compiled
+		form = append(form, prefixed(filePointer(i), f)...)
+		bad = append(bad, prefixed(filePointer(i), b)...)
+	}
+	if err := definitionError(form, bad); err != nil {
+		return err
+	}
+	return c.replace(all, filePointer)
+}
+
+// Delete removes the definition of that name. It returns [ErrNoDefinition].
+func (c *Catalog) Delete(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	byName := maps.Clone(c.current.Load().byName)
+	if _, ok := byName[name]; !ok {
+		return ErrNoDefinition
+	}
+	delete(byName, name)
+	c.current.Store(newSnapshot(byName))
+	return nil
+}
+
+// compile is compileDefinition with the limits of the catalog.
+func (c *Catalog) compile(def *Definition) (compiled *Compiled, form, bad []FieldError) {
+	if document, err := json.Marshal(def); err == nil && len(document) > c.limits.DocumentBytes {
+		return nil, []FieldError{{"", tooMuch(len(document), "bytes", c.limits.DocumentBytes)}}, nil
+	}
+	if len(def.Topics) > c.limits.Topics {
+		return nil, []FieldError{{"/topics", tooMuch(len(def.Topics), "topics", c.limits.Topics)}}, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(def.Topics)) {
+		root, _ := readJSON(def.Topics[name].Schema)
+		if root == nil {
+			continue // no schema, or one that compiling finds fault with
+		}
+		if depth, _ := root.extent(); depth > c.limits.SchemaDepth {
+			bad = append(bad, FieldError{join("/topics", name) + "/schema", tooMuch(depth, "levels", c.limits.SchemaDepth)})
+		}
+	}
+	if len(bad) > 0 {
+		return nil, nil, bad
+	}
+	return compileDefinition(def)
+}
+
+func tooMuch(got int, what string, limit int) string {
+	return fmt.Sprintf("has %d %s, at most %d are allowed", got, what, limit)
+}
+
+// replace makes a snapshot that has all of added.
+func (c *Catalog) replace(added []*Compiled, pointer func(int) string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var l faultList
+	byName := maps.Clone(c.current.Load().byName)
+	fresh := map[string]bool{}
+	for i, d := range added {
+		if fresh[d.Name()] {
+			l.add(pointer(i)+"/name", "is defined twice")
+		}
+		fresh[d.Name()] = true
+		byName[d.Name()] = d
+	}
+	if n := len(byName); n > c.limits.Definitions {
+		return fmt.Errorf("%w: there would be %d, at most %d are allowed", ErrTooManyDefinitions, n, c.limits.Definitions)
+	}
+	for i, d := range added {
+		for _, name := range tiesOf(d, byName) {
+			l.add(pointer(i)+"/name", "%s", name)
+		}
+	}
+	if err := definitionError(l.faults, nil); err != nil {
+		return err
+	}
+	c.current.Store(newSnapshot(byName))
+	return nil
+}
+
+// tiesOf says which definitions d cannot stand beside.
+func tiesOf(d *Compiled, byName map[string]*Compiled) []string {
+	var ties []string
+	for name, other := range byName {
+		if name == d.Name() {
+			continue
+		}
+		if why := d.template.tie(&other.template); why != "" {
+			ties = append(ties, fmt.Sprintf("%s: %q", why, name))
+		}
+	}
+	slices.SortFunc(ties, strings.Compare)
+	return ties
+}

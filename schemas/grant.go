@@ -1,0 +1,156 @@
+package schemas
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrBadGrant is returned by [ParsePattern] and by [Grant.Check].
+var ErrBadGrant = errors.New("schemas: bad grant")
+
+// Pattern names channels: exactly one, or all below a prefix (pipeline:*), or
+// all (*). The star stands only at the end, after a colon, or alone: user:1*
+// is not a pattern, and user:1:* does not reach user:10.
+type Pattern string
+
+// ParsePattern checks s. It returns [ErrBadChannel] when s is neither a pattern
+// nor a channel name.
+func ParsePattern(s string) (Pattern, error) {
+	name := s
+	if s == "*" {
+		return Pattern(s), nil
+	}
+	if prefix, ok := strings.CutSuffix(s, ":*"); ok {
+		name = prefix
+	}
+	if _, err := ParseChannel(name); err != nil {
+		return "", err
+	}
+	return Pattern(s), nil
+}
+
+// Exact returns the one channel that p names, and whether it names just one.
+func (p Pattern) Exact() (Channel, bool) {
+	return Channel(p), !strings.HasSuffix(string(p), "*")
+}
+
+// Matches reports whether p names the channel c.
+func (p Pattern) Matches(c Channel) bool {
+	if prefix, ok := p.prefix(); ok {
+		return len(c) > len(prefix) && strings.HasPrefix(string(c), prefix)
+	}
+	return string(p) == string(c)
+}
+
+// Covers reports whether p names every channel that q names.
+func (p Pattern) Covers(q Pattern) bool {
+	prefix, ok := p.prefix()
+	if !ok {
+		return p == q
+	}
+	inner, ok := q.prefix()
+	if !ok {
+		return p.Matches(Channel(q))
+	}
+	return strings.HasPrefix(inner, prefix)
+}
+
+// prefix returns what a channel must begin with, the colon included.
+func (p Pattern) prefix() (string, bool) {
+	return strings.CutSuffix(string(p), "*")
+}
+
+// AnyTopic in [Grant.Topics] stands for every topic, $run included.
+const AnyTopic = "*"
+
+// Grant allows a list of topics of the channels that a pattern names.
+type Grant struct {
+	Channel Pattern  `json:"channel"`
+	Topics  []string `json:"topics"`
+}
+
+// Check reports the first fault of g as [ErrBadGrant]: no topic, or a name
+// that is not legal. [TopicRun] may be granted by its name.
+func (g Grant) Check() error {
+	if _, err := ParsePattern(string(g.Channel)); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadGrant, err)
+	}
+	if len(g.Topics) == 0 {
+		return fmt.Errorf("%w: channel %q has no topics", ErrBadGrant, g.Channel)
+	}
+	for _, topic := range g.Topics {
+		if topic == AnyTopic || topic == string(TopicRun) {
+			continue
+		}
+		if _, err := ParseTopic(topic); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadGrant, err)
+		}
+	}
+	return nil
+}
+
+// Grants is what a token allows in one direction.
+type Grants []Grant
+
+// AllowAll is the grants of an API key.
+func AllowAll() Grants { return Grants{{Channel: "*", Topics: []string{AnyTopic}}} }
+
+// Allows reports whether one of the grants covers the topic of the channel.
+func (gs Grants) Allows(channel Channel, topic Topic) bool {
+	for _, g := range gs {
+		if g.Channel.Matches(channel) && (slices.Contains(g.Topics, AnyTopic) || slices.Contains(g.Topics, string(topic))) {
+			return true
+		}
+	}
+	return false
+}
+
+// TopicsOf returns the topics that are granted for every channel that p names,
+// and whether any is.
+func (gs Grants) TopicsOf(p Pattern) (TopicSet, bool) {
+	var topics []string
+	for _, g := range gs {
+		if g.Channel.Covers(p) {
+			topics = append(topics, g.Topics...)
+		}
+	}
+	return NewTopicSet(topics), len(topics) > 0
+}
+
+// TopicSet is a set of topics. The zero value has every topic in it.
+type TopicSet struct {
+	names []Topic // sorted; nil: all
+}
+
+// NewTopicSet returns the set of the given names; all topics if [AnyTopic] is
+// one of them or if there is none.
+func NewTopicSet(names []string) TopicSet {
+	if len(names) == 0 || slices.Contains(names, AnyTopic) {
+		return TopicSet{}
+	}
+	set := make([]Topic, len(names))
+	for i, name := range names {
+		set[i] = Topic(name)
+	}
+	slices.Sort(set)
+	return TopicSet{slices.Compact(set)}
+}
+
+// All reports whether every topic is in s.
+func (s TopicSet) All() bool { return s.names == nil }
+
+// Has reports whether topic is in s.
+func (s TopicSet) Has(topic Topic) bool {
+	return s.names == nil || slices.Contains(s.names, topic)
+}
+
+// Names returns the topics of s in order, or [AnyTopic] alone. The caller must
+// not change it.
+func (s TopicSet) Names() []Topic {
+	if s.names == nil {
+		return []Topic{AnyTopic}
+	}
+	return s.names
+}

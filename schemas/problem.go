@@ -1,0 +1,17 @@
+package schemas
+
+// Problem is the body of every error answer, RFC 9457.
+type Problem struct {
+	Type     string       `json:"type"` // "/problems/" and the slug
+	Title    string       `json:"title"`
+	Status   int          `json:"status"` // the HTTP status
+	Detail   string       `json:"detail,omitempty"`
+	Instance string       `json:"instance,omitempty"` // the request's id
+	Errors   []FieldError `json:"errors,omitempty"`
+}
+
+// FieldError is one fault of a JSON document.
+type FieldError struct {
+	Pointer string `json:"pointer"` // RFC 6901; "" is the whole document
+	Detail  string `json:"detail"`
+}
