@@ -47,16 +47,20 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxClip], "") + "…"
 }
 
-// Reference tokens of RFC 6901, section 3. A Replacer goes over its input once,
-// so that ~01 becomes ~1 as section 4 demands.
-var (
-	escapePointer   = strings.NewReplacer("~", "~0", "/", "~1")
-	unescapePointer = strings.NewReplacer("~0", "~", "~1", "/")
-)
+// escapePointer makes a reference token of RFC 6901, section 3, of a name.
+func escapePointer(name string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// unescapePointer undoes escapePointer. A Replacer goes over its input once, so
+// that ~01 becomes ~1 as section 4 demands.
+func unescapePointer(token string) string {
+	return strings.NewReplacer("~0", "~", "~1", "/").Replace(token)
+}
 
 // join returns the pointer of a member of the value at pointer.
 func join(pointer, name string) string {
-	return pointer + "/" + escapePointer.Replace(name)
+	return pointer + "/" + escapePointer(name)
 }
 
 // prefixed moves faults of a part to where the part stands.

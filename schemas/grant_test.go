@@ -231,9 +231,9 @@ func FuzzGrants(f *testing.F) {
 		if one, exact := other.Exact(); exact && covers != pattern.Matches(one) {
 			t.Fatalf("%q covers %q: %t; matches it: %t", p, q, covers, !covers)
 		}
-		topics, any := schemas.Grants{{pattern, []string{"t"}}}.TopicsOf(other)
-		if any != covers || any && (topics.All() || !topics.Has("t")) {
-			t.Fatalf("a grant on %q gives %v, %t on %q", p, topics.Names(), any, q)
+		topics, some := schemas.Grants{{pattern, []string{"t"}}}.TopicsOf(other)
+		if some != covers || some && (topics.All() || !topics.Has("t")) {
+			t.Fatalf("a grant on %q gives %v, %t on %q", p, topics.Names(), some, q)
 		}
 		if covers {
 			return

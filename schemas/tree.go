@@ -43,7 +43,7 @@ type path []string
 func (p path) pointer() string {
 	var b strings.Builder
 	for _, token := range p {
-		b.WriteString("/" + escapePointer.Replace(token))
+		b.WriteString("/" + escapePointer(token))
 	}
 	return b.String()
 }
@@ -130,7 +130,7 @@ func (n *node) extent() (depth, values int) {
 func (n *node) lineOf(pointer string) int {
 	line := n.line
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		n = n.member(unescapePointer.Replace(token))
+		n = n.member(unescapePointer(token))
 		if n == nil {
 			break
 		}
