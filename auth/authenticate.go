@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of [Authority.Authenticate].
+var (
+	// ErrUnauthorized is every defect of a credential. The text of a returned
+	// error goes on with the cause, for the log and for nobody else.
+	ErrUnauthorized = errors.New("auth: unauthorized")
+
+	// ErrIssuerUnavailable is the cause when the keys of a foreign issuer could
+	// not be fetched yet, so that nothing is known of the token. The error is an
+	// [ErrUnauthorized] as well.
+	ErrIssuerUnavailable = errors.New("the issuer's keys were not fetched yet")
+)
+
+// Authenticate returns who the credential, an API key or a token, speaks for.
+//
+// For a token it may wait up to 5 s, or until ctx ends, for the keys of a foreign
+// issuer. The error is [ErrUnauthorized]. Safe for concurrent use.
+func (a *Authority) Authenticate(ctx context.Context, credential string) (*Principal, error) {
+	if credential == "" {
+		return nil, unauthorized(errors.New("there is no credential"))
+	}
+	if len(credential) > MaxTokenBytes {
+		return nil, unauthorized(fmt.Errorf("the credential has more than %d bytes", MaxTokenBytes))
+	}
+	digest := sha256.Sum256([]byte(credential))
+	if a.apiKeys.has(digest) {
+		return a.admin, nil
+	}
+	p, err := a.token(ctx, credential, digest)
+	if err != nil {
+		return nil, unauthorized(err)
+	}
+	if p.TokenID != "" && a.revocations.has(p.TokenID) {
+		return nil, unauthorized(errors.New("the token was revoked"))
+	}
+	return p, nil
+}
+
+func unauthorized(cause error) error { return fmt.Errorf("%w: %w", ErrUnauthorized, cause) }
+
+// token returns what a token says, from the cache if that still holds.
+func (a *Authority) token(ctx context.Context, credential string, digest [sha256.Size]byte) (*Principal, error) {
+	if t, ok := a.cache.get(digest); ok && a.holds(t, time.Now()) {
+		a.counts.cacheHits.Add(1)
+		return t.principal, nil
+	}
+	a.counts.cacheMisses.Add(1)
+	t, err := a.verify(ctx, credential)
+	if err != nil {
+		a.counts.verificationsFailed.Add(1)
+		return nil, fmt.Errorf("token: %w", err)
+	}
+	a.counts.verificationsOK.Add(1)
+	a.cache.put(digest, t)
+	return t.principal, nil
+}
+
+// holds reports whether a cached token would be verified again with the same
+// outcome. Revocation is asked for in any case.
+func (a *Authority) holds(t cachedToken, now time.Time) bool {
+	return now.Before(t.principal.ExpiresAt) &&
+		t.source < len(a.issuers) && t.generation == a.issuers[t.source].keys.current(now).generation
+}
+
+// verify finds the key of the issuer that the token names, verifies the
+// signature and then reads the claims.
+func (a *Authority) verify(ctx context.Context, credential string) (cachedToken, error) {
+	parsed, err := parseCompact(credential)
+	if err != nil {
+		return cachedToken{}, err
+	}
+	name, err := text(parsed.claims["iss"])
+	if err != nil {
+		return cachedToken{}, fmt.Errorf("iss: %w", err)
+	}
+	source, ok := a.byName[name]
+	if !ok {
+		return cachedToken{}, fmt.Errorf("unknown iss %.128q", name)
+	}
+	src := a.issuers[source]
+	set := src.keys.current(time.Now())
+	key, ok := set.find(parsed.kid)
+	if !ok {
+		set = src.keys.renewed(ctx)
+		key, ok = set.find(parsed.kid)
+	}
+	switch {
+	case set.generation == 0:
+		return cachedToken{}, fmt.Errorf("iss %q: %w", name, ErrIssuerUnavailable)
+	case !ok:
+		return cachedToken{}, fmt.Errorf("iss %q has no key with kid %.128q", name, parsed.kid)
+	case parsed.alg != string(key.alg):
+		return cachedToken{}, fmt.Errorf("alg %.32q is not %s, which the key is for", parsed.alg, key.alg)
+	case !signed(key.alg, key.key, parsed.input, parsed.signature):
+		return cachedToken{}, errors.New("the signature is wrong")
+	}
+	p, err := readClaims(parsed.claims, src, time.Now())
+	return cachedToken{source: source, generation: set.generation, principal: p}, err
+}

@@ -1,0 +1,217 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// Defaults of [Options].
+const (
+	DefaultName           = "sluice" // iss and aud of own tokens
+	DefaultCacheBytes     = 32 << 20
+	DefaultMaxRevocations = 100_000
+)
+
+// Options configures an [Authority].
+type Options struct {
+	// APIKeys may do everything. Each has 1 to 1024 printable ASCII characters,
+	// no spaces.
+	APIKeys []string
+
+	// Keys sign the own tokens. Required.
+	Keys *Keyring
+
+	// Issuers are the foreign issuers whose tokens are accepted too.
+	Issuers []Issuer
+
+	// Issuer and Audience are iss and aud of the own tokens, which must match.
+	// Default: [DefaultName].
+	Issuer, Audience string
+
+	// MaxTTL is how long an own token may live: 1 s to [MaxTTLLimit]. Default:
+	// [DefaultMaxTTL].
+	MaxTTL time.Duration
+
+	// CacheBytes is what the cache of verified tokens may grow to, in whole MiB;
+	// empty it has about half a MiB. Default: [DefaultCacheBytes]. Negative: no
+	// cache.
+	CacheBytes int
+
+	// MaxRevocations is how many revoked ids are held. Default:
+	// [DefaultMaxRevocations].
+	MaxRevocations int
+
+	// Logger is told of keys that cannot be used and of fetches that fail.
+	// Default: [slog.Default].
+	Logger *slog.Logger
+
+	// HTTPClient fetches the keys of foreign issuers; a time-out, a limit of size
+	// and a rule for redirects are added to it. Default: one that uses no proxy.
+	HTTPClient *http.Client
+}
+
+// LogValue implements [slog.LogValuer]: it shows how many API keys there are.
+func (o Options) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Int("api_keys", len(o.APIKeys)),
+		slog.Int("issuers", len(o.Issuers)),
+		slog.String(logIssuer, o.Issuer),
+		slog.String("audience", o.Audience),
+		slog.Duration("max_ttl", o.MaxTTL),
+	)
+}
+
+// String is the text of [Options.LogValue].
+func (o Options) String() string { return "auth.Options" + o.LogValue().String() }
+
+// faults returns everything that is wrong with o, defaults filled in.
+func (o *Options) faults() error {
+	var faults []error
+	if o.Keys == nil {
+		faults = append(faults, errors.New("auth: there are no signing keys"))
+	}
+	if o.MaxTTL < MinTTL || o.MaxTTL > MaxTTLLimit {
+		faults = append(faults, fmt.Errorf("auth: the maximal ttl %v is not between %v and %v", o.MaxTTL, MinTTL, MaxTTLLimit))
+	}
+	if o.MaxRevocations < 0 {
+		faults = append(faults, fmt.Errorf("auth: %d revocations cannot be held", o.MaxRevocations))
+	}
+	if err := checkIssuers(o.Issuers, o.Issuer); err != nil {
+		faults = append(faults, fmt.Errorf("auth: %w", err))
+	}
+	return errors.Join(faults...)
+}
+
+// ownIssuer is the index of this server in [Authority.issuers].
+const ownIssuer = 0
+
+// issuerKeys is one issuer whose tokens are accepted.
+type issuerKeys struct {
+	name     string
+	audience string
+	maxTTL   time.Duration // 0: not limited
+	keys     keySource
+}
+
+// Authority verifies credentials and mints tokens. Its methods are safe for
+// concurrent use.
+type Authority struct {
+	// Static after construction.
+	apiKeys apiKeys
+	admin   *Principal
+	maxTTL  time.Duration
+	own     *ownKeys
+	issuers []*issuerKeys // own keys first
+	byName  map[string]int
+	cache   *tokenCache // nil: none
+	cancel  context.CancelFunc
+
+	revocations *revocations
+	counts      counts
+	fetchers    sync.WaitGroup // the goroutines of remote key sets; Close ends them
+}
+
+// New returns an Authority, which the caller closes. Foreign issuers are fetched
+// in the background; one that cannot be reached is no fault. The error joins all
+// faults of the options.
+func New(o Options) (*Authority, error) {
+	o.Issuer = cmp.Or(o.Issuer, DefaultName)
+	o.Audience = cmp.Or(o.Audience, DefaultName)
+	o.MaxTTL = cmp.Or(o.MaxTTL, DefaultMaxTTL)
+	o.CacheBytes = cmp.Or(o.CacheBytes, DefaultCacheBytes)
+	o.MaxRevocations = cmp.Or(o.MaxRevocations, DefaultMaxRevocations)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	hashes, err := hashAPIKeys(o.APIKeys)
+	if err := errors.Join(err, o.faults()); err != nil {
+		return nil, err
+	}
+	// The exp of a foreign token can be any time away.
+	hold := o.MaxTTL + leeway
+	if len(o.Issuers) > 0 {
+		hold = 0
+	}
+	a := &Authority{
+		apiKeys:     hashes,
+		admin:       &Principal{Admin: true, Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll()},
+		maxTTL:      o.MaxTTL,
+		byName:      make(map[string]int),
+		revocations: newRevocations(o.MaxRevocations, hold),
+	}
+	if o.CacheBytes > 0 {
+		if a.cache, err = newTokenCache(o.CacheBytes); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.addIssuers(o); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// addIssuers builds the key sources and, when nothing can fail any more, starts
+// those that fetch.
+func (a *Authority) addIssuers(o Options) (err error) {
+	if a.own, err = newOwnKeys(o.Keys, o.MaxTTL, o.Logger); err != nil {
+		return err
+	}
+	a.add(&issuerKeys{name: o.Issuer, audience: o.Audience, maxTTL: o.MaxTTL, keys: a.own})
+	client := fetchClient(o.HTTPClient)
+	var remotes []*remoteKeys
+	var faults []error
+	for _, issuer := range o.Issuers {
+		src := &issuerKeys{name: issuer.Issuer, audience: issuer.Audience}
+		if issuer.JWKSFile != "" {
+			keys, err := newFileKeys(issuer, o.Logger)
+			faults = append(faults, err)
+			src.keys = keys
+		} else {
+			keys := newRemoteKeys(issuer, client, o.Logger, &a.counts)
+			remotes = append(remotes, keys)
+			src.keys = keys
+		}
+		a.add(src)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	for _, keys := range remotes {
+		a.fetchers.Go(func() { keys.run(ctx) })
+	}
+	return nil
+}
+
+func (a *Authority) add(src *issuerKeys) {
+	a.byName[src.name] = len(a.issuers)
+	a.issuers = append(a.issuers, src)
+}
+
+// JWKS returns the public keys as a JWK set (RFC 7517): those that sign, will
+// sign, or have signed tokens that are still valid. Secrets are not in it. The
+// caller must not change it.
+func (a *Authority) JWKS() []byte { return a.own.at(time.Now()).public }
+
+// Revoke makes the token with the given jti worthless. It is remembered until
+// every own token of today has expired, and for the life of the process when
+// there are foreign issuers. Errors: [ErrBadTokenID], and
+// [ErrTooManyRevocations], after which the token is still valid.
+func (a *Authority) Revoke(jti string) error { return a.revocations.add(jti, time.Now()) }
+
+// Revoked reports whether the token with the given jti was revoked.
+func (a *Authority) Revoked(jti string) bool { return a.revocations.has(jti) }
+
+// Close ends the background fetches and waits for them. It may be called more
+// than once; what does not need a fetch goes on working.
+func (a *Authority) Close() {
+	a.cancel()
+	a.fetchers.Wait()
+}

@@ -1,0 +1,131 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// Keys of log lines.
+const (
+	logIssuer = "issuer"
+	logPath   = "path"
+	logIndex  = "key_index"
+	logError  = "error"
+)
+
+// foreignKeys is the last good key set of a foreign issuer.
+type foreignKeys struct {
+	issuer Issuer
+	logger *slog.Logger
+	set    atomic.Pointer[keySet]
+
+	// Owned by whoever loads: one at a time.
+	digest [sha256.Size]byte // of the document that set was made from
+}
+
+func newForeignKeys(issuer Issuer, logger *slog.Logger) *foreignKeys {
+	f := &foreignKeys{issuer: issuer, logger: logger.With(logIssuer, issuer.Issuer)}
+	f.set.Store(&keySet{})
+	return f
+}
+
+// load takes a JWK set into use. Keys that cannot be used are left out, one by
+// one; a set without any that can be used changes nothing.
+func (f *foreignKeys) load(document []byte) error {
+	digest := sha256.Sum256(document)
+	if digest == f.digest {
+		return nil
+	}
+	documents, err := splitSet(document)
+	if err != nil {
+		return err
+	}
+	keys := make(map[string]*verifyingKey, len(documents))
+	for i, document := range documents {
+		key, err := parsePublicJWK(document, f.issuer.Algorithms)
+		if err == nil && keys[key.kid] != nil {
+			err = errors.New("another key has its kid")
+		}
+		if err != nil {
+			f.logger.Warn("key of a foreign issuer left out", logIndex, i, logError, err)
+			continue
+		}
+		keys[key.kid] = key
+	}
+	if len(keys) == 0 {
+		return errors.New("the set has no key that can be used")
+	}
+	f.set.Store(&keySet{generation: f.set.Load().generation + 1, keys: keys})
+	f.digest = digest
+	return nil
+}
+
+// parsePublicJWK reads a key of a foreign set. It pins the key to its alg, or to
+// the first allowed one that fits.
+func parsePublicJWK(document json.RawMessage, allowed []Algorithm) (*verifyingKey, error) {
+	o, err := parseObject(document)
+	if err != nil {
+		return nil, err
+	}
+	var kty, crv, alg, use, kid string
+	for name, field := range map[string]*string{"kty": &kty, "crv": &crv, "alg": &alg, "use": &use, "kid": &kid} {
+		if *field, err = o.optionalText(name); err != nil {
+			return nil, err
+		}
+	}
+	if use != "" && use != "sig" {
+		return nil, errors.New("it is not for signatures")
+	}
+	if _, private := o["d"]; private {
+		return nil, errors.New("its private part was published")
+	}
+	key := &verifyingKey{kid: kid}
+	for _, a := range allowed {
+		if (alg == "" || alg == string(a)) && a.fit(kty, crv) == nil {
+			key.alg = a
+			break
+		}
+	}
+	if key.alg == "" {
+		return nil, fmt.Errorf("kty %.16q with alg %.16q is not allowed for this issuer", kty, alg)
+	}
+	if key.key, err = materialOf(o, "crv", "x", "y", "n", "e"); err != nil {
+		return nil, err
+	}
+	if err := checkPublic(key.key); err != nil {
+		return nil, err
+	}
+	if kid == "" {
+		key.kid, err = thumbprint(key.key)
+	}
+	return key, err
+}
+
+// fileKeys is a foreign issuer's keys in a file.
+type fileKeys struct {
+	*foreignKeys
+	file *watchedFile
+}
+
+// newFileKeys reads the file once, so that a wrong path is a fault at the start.
+func newFileKeys(issuer Issuer, logger *slog.Logger) (*fileKeys, error) {
+	f := &fileKeys{foreignKeys: newForeignKeys(issuer, logger)}
+	f.file = &watchedFile{path: issuer.JWKSFile, logger: f.logger}
+	if err := f.file.read(f.load); err != nil {
+		return nil, fmt.Errorf("auth: issuer %q: %w", issuer.Issuer, err)
+	}
+	return f, nil
+}
+
+func (f *fileKeys) current(now time.Time) *keySet {
+	f.file.poll(now, f.load)
+	return f.set.Load()
+}
+
+func (f *fileKeys) renewed(context.Context) *keySet { return f.current(time.Now()) }

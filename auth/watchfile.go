@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// fileCheckInterval is how often a file is looked at, at most.
+const fileCheckInterval = 5 * time.Second
+
+// watchedFile reads a file again when it has changed. It has no goroutine: the
+// callers of poll look, one at a time and seldom, while the others go on with
+// what was there.
+type watchedFile struct {
+	path   string
+	logger *slog.Logger
+	next   atomic.Int64 // Unix nanoseconds: not to be looked at before
+	busy   atomic.Bool
+
+	// Owned by whoever has set busy.
+	seen  os.FileInfo // what was last read well
+	fault string      // what was last logged
+}
+
+// poll calls load with the content if the file has changed. If it cannot be read
+// or load fails, that is logged once and tried again.
+func (w *watchedFile) poll(now time.Time, load func([]byte) error) {
+	if now.UnixNano() < w.next.Load() || !w.busy.CompareAndSwap(false, true) {
+		return
+	}
+	defer w.busy.Store(false)
+	w.next.Store(now.Add(fileCheckInterval).UnixNano())
+	err := w.read(load)
+	switch {
+	case err == nil:
+		w.fault = ""
+	case err.Error() != w.fault:
+		w.fault = err.Error()
+		w.logger.Error("changed key file refused, the last good one stays in use", logPath, w.path, logError, err)
+	}
+}
+
+// read loads the file unless it is the one that was last read well.
+func (w *watchedFile) read(load func([]byte) error) error {
+	// Looked at before it is read: a change in between is seen the next time.
+	info, err := os.Stat(w.path)
+	if err != nil {
+		return err
+	}
+	if w.seen != nil && os.SameFile(info, w.seen) && info.ModTime().Equal(w.seen.ModTime()) && info.Size() == w.seen.Size() {
+		return nil
+	}
+	data, err := readFile(w.path)
+	if err != nil {
+		return err
+	}
+	if err := load(data); err != nil {
+		return err
+	}
+	w.seen = info
+	return nil
+}
+
+// readFile reads a whole file of at most [maxFileBytes].
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFileBytes {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFileBytes)
+	}
+	return data, nil
+}
