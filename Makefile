@@ -1,0 +1,124 @@
+# The gate and the everyday commands; "make help" lists them.
+#
+# "make test" runs every check one after the other, the cheap ones first. The
+# one that fails ends it, and make names it.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 30s
+BENCH    ?= .
+
+# Built tools and logs of the last run; not committed.
+CACHE    := .cache
+LINT     := $(CACHE)/golangci-lint
+GOFUMPT  := $(CACHE)/gofumpt
+NPM_DONE := web/node_modules/.package-lock.json
+
+GO_FILES    = find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0
+GO_MODULES  = find . \( -name node_modules -o -name '.?*' \) -prune -o -name go.mod -printf '%h\n'
+# What make generate may not change: every file that git would commit.
+FINGERPRINT = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null || true
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+##### Everyday
+
+.PHONY: run build fmt generate docker clean
+run: ## Start a development server on 127.0.0.1:8080
+	go run ./server --dev
+
+build: ## Build the static binary ./sluice
+	@echo '== $@'
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o sluice ./server
+
+fmt: $(GOFUMPT) ## Format the Go code
+	$(GO_FILES) | xargs -0 $(GOFUMPT) -l -w
+
+generate: ## Write generated files anew
+	go generate ./...
+
+docker: ## Build the image sluice:dev
+	docker build --build-arg VERSION=$(VERSION) --tag sluice:dev .
+
+clean: ## Remove what was built and installed here
+	rm -rf $(CACHE) sluice web/node_modules
+
+##### The gate
+
+.PHONY: test setup check-format check-tidy vet check-generated lint test-go test-web
+test: setup check-format check-tidy vet check-generated build lint test-go test-web ## Everything that CI checks
+	@echo '== all checks'
+	@scripts/total $(CACHE)/test-go.log $(CACHE)/test-web.log
+
+setup: ## Install what the tests run against: a browser, nginx, curl
+	@echo '== $@'
+	@scripts/setup
+
+check-format: $(GOFUMPT)
+	@echo '== $@'
+	@unformatted=$$($(GO_FILES) | xargs -0 $(GOFUMPT) -l); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$unformatted"; exit 1; fi
+
+check-tidy:
+	@echo '== $@'
+	@$(GO_MODULES) | while read -r dir; do \
+	  diff=$$(go -C "$$dir" mod tidy -diff) || { echo "$$diff" | grep '^[-+]' | head -n 20; echo "run go mod tidy in $$dir"; exit 1; }; \
+	done
+
+vet:
+	@echo '== $@'
+	@go vet ./...
+
+check-generated:
+	@echo '== $@'
+	@if ! git rev-parse --git-dir >/dev/null 2>&1; then echo 'not a git checkout: left out'; exit 0; fi; \
+	before=$$($(FINGERPRINT)); \
+	$(MAKE) --no-print-directory generate; \
+	after=$$($(FINGERPRINT)); \
+	diff <(echo "$$before") <(echo "$$after") || { echo 'make generate changed these files: commit what it writes'; exit 1; }
+
+lint: $(LINT) ## Run the linters
+	@echo '== $@'
+	@$(LINT) run ./...
+
+test-go: ## Run the Go tests, with the race detector
+	@echo '== $@'
+	@mkdir -p $(CACHE)
+	@go test -json -race -shuffle=on ./... | go run ./scripts/testreport | tee $(CACHE)/test-go.log
+
+test-web: $(NPM_DONE) ## Run the tests of the page in a browser
+	@echo '== $@'
+	@mkdir -p $(CACHE)
+	@cd web && npm test 2>&1 | tee ../$(CACHE)/test-web.log
+
+##### Longer runs
+
+.PHONY: fuzz bench
+fuzz: ## Run every fuzz target for FUZZTIME (30s) each
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+bench: ## Run the benchmarks; BENCH is the pattern (.)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+##### Tools, in the versions that tools/go.mod and the lock file pin
+
+$(LINT): tools/go.mod tools/go.sum
+	@echo '== building golangci-lint, a few minutes the first time'
+	@go build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+$(GOFUMPT): tools/go.mod tools/go.sum
+	@go build -C tools -o ../$@ mvdan.cc/gofumpt
+	@touch $@
+
+$(NPM_DONE): web/package.json web/package-lock.json
+	@echo '== npm ci'
+	@cd web && npm ci
+	@touch $@

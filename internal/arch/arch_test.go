@@ -1,0 +1,211 @@
+// Package arch_test holds the import rules of the module. They are what keeps a
+// part replaceable: server imports handlers, handlers imports auth and broker,
+// those import schemas, and each library is met in one place.
+package arch_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// module is the path of this module, root the folder it stands in.
+const (
+	module = "github.com/sluicehq/sluice"
+	root   = "../.."
+)
+
+// rule says who may import a package and everything below it.
+type rule struct {
+	name    string
+	imports string
+	by      []string // folders, with all below them, and single files
+	byTests bool     // and every _test.go
+	why     string
+}
+
+// rules lists every package of this module that another one imports and every
+// library. What is not on it may not be imported. .golangci.yml has the same
+// rules, for editors.
+func rules() []rule {
+	return []rule{
+		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "server"}, true, "schemas are the words of the wire: every part but the page speaks them"},
+		{"auth", module + "/auth", []string{"handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
+		{"broker", module + "/broker", []string{"broker", "handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
+		{"handlers", module + "/handlers", []string{"server"}, true, "only the program puts HTTP in front of the parts"},
+		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
+		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
+		{"testreport", module + "/internal/testreport", []string{"scripts"}, true, "part of the gate, not of the program"},
+
+		{"echo", "github.com/labstack/echo", []string{"handlers", "server"}, false, "HTTP stays in handlers"},
+		{"jwx", "github.com/lestrrat-go/jwx", []string{"auth"}, false, "the next major version is to be a change of one package"},
+		{"bigcache", "github.com/allegro/bigcache", []string{"auth/cache.go", "broker/once.go"}, false, "each cache is one file, with its limits beside it"},
+		{"r3labs-sse", "github.com/r3labs/sse", []string{"client"}, true, "the client's wire decoder, and a peer in tests"},
+		{"go-sse", "github.com/tmaxmax/go-sse", nil, true, "a peer in tests"},
+		{"goleak", "go.uber.org/goleak", nil, true, "for tests"},
+		{"testscript", "github.com/rogpeppe/go-internal", nil, true, "for tests"},
+		{"kong", "github.com/alecthomas/kong", []string{"server"}, false, "flags are read by the program, parts are handed values"},
+		{"isatty", "github.com/mattn/go-isatty", []string{"server"}, false, "only the program knows its terminal"},
+		{"prometheus", "github.com/prometheus", []string{"handlers"}, false, "parts count, handlers expose"},
+		{"jsonschema", "github.com/santhosh-tekuri/jsonschema", []string{"schemas"}, true, "schemas are compiled in one place, with loaders off; tests hold answers to the OpenAPI document"},
+		{"yaml", "go.yaml.in/yaml", []string{"schemas", "auth", "server"}, true, "only what reads configuration files, and tests"},
+	}
+}
+
+// mayImport reports whether the rule lets file import what it is about.
+func (r rule) mayImport(file string) bool {
+	if r.byTests && strings.HasSuffix(file, "_test.go") {
+		return true
+	}
+	return slices.ContainsFunc(r.by, func(place string) bool {
+		return file == place || strings.HasPrefix(file, place+"/")
+	})
+}
+
+func TestImports(t *testing.T) {
+	files := goFiles(t)
+	if len(files) == 0 {
+		t.Fatal("found no Go file")
+	}
+	for _, file := range files {
+		for _, imported := range importsOf(t, file) {
+			checkImport(t, file, imported)
+		}
+	}
+}
+
+func checkImport(t *testing.T, file, imported string) {
+	t.Helper()
+	if standard(imported) {
+		return
+	}
+	if strings.HasSuffix(file, "_test.go") && imported == path.Join(module, path.Dir(file)) {
+		return // the package under test
+	}
+	i := slices.IndexFunc(rules(), func(r rule) bool { return below(imported, r.imports) })
+	if i < 0 {
+		t.Errorf("%s imports %s, which has no rule: say in the table who may import it and why", file, imported)
+		return
+	}
+	if r := rules()[i]; !r.mayImport(file) {
+		t.Errorf("%s imports %s, only %v may (tests: %t): %s", file, imported, r.by, r.byTests, r.why)
+	}
+}
+
+// goFiles returns every Go file of the module, whatever system it is for,
+// relative to the root.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != "." && outside(name, entry.Name()) {
+			return fs.SkipDir
+		}
+		if !entry.IsDir() && path.Ext(name) == ".go" {
+			files = append(files, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// outside reports folders that the go command does not count to the module, and
+// modules of their own.
+func outside(dir, base string) bool {
+	if base == "testdata" || base == "node_modules" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+		return true
+	}
+	_, err := os.Stat(path.Join(root, dir, "go.mod"))
+	return err == nil
+}
+
+func importsOf(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), path.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := make([]string, len(parsed.Imports))
+	for i, spec := range parsed.Imports {
+		if paths[i], err = strconv.Unquote(spec.Path.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return paths
+}
+
+// standard reports packages of the standard library: their first element has
+// no dot.
+func standard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".")
+}
+
+// below reports whether p is prefix or a path below it.
+func below(p, prefix string) bool {
+	return p == prefix || strings.HasPrefix(p, prefix+"/")
+}
+
+// depguardRule is one rule of depguard in .golangci.yml.
+type depguardRule struct {
+	Files []string
+	Deny  []struct{ Pkg, Desc string }
+}
+
+// depguard returns r as the linter is to have it: denied in every file but
+// those of the exempt places.
+func (r rule) depguard() depguardRule {
+	d := depguardRule{Deny: []struct{ Pkg, Desc string }{{r.imports, r.why}}}
+	for _, place := range r.by {
+		if path.Ext(place) != ".go" {
+			place += "/**"
+		}
+		d.Files = append(d.Files, "!${base-path}/"+place)
+	}
+	if r.byTests {
+		d.Files = append(d.Files, "!$test")
+	}
+	return d
+}
+
+func TestRules_linterHasTheSame(t *testing.T) {
+	text, err := os.ReadFile(path.Join(root, ".golangci.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Linters struct {
+			Settings struct {
+				Depguard struct{ Rules map[string]depguardRule }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	linter := config.Linters.Settings.Depguard.Rules
+	for _, r := range rules() {
+		if got, want := linter[r.name], r.depguard(); !reflect.DeepEqual(got, want) {
+			t.Errorf("rule %s of .golangci.yml:\n got %v\nwant %v", r.name, got, want)
+		}
+		delete(linter, r.name)
+	}
+	for name := range linter {
+		t.Errorf("rule %s of .golangci.yml is not in the table", name)
+	}
+}
