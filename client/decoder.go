@@ -1,0 +1,124 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/r3labs/sse/v2"
+)
+
+// MaxEventBytes is the length of the longest event that a subscription reads:
+// the largest message that a server can be configured for, 1 MiB, and room for
+// the fields around it.
+const MaxEventBytes = 1<<20 + 4<<10
+
+// ErrEventTooLong ends a subscription that is sent an event of more than
+// [MaxEventBytes]. Trying again would bring the same event.
+var ErrEventTooLong = fmt.Errorf("client: an event is longer than %d bytes", MaxEventBytes)
+
+// decoder splits an event stream into blocks.
+//
+// Of r3labs/sse it uses the reader, which finds the ends of events, and not the
+// Client: that one takes over the id of an event that was cut off in its middle,
+// keeps the retry field and the kind of the stream's end to itself, leaves a
+// goroutine behind when its handler does not come back, and holds events that
+// have an id and no data for events. All of that is decided here and in
+// [stream], where it can be got right.
+type decoder struct {
+	reader *sse.EventStreamReader
+}
+
+func newDecoder(body io.Reader) *decoder {
+	return &decoder{sse.NewEventStreamReader(&commentFilter{body: body, lineStart: true}, MaxEventBytes)}
+}
+
+// block is one event as it stood on the wire. Empty fields were not there.
+type block struct {
+	event, id string
+	data      []byte
+	retry     time.Duration
+}
+
+// next returns the next block. The last block before an error may have been cut
+// off anywhere: the reader hands it out like any other.
+func (d *decoder) next() (block, error) {
+	raw, err := d.reader.ReadEvent()
+	switch {
+	case errors.Is(err, bufio.ErrTooLong):
+		return block{}, ErrEventTooLong
+	case err != nil:
+		return block{}, err
+	}
+	return parseBlock(raw), nil
+}
+
+// parseBlock takes the fields of an event apart, as in section 9.2.6 of the
+// WHATWG HTML standard. It keeps nothing of raw.
+func parseBlock(raw []byte) block {
+	var b block
+	for line := range bytes.FieldsFuncSeq(raw, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			b.event = string(value)
+		case "id":
+			if !bytes.ContainsRune(value, 0) {
+				b.id = string(value)
+			}
+		case "data":
+			if b.data != nil {
+				b.data = append(b.data, '\n')
+			}
+			b.data = append(b.data, value...)
+		case "retry":
+			if ms, err := strconv.ParseUint(string(value), 10, 31); err == nil {
+				b.retry = time.Duration(ms) * time.Millisecond
+			}
+		}
+	}
+	return b
+}
+
+// commentFilter takes comment lines out of an event stream. Heartbeats are
+// comments without a blank line after them, so the reader behind would gather
+// them in front of the next event until its buffer is full.
+type commentFilter struct {
+	body      io.Reader
+	lineStart bool // the next byte is the first of a line
+	comment   bool // inside a comment line
+}
+
+// Read implements [io.Reader]. It returns when there is something to return.
+func (f *commentFilter) Read(p []byte) (int, error) {
+	for {
+		n, err := f.body.Read(p)
+		if kept := f.keep(p[:n]); kept > 0 || err != nil || n == 0 {
+			return kept, err
+		}
+	}
+}
+
+// keep moves what is no comment to the front of p and returns its length.
+func (f *commentFilter) keep(p []byte) int {
+	kept := 0
+	for _, c := range p {
+		if f.lineStart && c == ':' {
+			f.comment = true
+		}
+		f.lineStart = c == '\n' || c == '\r'
+		if !f.comment {
+			p[kept] = c
+			kept++
+		}
+		if f.lineStart {
+			f.comment = false
+		}
+	}
+	return kept
+}

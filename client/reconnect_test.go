@@ -1,0 +1,279 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/client"
+)
+
+// waits subscribes until n waits have begun and returns their lengths.
+func waits(t *testing.T, c *client.Client, n int) []time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []time.Duration
+	sub := client.Subscription{OnRetry: func(_ error, wait time.Duration) {
+		if got = append(got, wait); len(got) == n {
+			cancel()
+		}
+	}}
+	var last error
+	for _, err := range c.Subscribe(ctx, sub) {
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Fatalf("the loop ended with %v", last)
+	}
+	return got
+}
+
+func TestClient_Subscribe_backoff(t *testing.T) {
+	type span struct{ from, to time.Duration }
+	const ms = time.Millisecond
+	growing := []span{{125 * ms, 250 * ms}, {250 * ms, 500 * ms}, {500 * ms, 1000 * ms}, {1000 * ms, 2000 * ms}, {2000 * ms, 4000 * ms}, {2500 * ms, 5000 * ms}, {2500 * ms, 5000 * ms}}
+	fromRetry := []span{{500 * ms, 1000 * ms}, {1000 * ms, 2000 * ms}, {2000 * ms, 4000 * ms}, {2500 * ms, 5000 * ms}}
+	tests := []struct {
+		name   string
+		answer transport
+		want   []span
+	}{
+		{"unreachable", func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }, growing},
+		{"500", func(*http.Request) (*http.Response, error) {
+			return answer(500, "text/plain", strings.NewReader("")), nil
+		}, growing},
+		{
+			"503 with Retry-After",
+			func(*http.Request) (*http.Response, error) {
+				return answer(503, "text/plain", strings.NewReader(""), "Retry-After: 3"), nil
+			},
+			[]span{{3000 * ms, 3000 * ms}, {3000 * ms, 3000 * ms}, {3000 * ms, 3000 * ms}, {3000 * ms, 3000 * ms}, {3000 * ms, 4000 * ms}, {3000 * ms, 5000 * ms}},
+		},
+		{
+			"429 with an absurd Retry-After",
+			func(*http.Request) (*http.Response, error) {
+				return answer(429, "text/plain", strings.NewReader(""), "Retry-After: 999999"), nil
+			},
+			[]span{{5 * time.Minute, 5 * time.Minute}, {5 * time.Minute, 5 * time.Minute}},
+		},
+		{"retry field", func(*http.Request) (*http.Response, error) { return events(openFrame(1)), nil }, fromRetry},
+		{
+			"draining",
+			func(*http.Request) (*http.Response, error) {
+				return events(openFrame(1) + closeFrame(4002, "server_draining", true, 170)), nil
+			},
+			[]span{{170 * ms, 170 * ms}, {1000 * ms, 2000 * ms}},
+		},
+		{"garbage", func(*http.Request) (*http.Response, error) { return events("data: {\"id\":\n\n"), nil }, growing},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := waits(t, over(t, tt.answer), len(tt.want))
+				for i, wait := range got {
+					if wait < tt.want[i].from || wait > tt.want[i].to {
+						t.Errorf("wait %d is %v, want %v to %v", i+1, wait, tt.want[i].from, tt.want[i].to)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Two clients that lose the same server must not come back together.
+func TestClient_Subscribe_backoffIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
+		seen := map[time.Duration]bool{}
+		for range 20 {
+			seen[waits(t, over(t, refused), 1)[0]] = true
+		}
+		if len(seen) < 15 {
+			t.Errorf("20 clients wait %d different times", len(seen))
+		}
+	})
+}
+
+func TestClient_Subscribe_backoffStartsOverAfterAStableConnection(t *testing.T) {
+	for _, tt := range []struct {
+		lived time.Duration
+		most  time.Duration
+		least time.Duration
+	}{
+		{lived: 4 * time.Second, least: 2500 * time.Millisecond, most: 5 * time.Second},
+		{lived: 6 * time.Second, least: 125 * time.Millisecond, most: 250 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprint(tt.lived), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				c := over(t, func(r *http.Request) (*http.Response, error) {
+					if requests++; requests <= 8 {
+						return nil, errors.New("refused")
+					}
+					return answer(200, stream, hanging(r.Context(), "", tt.lived)), nil
+				})
+				got := waits(t, c, 9)
+				if wait := got[8]; wait < tt.least || wait > tt.most {
+					t.Errorf("after a connection of %v the wait is %v", tt.lived, wait)
+				}
+			})
+		})
+	}
+}
+
+// hanging returns a body that gives text and then nothing until it ends after
+// d, or with ctx like the body of a real connection.
+func hanging(ctx context.Context, text string, d time.Duration) io.Reader {
+	return io.MultiReader(strings.NewReader(text), readerFunc(func([]byte) (int, error) {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(d):
+			return 0, io.EOF
+		}
+	}))
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestClient_Subscribe_silence(t *testing.T) {
+	heartbeats := func(ctx context.Context) io.Reader {
+		left := 100
+		return readerFunc(func(p []byte) (int, error) {
+			if left == 0 {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}
+			left--
+			time.Sleep(16 * time.Second)
+			return copy(p, ":\n"), nil
+		})
+	}
+	tests := []struct {
+		name   string
+		opts   []client.Option
+		answer transport
+		want   time.Duration // from the start until the connection is given up
+	}{
+		{
+			name: "nothing",
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), openFrame(1), time.Hour)), nil
+			},
+			want: 37500 * time.Millisecond,
+		},
+		{
+			name: "a hundred heartbeats, then nothing",
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, heartbeats(r.Context())), nil
+			},
+			want: 100*16*time.Second + 37500*time.Millisecond,
+		},
+		{
+			name: "no answer to the request",
+			answer: func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			},
+			want: 37500 * time.Millisecond,
+		},
+		{
+			name: "another interval",
+			opts: []client.Option{client.WithHeartbeat(2 * time.Second)},
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), openFrame(1), time.Hour)), nil
+			},
+			want: 5 * time.Second,
+		},
+		{
+			name: "switched off",
+			opts: []client.Option{client.WithHeartbeat(0)},
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), openFrame(1), time.Hour)), nil
+			},
+			want: time.Hour,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				start := time.Now()
+				var lasted time.Duration
+				sub := client.Subscription{OnRetry: func(error, time.Duration) { lasted = time.Since(start); cancel() }}
+				for range over(t, tt.answer, tt.opts...).Subscribe(ctx, sub) {
+				}
+				if lasted != tt.want {
+					t.Errorf("given up after %v, want %v", lasted, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A loop body that takes its time is no sign that the server is gone.
+func TestClient_Subscribe_slowLoopIsNotSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := over(t, func(r *http.Request) (*http.Response, error) {
+			frames := []string{openFrame(1), messageFrame(2)}
+			return answer(200, stream, readerFunc(func(p []byte) (int, error) {
+				if err := r.Context().Err(); err != nil {
+					return 0, err
+				}
+				n := copy(p, frames[0])
+				frames = frames[1:]
+				return n, nil
+			})), nil
+		})
+		sub := client.Subscription{OnRetry: func(err error, _ time.Duration) { t.Errorf("reconnected: %v", err) }}
+		for event, err := range c.Subscribe(t.Context(), sub) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Minute)
+			if event.Message != nil {
+				break
+			}
+		}
+	})
+}
+
+func TestClient_Subscribe_contextEnds(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer transport
+	}{
+		{"while reading", func(r *http.Request) (*http.Response, error) {
+			return answer(200, stream, hanging(r.Context(), openFrame(1), time.Hour)), nil
+		}},
+		{"while waiting", func(*http.Request) (*http.Response, error) {
+			return answer(503, "text/plain", strings.NewReader(""), "Retry-After: 200"), nil
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+				defer cancel()
+				start := time.Now()
+				var last error
+				for _, err := range over(t, tt.answer).Subscribe(ctx, client.Subscription{}) {
+					last = err
+				}
+				if !errors.Is(last, context.DeadlineExceeded) || time.Since(start) != 9*time.Second {
+					t.Errorf("ended after %v with %v", time.Since(start), last)
+				}
+			})
+		})
+	}
+}
