@@ -1,0 +1,66 @@
+// JSON text as text. JSON.parse and JSON.stringify would change what a
+// publisher sent: 1.0 becomes 1, and integers above 2^53 become others.
+
+/** Returns the index after the string that begins at start. */
+function stringEnd(text, start) {
+  let i = start + 1;
+  while (i < text.length && text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+  return i + 1;
+}
+
+/**
+ * Returns the source text of a member of an object.
+ *
+ * @param {string} text a valid JSON object without insignificant white space
+ * @param {string} name
+ * @returns {string} "" if there is no such member
+ */
+export function memberText(text, name) {
+  let depth = 0;
+  let start = -1; // where the value begins, once its name has been read
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"') {
+      const end = stringEnd(text, i);
+      const isName = depth === 1 && text[end] === ":";
+      if (isName && text.slice(i + 1, end - 1) === name) start = end + 1;
+      i = end - 1;
+    } else if (c === "{" || c === "[") depth++;
+    else if (c === "}" || c === "]") depth--;
+    const over = depth === 0 || (depth === 1 && text[i + 1] === ",");
+    if (start >= 0 && i >= start && over) return text.slice(start, depth === 0 ? i : i + 1);
+  }
+  return "";
+}
+
+/**
+ * Lays JSON text out over lines, two spaces a level. A text that is one string
+ * is shown as what it says, since that is how streamed text arrives.
+ *
+ * @param {string} text valid JSON without insignificant white space
+ */
+export function pretty(text) {
+  if (text[0] === '"') return JSON.parse(text);
+  let out = "";
+  let depth = 0;
+  const newLine = () => "\n" + "  ".repeat(depth);
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"') {
+      const end = stringEnd(text, i);
+      out += text.slice(i, end);
+      i = end - 1;
+    } else if ((c === "{" && text[i + 1] === "}") || (c === "[" && text[i + 1] === "]")) {
+      out += c + text[++i];
+    } else if (c === "{" || c === "[") {
+      depth++;
+      out += c + newLine();
+    } else if (c === "}" || c === "]") {
+      depth--;
+      out += newLine() + c;
+    } else if (c === ",") out += c + newLine();
+    else if (c === ":") out += ": ";
+    else out += c;
+  }
+  return out;
+}

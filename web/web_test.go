@@ -1,0 +1,77 @@
+package web_test
+
+import (
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/web"
+)
+
+// reference finds what a page, a script or a style sheet loads.
+var reference = regexp.MustCompile(`(?:\bsrc=|\bhref=|\bfrom |\bimport |\bimport\(|\burl\()"?([^"')\s>]+)`)
+
+func TestFiles_loadNothingButEachOther(t *testing.T) {
+	loaded := []string{"index.html"}
+	for _, name := range names(t) {
+		for _, match := range reference.FindAllStringSubmatch(read(t, name), -1) {
+			target := match[1]
+			if strings.HasPrefix(target, "#") || !strings.Contains(target, ".") {
+				continue // a place on the page, or a word of a comment
+			}
+			loaded = append(loaded, path.Clean(target))
+			if _, err := fs.Stat(web.Files(), path.Clean(target)); err != nil {
+				t.Errorf("%s loads %q, which is not embedded", name, target)
+			}
+		}
+	}
+	for _, name := range names(t) {
+		if !slices.Contains(loaded, name) {
+			t.Errorf("%s is embedded, but nothing loads it", name)
+		}
+	}
+}
+
+func TestFiles_obeyThePolicyOfThePage(t *testing.T) {
+	forbidden := []struct {
+		name    string
+		pattern string
+	}{
+		{"inline style", `(?i)<style|\sstyle=`},
+		{"inline script", `(?i)<script>|<script type="module">|javascript:`},
+		{"inline handler", `(?i)<[^>]*\son[a-z]+=`},
+		{"markup from text", `innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment`},
+		{"code from text", `\beval\(|new Function`},
+		{"storage", `localStorage|sessionStorage|indexedDB|document\.cookie`},
+	}
+	for _, rule := range forbidden {
+		t.Run(rule.name, func(t *testing.T) {
+			for _, name := range names(t) {
+				if found := regexp.MustCompile(rule.pattern).FindString(read(t, name)); found != "" {
+					t.Errorf("%s contains %q", name, found)
+				}
+			}
+		})
+	}
+}
+
+func names(t *testing.T) []string {
+	t.Helper()
+	found, err := fs.Glob(web.Files(), "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(web.Files(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
