@@ -75,6 +75,22 @@ func newKeyring(keys []*signingKey) (*Keyring, error) {
 	return &Keyring{keys: keys}, nil
 }
 
+// KeyInfo is what may be shown of a key.
+type KeyInfo struct {
+	ID        string // its kid: the RFC 7638 thumbprint, or the name of a secret
+	Algorithm Algorithm
+	SignsFrom time.Time // zero: from the beginning
+}
+
+// Keys describes the keys in the order in which they sign.
+func (r *Keyring) Keys() []KeyInfo {
+	keys := make([]KeyInfo, len(r.keys))
+	for i, key := range r.keys {
+		keys[i] = KeyInfo{key.kid, key.alg, key.signsFrom}
+	}
+	return keys
+}
+
 // String names the keys, not what they hold.
 func (r *Keyring) String() string {
 	kids := make([]string, len(r.keys))

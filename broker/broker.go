@@ -1,0 +1,197 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// Options are the limits and times of a broker. The zero value of a field
+// stands for its default.
+type Options struct {
+	Replay Limits // of a channel that no definition gives others
+
+	Memory        int64 // bytes of all rings together; default 256 MiB
+	Hold          int64 // bytes that a ring may exceed its limits by for readers a moment behind; default 4 MiB
+	MaxChannels   int   // default 1,000,000
+	MaxEventBytes int   // longest event; default 60 KiB
+
+	RememberBytes int64         // of durable publishes; default 64 MiB, at least 1 MiB
+	RememberFor   time.Duration // how long a durable publish is remembered; default 24 h
+
+	MaxStreams           int // 0 for no limit
+	MaxStreamsPerSubject int // 0 for no limit
+	MaxStreamsPerAddress int // 0 for no limit
+	MaxChannelsPerStream int // default 256
+
+	Pace         time.Duration // shortest time between two rounds of telling readers; default 1 ms, negative for none
+	Heartbeat    time.Duration // longest silence on a stream, shortened by up to a fifth; default 15 s
+	MaxStreamAge time.Duration // 0 for no limit; shortened by up to a fifth
+
+	Epoch uint64 // the life of the log; default random
+}
+
+func (o Options) withDefaults() Options {
+	defaultTo(&o.Replay.Messages, 256)
+	defaultTo(&o.Replay.Bytes, 1<<20)
+	defaultTo(&o.Replay.Age, 10*time.Minute)
+	defaultTo(&o.Memory, 256<<20)
+	defaultTo(&o.Hold, 4<<20)
+	defaultTo(&o.MaxChannels, 1_000_000)
+	defaultTo(&o.MaxEventBytes, 60<<10)
+	defaultTo(&o.RememberBytes, 64<<20)
+	defaultTo(&o.RememberFor, 24*time.Hour)
+	defaultTo(&o.MaxChannelsPerStream, 256)
+	defaultTo(&o.Pace, time.Millisecond)
+	defaultTo(&o.Heartbeat, 15*time.Second)
+	defaultTo(&o.Epoch, newEpoch())
+	return o
+}
+
+func defaultTo[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// newEpoch returns a random name for a life of the log: up to eight digits in
+// base 36, never 0.
+func newEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])>>24 | 1
+}
+
+// Broker keeps channels in memory and serves them to streams. All methods are
+// safe for concurrent use.
+type Broker struct {
+	opts     Options
+	seq      sequence
+	registry *registry
+	hoard    hoard
+	herald   *herald
+	roster   *roster
+	once     *once
+	stats    *counters
+	held     atomic.Int64 // bytes that all rings take
+	streams  atomic.Uint64
+	draining atomic.Bool
+
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	close   sync.Once
+}
+
+// New starts a broker. The caller must close it.
+func New(opts Options) (*Broker, error) {
+	opts = opts.withDefaults()
+	remembered, err := newOnce(opts.RememberBytes, opts.RememberFor)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		opts:     opts,
+		registry: newRegistry(),
+		roster:   newRoster(opts.MaxStreams, opts.MaxStreamsPerSubject, opts.MaxStreamsPerAddress),
+		once:     remembered,
+		stats:    newCounters(),
+		stop:     make(chan struct{}),
+	}
+	b.herald = newHerald(b)
+	b.stopped.Go(func() { b.herald.run(b.stop) })
+	b.stopped.Go(b.keepTidy)
+	return b, nil
+}
+
+// keepTidy sweeps once a second until the broker is closed.
+func (b *Broker) keepTidy() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case now := <-tick.C:
+			b.sweep(now)
+		}
+	}
+}
+
+// idOf returns the id of a position in this life of the log.
+func (b *Broker) idOf(seq uint64) schemas.ID { return schemas.ID{Epoch: b.opts.Epoch, Seq: seq} }
+
+// Head returns the position of the newest message, or, before the first one, the
+// position before it. A stream that resumes after it gets what is published from
+// now on.
+func (b *Broker) Head() schemas.ID { return b.idOf(b.seq.last()) }
+
+// Ready reports why the broker cannot be used now: [ErrDraining], [ErrClosed], or
+// nil.
+func (b *Broker) Ready() error {
+	select {
+	case <-b.stop:
+		return ErrClosed
+	default:
+	}
+	if b.draining.Load() {
+		return ErrDraining
+	}
+	return nil
+}
+
+// waves is in how many steps a drain ends the streams.
+const waves = 20
+
+// Drain stops taking publishes and streams, and ends the open streams in waves
+// spread over the given time. It returns when the last one has left, or with
+// the error of ctx.
+func (b *Broker) Drain(ctx context.Context, over time.Duration) error {
+	b.draining.Store(true)
+	open, left := b.roster.close(ErrDraining)
+	pause := time.NewTicker(max(over/waves, time.Millisecond))
+	defer pause.Stop()
+	wave := (len(open) + waves - 1) / waves
+	for len(open) > 0 {
+		n := min(wave, len(open))
+		for _, s := range open[:n] {
+			s.End(Draining())
+		}
+		if open = open[n:]; len(open) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-left:
+		return nil
+	}
+}
+
+// Close ends what is still open and waits until the broker's goroutines have
+// ended. Idempotent.
+func (b *Broker) Close() error {
+	var err error
+	b.close.Do(func() {
+		b.draining.Store(true)
+		open, _ := b.roster.close(ErrClosed)
+		for _, s := range open {
+			s.End(Draining())
+		}
+		close(b.stop)
+		b.stopped.Wait()
+		err = b.once.close()
+	})
+	return err
+}

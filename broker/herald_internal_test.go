@@ -1,0 +1,139 @@
+package broker
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestHerald_greet puts a reader into the middle of a round: the channel has been
+// told, the watermark is not raised yet. The reader is in nobody's list then, and
+// would wait for the next message or heartbeat.
+func TestHerald_greet(t *testing.T) {
+	for _, last := range []string{"", "k-1"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t, Options{Pace: time.Second, Epoch: 20})
+			b.say(t, "a")
+			synctest.Wait() // a round, and then a second of rest
+			b.say(t, "a")
+			h := b.herald
+			h.dirty = nil
+			c := b.registry.get("a")
+			c.dirty = false
+			h.tell(c, 2)
+
+			replay := Replay{mode: replayAll}
+			s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}, LastEventID: last, Replay: replay})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var batch Batch
+			began := time.Now()
+			for found := false; !found; found = bytes.HasPrefix(batch.Events[len(batch.Events)-1], []byte("id: k-2\n")) {
+				if err := s.Next(t.Context(), &batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("after %q: the message came after %v", last, took)
+			}
+		})
+	}
+}
+
+// TestHerald_pace: news after a silence is told at once, then at the pace.
+func TestHerald_pace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Pace: time.Second})
+		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "*"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var batch Batch
+		_ = s.Next(t.Context(), &batch) // $open
+		for _, tt := range []struct{ silence, wait time.Duration }{
+			{0, 0}, {0, time.Second}, {300 * time.Millisecond, 700 * time.Millisecond}, {5 * time.Second, 0},
+		} {
+			time.Sleep(tt.silence) // of the bubble
+			began := time.Now()
+			b.say(t, "a")
+			if err := s.Next(t.Context(), &batch); err != nil || batch.Messages != 1 {
+				t.Fatalf("%v, %d messages", err, batch.Messages)
+			}
+			if took := time.Since(began); took != tt.wait {
+				t.Errorf("after a silence of %v: told after %v, want %v", tt.silence, took, tt.wait)
+			}
+		}
+	})
+}
+
+// TestHerald_lateSettle: a message whose elder has not settled yet waits for it
+// in a stream that merges channels, and is told when it has.
+func TestHerald_lateSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Pace: -1, Epoch: 20})
+		merged, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "*"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer merged.Close()
+		var batch Batch
+		_ = merged.Next(t.Context(), &batch) // $open
+		late := b.seq.take()
+		b.say(t, "a")
+		synctest.Wait()
+		if merged.collect(&batch); batch.Messages != 0 {
+			t.Fatalf("it was sent %s before an elder one", batch.Events)
+		}
+		b.seq.settle(late)
+		b.herald.call()
+		synctest.Wait()
+		began := time.Now()
+		if err := merged.Next(t.Context(), &batch); err != nil || batch.Messages != 1 || time.Since(began) > 0 {
+			t.Errorf("%v, %d messages after %v", err, batch.Messages, time.Since(began))
+		}
+	})
+}
+
+// TestHerald_floor: frames over the limits are held for readers of every kind
+// that are a moment behind, from the channel's first message on.
+func TestHerald_floor(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before []Selector // opened before the channel is made
+		after  []Selector
+		want   int
+	}{
+		{"nobody", nil, nil, 2},
+		{"a reader that waited", []Selector{{Channel: "a:1"}}, nil, 20},
+		{"a pattern that waited", []Selector{{Channel: "a:*"}}, nil, 20},
+		{"a reader that came", nil, []Selector{{Channel: "a:1"}}, 19},
+		{"a pattern that came", nil, []Selector{{Channel: "a:*"}}, 19},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t, Options{Pace: time.Hour, Replay: Limits{Messages: 2}})
+				for _, sel := range tt.before {
+					b.read(t, sel.Channel)
+				}
+				b.say(t, "a:1")
+				synctest.Wait() // the one round of this hour
+				for _, sel := range tt.after {
+					b.read(t, sel.Channel)
+				}
+				for range 19 {
+					b.say(t, "a:1")
+				}
+				c := b.registry.get("a:1")
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if c.log.count < tt.want || tt.want == 2 && c.log.count > 2 {
+					t.Errorf("%d messages are held, want %d", c.log.count, tt.want)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,324 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+func newBroker(t *testing.T, opts Options) *Broker {
+	t.Helper()
+	b, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func (b *Broker) say(t *testing.T, channel schemas.Channel) {
+	t.Helper()
+	if _, err := b.Publish(t.Context(), Publication{Channel: channel, Topic: "a", Data: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *Broker) finish(t *testing.T, channel schemas.Channel) {
+	t.Helper()
+	if _, err := b.SetRun(t.Context(), channel, RunChange{Status: RunCompleted}, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *Broker) read(t *testing.T, name schemas.Pattern) {
+	t.Helper()
+	s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: name}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+}
+
+// holding lists the channels, with the number of their messages.
+func (b *Broker) holding() string {
+	infos, _ := b.Channels("", "", 1000)
+	var words []string
+	for _, info := range infos {
+		words = append(words, fmt.Sprint(info.Channel, info.Messages))
+	}
+	return strings.Join(words, " ")
+}
+
+func TestQueue_order(t *testing.T) {
+	var h hoard
+	entries := make([]*entry, 20)
+	for i := range entries {
+		entries[i] = h.add(&entry{key: int64(i * 7 % 20), bare: i%3 == 0})
+	}
+	h.remove(entries[5])
+	h.remove(entries[5]) // twice is once
+	h.remove(nil)
+	if e := h.popFilled(-1); e != nil {
+		t.Errorf("took out %d", e.key)
+	}
+	var keys []int64
+	for e := h.popOldest(); e != nil; e = h.popOldest() {
+		keys = append(keys, e.key)
+	}
+	if len(keys) != 19 || !slices.IsSorted(keys) || slices.Contains(keys, entries[5].key) {
+		t.Errorf("took out %v", keys)
+	}
+}
+
+// TestBroker_shrink_oldestFirst: room for about four channels of one message.
+func TestBroker_shrink_oldestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{})
+		b.say(t, "a")
+		b.opts.Memory = 4 * b.held.Load()
+		for _, name := range []schemas.Channel{"b", "c"} {
+			time.Sleep(2 * time.Second) // of the bubble
+			b.say(t, name)
+		}
+		time.Sleep(2 * time.Second)
+		b.say(t, "a") // now b is the oldest
+		b.say(t, "d")
+		if got := b.holding(); got != "a2 c1 d1" && got != "a2 b0 c1 d1" {
+			t.Errorf("holds %s", got)
+		}
+		if s := b.Stats(); s.HeldBytes > b.opts.Memory || s.Evicted != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestBroker_shrink_busy: a channel that is busy loses the older half.
+func TestBroker_shrink_busy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Memory: 5000})
+		for range 100 {
+			b.say(t, "a")
+			if held := b.Stats().HeldBytes; held > 5000 {
+				t.Fatalf("%d bytes", held)
+			}
+		}
+		info, _ := b.Channel("a")
+		if info.Messages < 4 || info.LastID.Seq != 100 {
+			t.Errorf("%+v", info)
+		}
+	})
+}
+
+// TestBroker_shrink_runStatuses: a flood of finished runs neither takes more
+// than its memory nor costs the rings theirs.
+func TestBroker_shrink_runStatuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Memory: 100_000, Replay: Limits{Age: time.Minute}})
+		b.finish(t, "read")
+		b.read(t, "read")
+		for i := range 500 {
+			b.finish(t, schemas.Channel(fmt.Sprint("run", i)))
+			time.Sleep(time.Second) // of the bubble: the messages expire, the statuses stay
+		}
+		for range 20 {
+			b.say(t, "live")
+		}
+		s := b.Stats()
+		if s.HeldBytes > 100_000 || s.Channels < 50 || s.Channels > 400 {
+			t.Errorf("%+v", s)
+		}
+		if info, _ := b.Channel("live"); info.Messages != 20 {
+			t.Errorf("a live channel holds %d of 20 messages", info.Messages)
+		}
+		for _, name := range []schemas.Channel{"run499", "read"} {
+			if info, err := b.Channel(name); err != nil || info.Run == nil {
+				t.Errorf("%s: %+v, %v", name, info, err)
+			}
+		}
+		if _, err := b.Channel("run0"); !errors.Is(err, ErrNoChannel) {
+			t.Errorf("the oldest status is kept: %v", err)
+		}
+	})
+}
+
+func TestBroker_sweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Replay: Limits{Age: 10 * time.Second}})
+		b.read(t, "read")
+		for _, name := range []schemas.Channel{"idle", "read", "busy", "run"} {
+			b.say(t, name)
+		}
+		b.finish(t, "run")
+		time.Sleep(9500 * time.Millisecond) // of the bubble
+		b.say(t, "busy")
+		time.Sleep(2 * time.Second)
+		if got := b.holding(); got != "busy1 read0 run0" {
+			t.Errorf("holds %s", got)
+		}
+		time.Sleep(10 * time.Second)
+		if got := b.holding(); got != "read0 run0" {
+			t.Errorf("holds %s", got)
+		}
+		if n := len(b.hoard.filled) + len(b.hoard.bare); n != 1 {
+			t.Errorf("%d entries for one channel with a run status", n)
+		}
+	})
+}
+
+// TestBroker_sweep_sameMoment: a message is too old at its age and not after it,
+// or a sweep at that very millisecond would go round for ever.
+func TestBroker_sweep_sameMoment(t *testing.T) {
+	for _, stepBack := range []int64{0, 50} {
+		b := newBroker(t, Options{Replay: Limits{Age: 100 * time.Millisecond}})
+		now := time.Now().Add(time.Hour)
+		c, err := b.lock("a", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(2) { // the clock may go back between the two
+			at := now.Add(-time.Duration(i*stepBack) * time.Millisecond)
+			b.seq.settle(b.append(c, &Publication{Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1")}, at).ID.Seq)
+		}
+		c.mu.Unlock()
+		b.sweep(now.Add(99 * time.Millisecond))
+		if got := b.holding(); got != "a2" {
+			t.Errorf("before: %s", got)
+		}
+		b.sweep(now.Add(100 * time.Millisecond))
+		if got := b.holding(); got != "" {
+			t.Errorf("after: %s", got)
+		}
+	}
+}
+
+func TestBroker_makeRoom(t *testing.T) {
+	tests := []struct {
+		name  string
+		setup func(*testing.T, *Broker)
+		want  string // channels afterwards
+		err   error
+	}{
+		{"the oldest goes", func(t *testing.T, b *Broker) { b.say(t, "a"); tick(); b.say(t, "b"); tick(); b.say(t, "c") }, "b1 c1 new1", nil},
+		{"published to since", func(t *testing.T, b *Broker) {
+			b.say(t, "a")
+			b.say(t, "b")
+			b.say(t, "c")
+			tick()
+			b.say(t, "a")
+			b.say(t, "c")
+		}, "a2 c2 new1", nil},
+		{"not one with a reader", func(t *testing.T, b *Broker) {
+			b.read(t, "a")
+			b.say(t, "a")
+			tick()
+			b.say(t, "b")
+			tick()
+			b.say(t, "c")
+		}, "a1 c1 new1", nil},
+		{"a reader by pattern is none", func(t *testing.T, b *Broker) {
+			b.read(t, "*")
+			b.say(t, "a")
+			tick()
+			b.say(t, "b")
+			tick()
+			b.say(t, "c")
+		}, "b1 c1 new1", nil},
+		{"a bare one first", func(t *testing.T, b *Broker) {
+			b.finish(t, "c")
+			time.Sleep(2 * time.Minute)
+			b.say(t, "a")
+			b.say(t, "b")
+		}, "a1 b1 new1", nil},
+		{"all have readers", func(t *testing.T, b *Broker) {
+			for _, name := range []schemas.Channel{"a", "b", "c"} {
+				b.read(t, schemas.Pattern(name))
+				b.say(t, name)
+			}
+		}, "a1 b1 c1", ErrTooManyChannels},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t, Options{MaxChannels: 3, Replay: Limits{Age: time.Minute}})
+				tt.setup(t, b)
+				_, err := b.Publish(t.Context(), Publication{Channel: "new", Topic: "a", Data: []byte("1")})
+				if !errors.Is(err, tt.err) {
+					t.Errorf("got %v", err)
+				}
+				if got := b.holding(); got != tt.want {
+					t.Errorf("holds %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func tick() { time.Sleep(time.Second) } // of the bubble
+
+// TestBroker_makeRoom_behindReaders: channels with readers at the front of a
+// queue, more than are looked at in one go, must not hide the others for ever.
+func TestBroker_makeRoom_behindReaders(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t, Options{MaxChannels: 3*tries + 1, Replay: Limits{Age: time.Minute}})
+			for i := range 3 * tries {
+				name := schemas.Channel(fmt.Sprint("c", i))
+				b.read(t, schemas.Pattern(name))
+				b.finish(t, name)
+			}
+			b.finish(t, "free")
+			if bare {
+				time.Sleep(2 * time.Minute) // of the bubble
+			}
+			refused := 0
+			for range 4 {
+				if _, err := b.Publish(t.Context(), Publication{Channel: "new", Topic: "a", Data: []byte("1")}); err != nil {
+					refused++
+				}
+			}
+			if _, err := b.Channel("new"); err != nil || refused > 3 {
+				t.Errorf("bare %t: %d publishes were refused: %v", bare, refused, err)
+			}
+		})
+	}
+}
+
+// TestBroker_held: what is counted comes back to nothing, whichever way it went.
+func TestBroker_held(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Replay: Limits{Age: time.Minute, Messages: 3}, Memory: 20_000, MaxChannels: 20, MaxEventBytes: 400})
+		for i := range 1000 {
+			name := schemas.Channel(fmt.Sprint("c", i*7%31))
+			switch i % 5 {
+			case 0:
+				_, _ = b.SetRun(t.Context(), name, RunChange{Status: RunCompleted}, Limits{})
+			case 1:
+				_ = b.Delete(name)
+			case 2:
+				_, _ = b.Publish(t.Context(), Publication{Channel: name, Topic: "a", Data: make([]byte, 1000)}) // too large
+			default:
+				b.say(t, name)
+			}
+			if held := b.held.Load(); held < 0 || held > 20_000 {
+				t.Fatalf("%d bytes after %d steps", held, i)
+			}
+			time.Sleep(time.Duration(i%7) * 100 * time.Millisecond) // of the bubble
+		}
+		time.Sleep(2 * time.Minute)
+		infos, _ := b.Channels("", "", 100)
+		for _, info := range infos {
+			if err := b.Delete(info.Channel); err != nil {
+				t.Error(err)
+			}
+		}
+		if b.held.Load() != 0 || b.registry.count.Load() != 0 || len(b.hoard.filled)+len(b.hoard.bare) != 0 {
+			t.Errorf("%d bytes, %d channels, %d entries are left", b.held.Load(), b.registry.count.Load(), len(b.hoard.filled)+len(b.hoard.bare))
+		}
+	})
+}

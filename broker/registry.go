@@ -1,0 +1,303 @@
+package broker
+
+import (
+	"hash/maphash"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+const shards = 64
+
+// registry finds channels by name, and holds the streams that wait for a
+// channel which does not exist: a read never creates one.
+type registry struct {
+	seed   maphash.Seed
+	shards [shards]shard
+	count  atomic.Int64 // channels
+
+	feedsMu sync.RWMutex
+	feeds   map[schemas.Pattern]*feed // guarded by feedsMu
+
+	forgotten forgotten
+}
+
+type shard struct {
+	mu       sync.RWMutex
+	channels map[schemas.Channel]*channel             // guarded by mu
+	waiting  map[schemas.Channel]map[*Stream]struct{} // guarded by mu
+}
+
+func newRegistry() *registry {
+	r := &registry{seed: maphash.MakeSeed(), feeds: make(map[schemas.Pattern]*feed)}
+	for i := range r.shards {
+		r.shards[i].channels = make(map[schemas.Channel]*channel)
+		r.shards[i].waiting = make(map[schemas.Channel]map[*Stream]struct{})
+	}
+	return r
+}
+
+func (r *registry) hash(name schemas.Channel) uint64 { return maphash.String(r.seed, string(name)) }
+
+func (r *registry) shard(name schemas.Channel) *shard { return &r.shards[r.hash(name)%shards] }
+
+// get returns the channel, nil if there is none.
+func (r *registry) get(name schemas.Channel) *channel {
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.channels[name]
+}
+
+// create returns the channel, making it if need be: with the streams that
+// waited for it, and with the feeds of the patterns that match it.
+func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if c := sh.channels[name]; c != nil {
+		return c, false
+	}
+	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
+	c.log.lose(c.born, gapExpired)
+	c.readers.streams = sh.waiting[name]
+	delete(sh.waiting, name)
+	c.readers.feeds = r.feedsOf(name)
+	if len(c.readers.streams)+len(c.readers.feeds) == 0 {
+		c.log.floor = nobody // else 0, until it is measured
+	}
+	sh.channels[name] = c
+	r.count.Add(1)
+	return c, true
+}
+
+// remove takes c out of the registry. Streams that named it wait for the next
+// channel of that name. The caller holds neither shard nor channel.
+//
+// When unless is given and holds under the locks, nothing happens.
+func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (freed int64, removed bool) {
+	sh := r.shard(c.name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone || unless != nil && unless() {
+		return 0, false
+	}
+	freed = c.log.clear(reason) + channelOverhead
+	if c.run != nil {
+		freed += c.run.frame.cost()
+		c.log.lose(c.run.frame.seq, reason)
+		c.run = nil
+	}
+	c.gone = true
+	delete(sh.channels, c.name)
+	r.count.Add(-1)
+	r.forget(c.name, max(c.log.lost, c.log.last))
+
+	c.readers.mu.Lock()
+	defer c.readers.mu.Unlock()
+	if len(c.readers.streams) > 0 {
+		sh.waiting[c.name] = maps.Clone(c.readers.streams)
+	}
+	return freed, true
+}
+
+// attach makes s a reader of the channel name, or lets it wait for the channel,
+// and returns the channel or nil.
+func (r *registry) attach(s *Stream, name schemas.Channel) *channel {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if c := sh.channels[name]; c != nil {
+		c.readers.add(s)
+		c.mu.Lock()
+		c.log.await()
+		c.mu.Unlock()
+		return c
+	}
+	waiting := sh.waiting[name]
+	if waiting == nil {
+		waiting = make(map[*Stream]struct{}, 1)
+		sh.waiting[name] = waiting
+	}
+	waiting[s] = struct{}{}
+	return nil
+}
+
+// detach undoes attach and returns the channel if it now has no reader by name.
+func (r *registry) detach(s *Stream, name schemas.Channel) *channel {
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if waiting := sh.waiting[name]; waiting != nil {
+		delete(waiting, s)
+		if len(waiting) == 0 {
+			delete(sh.waiting, name)
+		}
+	}
+	c := sh.channels[name]
+	if c != nil {
+		c.readers.remove(s)
+	}
+	return c
+}
+
+// follow makes s a reader of every channel that pattern matches, of those to
+// come as well, and returns those that exist.
+func (r *registry) follow(s *Stream, pattern schemas.Pattern) []*channel {
+	f := r.join(s, pattern)
+	matching := slices.Collect(r.matching(pattern))
+	for _, c := range matching {
+		c.readers.follow(f)
+		c.mu.Lock()
+		c.log.await()
+		c.mu.Unlock()
+	}
+	return matching
+}
+
+func (r *registry) join(s *Stream, pattern schemas.Pattern) *feed {
+	r.feedsMu.Lock()
+	defer r.feedsMu.Unlock()
+	f := r.feeds[pattern]
+	if f == nil {
+		f = &feed{pattern: pattern, streams: make(map[*Stream]struct{})}
+		r.feeds[pattern] = f
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.streams[s] = struct{}{}
+	return f
+}
+
+// unfollow undoes follow.
+func (r *registry) unfollow(s *Stream, pattern schemas.Pattern) {
+	r.feedsMu.Lock()
+	defer r.feedsMu.Unlock()
+	f := r.feeds[pattern]
+	if f == nil {
+		return // a stream may have asked for it twice
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.streams, s)
+	if len(f.streams) == 0 {
+		f.dead = true
+		delete(r.feeds, pattern)
+	}
+}
+
+// feedsOf returns the feeds that match name: one look-up for each prefix of it
+// that ends in a colon, however many patterns there are.
+func (r *registry) feedsOf(name schemas.Channel) []*feed {
+	r.feedsMu.RLock()
+	defer r.feedsMu.RUnlock()
+	if len(r.feeds) == 0 {
+		return nil
+	}
+	var found []*feed
+	if f := r.feeds["*"]; f != nil {
+		found = append(found, f)
+	}
+	for pattern := range prefixes(name) {
+		if f := r.feeds[pattern]; f != nil {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// matching yields the channels that pattern matches. Channels that come or go
+// meanwhile may be missed.
+func (r *registry) matching(pattern schemas.Pattern) iter.Seq[*channel] {
+	return func(yield func(*channel) bool) {
+		if name, exact := pattern.Exact(); exact {
+			if c := r.get(name); c != nil {
+				yield(c)
+			}
+			return
+		}
+		for i := range r.shards {
+			for _, c := range r.shards[i].matching(pattern) {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (sh *shard) matching(pattern schemas.Pattern) []*channel {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	var found []*channel
+	for name, c := range sh.channels {
+		if pattern.Matches(name) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// prefixes yields the patterns that name's colons make: a:b:c has a:* and a:b:*.
+func prefixes(name schemas.Channel) iter.Seq[schemas.Pattern] {
+	return func(yield func(schemas.Pattern) bool) {
+		for end := 0; ; {
+			colon := strings.IndexByte(string(name[end:]), ':')
+			if end += colon + 1; colon < 0 || end == len(name) {
+				return
+			}
+			if !yield(schemas.Pattern(name[:end] + "*")) {
+				return
+			}
+		}
+	}
+}
+
+// forget notes, under its name and every pattern that names it, that a channel
+// is gone which had messages up to seq.
+func (r *registry) forget(name schemas.Channel, seq uint64) {
+	r.forgotten.note(r.hash(name), seq)
+	for pattern := range prefixes(name) {
+		r.forgotten.note(r.hash(schemas.Channel(pattern)), seq)
+	}
+	raise(&r.forgotten.newest, seq)
+}
+
+// lostSince reports whether a channel that pattern names and that is gone may
+// have had messages after the position seq.
+func (r *registry) lostSince(pattern schemas.Pattern, seq uint64) bool {
+	if pattern == "*" {
+		return r.forgotten.newest.Load() > seq
+	}
+	return r.forgotten.of(r.hash(schemas.Channel(pattern))) > seq
+}
+
+// forgotten remembers, in bounded memory, up to which position channels that
+// are gone had messages, so that a reader who comes back is told of the loss. A
+// cell is shared by all names of one hash: it may announce a loss that was
+// another channel's, and never hides one.
+type forgotten struct {
+	cells  [1 << 16]atomic.Uint64
+	newest atomic.Uint64 // the highest of all cells
+}
+
+func (f *forgotten) of(hash uint64) uint64 { return f.cells[hash>>48].Load() }
+
+func (f *forgotten) note(hash, seq uint64) { raise(&f.cells[hash>>48], seq) }
+
+// raise sets v to at least seq.
+func raise(v *atomic.Uint64, seq uint64) {
+	for {
+		have := v.Load()
+		if have >= seq || v.CompareAndSwap(have, seq) {
+			return
+		}
+	}
+}

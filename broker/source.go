@@ -1,0 +1,231 @@
+package broker
+
+import (
+	"container/heap"
+	"math"
+	"slices"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// source is a channel that a stream is reading: it takes frames out of the log
+// in small lots and hands them to the stream one by one.
+type source struct {
+	channel *channel
+	topics  schemas.TopicSet
+	pick    selection
+
+	lot  []frame // taken and not handed out yet
+	next int     // index in lot
+	read uint64  // position up to which the log was looked through
+	head uint64  // newest position of the log at that time
+	told uint64  // losses up to here are known to the client
+}
+
+// lotSize is how many frames a source takes at a time.
+const lotSize = 64
+
+// selection narrows what a new stream is sent of the messages that were there
+// when it came. The zero value takes everything.
+type selection struct {
+	from uint64   // only messages above this position,
+	only []uint64 // and if there are any, up to upTo these alone; sorted
+	upTo uint64
+}
+
+func (p *selection) takes(seq uint64) bool {
+	if seq > p.upTo || p.only == nil {
+		return seq > p.from
+	}
+	_, found := slices.BinarySearch(p.only, seq)
+	return found
+}
+
+// gap is a loss that a source has come upon.
+type gap struct {
+	after, resumes uint64 // resumes is 0 if the log holds nothing more
+	reason         gapReason
+}
+
+// empty reports whether everything that was taken is handed out.
+func (src *source) empty() bool { return src.next == len(src.lot) }
+
+// peek returns the position of the next frame. The source must not be empty.
+func (src *source) peek() uint64 { return src.lot[src.next].seq }
+
+// fill takes the next frames between the position (exclusive) and the limit
+// (inclusive) out of the log: it is empty afterwards only if the log has nothing
+// more for it up to there. The source must be empty. It returns a gap if
+// something in between is lost that the client has not been told of.
+func (src *source) fill(position, limit uint64) (lost *gap) {
+	clear(src.lot)
+	src.lot, src.next = src.lot[:0], 0
+	c := src.channel
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	from := max(position, src.read, src.pick.from)
+	if newest := c.log.lostOf(src.topics); from < limit && newest > max(from, src.told) {
+		resumes, _ := c.log.firstOf(src.topics, from)
+		lost = &gap{after: from, resumes: resumes, reason: c.log.reason}
+		src.told = newest
+	}
+	if r := c.run; r != nil && r.frame.seq > from && r.frame.seq <= limit && !c.log.holds(r.frame.seq) {
+		src.lot = append(src.lot, r.frame)
+	}
+	src.head = c.log.last
+	for i := c.log.after(from); i < c.log.count; i++ {
+		f := c.log.at(i)
+		if f.seq > limit {
+			break
+		}
+		if len(src.lot) == lotSize {
+			return lost
+		}
+		src.read = f.seq
+		if wanted(f, src.topics) && src.pick.takes(f.seq) {
+			src.lot = append(src.lot, *f)
+		}
+	}
+	src.read = max(from, min(src.head, limit))
+	return lost
+}
+
+// holds reports whether the position is not older than the ring.
+func (l *log) holds(seq uint64) bool { return l.count > 0 && seq >= l.at(0).seq }
+
+// collect puts what its channels have for the stream into b, in the order of
+// positions, and moves the position past it.
+func (s *Stream) collect(b *Batch) {
+	limit := uint64(math.MaxUint64)
+	if !s.alone {
+		limit = max(s.broker.herald.announced.Load(), s.position.Load())
+	}
+	s.attend()
+	merge := s.refill(b, limit)
+	bytes := 0
+	for len(merge) > 0 && bytes < maxBatchBytes && b.Messages < maxBatchMessages {
+		src := merge[0]
+		bytes += s.hand(b, src)
+		if src.empty() {
+			s.draw(b, src, limit)
+		}
+		if src.empty() {
+			heap.Pop(&merge)
+		} else if len(merge) > 1 {
+			heap.Fix(&merge, 0)
+		}
+	}
+	if len(merge) == 0 {
+		s.arrive(limit)
+	}
+}
+
+// attend turns the channels with news into sources.
+func (s *Stream) attend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.pending {
+		if s.sources[c] == nil {
+			// What was lost before the channel came, while the stream was there to be
+			// told of it, is no news.
+			s.sources[c] = &source{channel: c, topics: s.wants.topics(c.name), told: c.born}
+		}
+	}
+	clear(s.pending)
+}
+
+// refill draws from every source that is empty and returns those that have a
+// frame, as a heap.
+func (s *Stream) refill(b *Batch, limit uint64) merge {
+	var m merge
+	for _, src := range s.sources {
+		if src.empty() {
+			s.draw(b, src, limit)
+		}
+		if !src.empty() {
+			m = append(m, src)
+		}
+	}
+	heap.Init(&m)
+	return m
+}
+
+// draw fills src and tells of what is lost.
+func (s *Stream) draw(b *Batch, src *source, limit uint64) {
+	if lost := src.fill(s.position.Load(), limit); lost != nil {
+		s.tell(b, src.channel.name, lost)
+	}
+}
+
+// hand puts the next frame of src into b and moves the position to it. It
+// returns how many bytes that were.
+func (s *Stream) hand(b *Batch, src *source) int {
+	f := &src.lot[src.next]
+	src.next++
+	s.position.Store(f.seq)
+	if f.kind == schemas.KindRun && f.seq <= s.known[src.channel] {
+		return 0
+	}
+	event := f.in(s.format)
+	b.add(event)
+	b.Messages++
+	s.reported = f.seq
+	return len(event)
+}
+
+// arrive moves the position to the limit, all sources being empty up to there,
+// and lets go of the channels that have nothing beyond it. A stream of one
+// channel has no limit: it arrives at the head, and keeps its source.
+func (s *Stream) arrive(limit uint64) {
+	if s.alone {
+		limit = s.position.Load()
+		for _, src := range s.sources {
+			limit = max(limit, src.head)
+		}
+	}
+	s.position.Store(limit)
+	if s.alone && len(s.sources) <= 1 {
+		return
+	}
+	for c, src := range s.sources {
+		if src.head <= limit {
+			delete(s.sources, c)
+		}
+	}
+}
+
+// tell puts a gap into b. Its id is the stream's position: other channels may
+// have messages between that and where this one goes on.
+func (s *Stream) tell(b *Batch, name schemas.Channel, lost *gap) {
+	b.add(s.gapEvent(schemas.Pattern(name), s.at(lost.after), lost.resumes, lost.reason))
+	s.broker.stats.gaps[lost.reason].Add(1)
+}
+
+func (s *Stream) gapEvent(name schemas.Pattern, after string, resumes uint64, reason gapReason) []byte {
+	data := gapData{Channel: name, After: after, Reason: reason}
+	if resumes > 0 {
+		id := s.broker.idOf(resumes)
+		data.ResumesAt = &id
+	}
+	s.reported = s.position.Load()
+	return control{event: eventGap, id: s.at(s.reported), data: data}.encode(s.format)
+}
+
+// merge is a heap of sources that are not empty, the oldest frame first.
+type merge []*source
+
+func (m merge) Len() int           { return len(m) }
+func (m merge) Less(i, j int) bool { return m[i].peek() < m[j].peek() }
+func (m merge) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+
+// Push implements [heap.Interface].
+func (m *merge) Push(x any) { *m = append(*m, x.(*source)) }
+
+// Pop implements [heap.Interface].
+func (m *merge) Pop() any {
+	last := len(*m) - 1
+	src := (*m)[last]
+	*m = (*m)[:last]
+	return src
+}

@@ -1,0 +1,47 @@
+package broker
+
+import "sync/atomic"
+
+// counters are what the broker counts; gaps has one for each reason.
+type counters struct {
+	published       atomic.Int64
+	evictedChannels atomic.Int64
+	gaps            map[gapReason]*atomic.Int64 // static map
+}
+
+func newCounters() *counters {
+	return &counters{gaps: map[gapReason]*atomic.Int64{
+		gapOverrun: {}, gapExpired: {}, gapRestarted: {},
+	}}
+}
+
+// Stats is what the broker is doing and has done.
+type Stats struct {
+	Channels int64
+	Streams  int
+	// HeldBytes is what all rings together take, of at most [Options.Memory].
+	HeldBytes int64
+
+	Published       int64            // messages
+	Replayed        int64            // durable publishes that were answered with the first receipt
+	ForgottenEarly  int64            // durable publishes forgotten before their time, for want of memory
+	Remembered      int              // durable publishes that are remembered
+	RememberedBytes int64            // what they take
+	Evicted         int64            // times that a channel lost messages for want of memory or of channels
+	Gaps            map[string]int64 // gaps that streams were told of, by reason
+}
+
+// Stats returns the present figures. Safe for concurrent use.
+func (b *Broker) Stats() Stats {
+	gaps := make(map[string]int64, len(b.stats.gaps))
+	for reason, n := range b.stats.gaps {
+		gaps[string(reason)] = n.Load()
+	}
+	return Stats{
+		Channels: b.registry.count.Load(), Streams: b.roster.size(), HeldBytes: b.held.Load(),
+		Published: b.stats.published.Load(), Replayed: b.once.replayed.Load(),
+		ForgottenEarly: b.once.early.Load() + b.once.receipts.Stats().Collisions,
+		Remembered:     b.once.receipts.Len(), RememberedBytes: int64(b.once.receipts.Capacity()),
+		Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
+	}
+}

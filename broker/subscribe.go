@@ -1,0 +1,301 @@
+package broker
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// Subscription is what a new stream asks for.
+type Subscription struct {
+	// Channels must not be empty; at most [Options.MaxChannelsPerStream].
+	Channels []Selector
+	// LastEventID is the position to go on from, as the client sent it; "" for
+	// none. What is not an id of this log counts as lost, and the client is told.
+	LastEventID string
+	// Replay is what to send first when there is no LastEventID.
+	Replay Replay
+	Format Format
+	Owner  Owner
+}
+
+// Replay is how much of the past a new stream is sent. The zero value is none.
+type Replay struct {
+	mode replayMode
+	n    int
+}
+
+type replayMode uint8
+
+const (
+	replayNone   replayMode = iota
+	replayLatest            // the latest message of each topic
+	replayAll               // what the buffer holds
+	replayLast              // the last n of each channel
+)
+
+// ParseReplay reads none, latest, all or a number. It returns [ErrBadReplay].
+func ParseReplay(s string) (Replay, error) {
+	switch s {
+	case "", "none":
+		return Replay{}, nil
+	case "latest":
+		return Replay{mode: replayLatest}, nil
+	case "all":
+		return Replay{mode: replayAll}, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return Replay{}, fmt.Errorf("%w: %q is neither none, latest, all nor a number", ErrBadReplay, s)
+	}
+	if n == 0 {
+		return Replay{}, nil
+	}
+	return Replay{mode: replayLast, n: int(n)}, nil
+}
+
+// Subscribe opens a stream. The caller must close it.
+//
+// Errors: [ErrTooManyStreams], [ErrTooManyInStream], [ErrDraining], [ErrClosed].
+func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
+	if len(sub.Channels) > b.opts.MaxChannelsPerStream {
+		return nil, fmt.Errorf("%w: %d, at most %d are allowed", ErrTooManyInStream, len(sub.Channels), b.opts.MaxChannelsPerStream)
+	}
+	if err := b.Ready(); err != nil {
+		return nil, err
+	}
+	s := b.newStream(sub)
+	if err := b.roster.admit(s); err != nil {
+		return nil, err
+	}
+	// Its position is 0 now: until it is known where the stream starts, channels
+	// hold everything for it.
+	channels, absent := b.enter(s)
+	s.begin(channels, absent, sub)
+	return s, nil
+}
+
+func (b *Broker) newStream(sub Subscription) *Stream {
+	now := time.Now()
+	s := &Stream{
+		broker:  b,
+		id:      b.streams.Add(1),
+		owner:   sub.Owner,
+		format:  sub.Format,
+		wants:   wants{sub.Channels},
+		opened:  now,
+		wakeup:  make(chan struct{}, 1),
+		sources: make(map[*channel]*source, 1),
+		endsAt:  sub.Owner.ExpiresAt,
+		endsFor: TokenExpired(),
+	}
+	_, exact := sub.Channels[0].Channel.Exact()
+	s.alone = exact && len(sub.Channels) == 1
+	for _, sel := range sub.Channels {
+		s.filters = s.filters || !sel.Topics.All()
+	}
+	if age := b.opts.MaxStreamAge; age > 0 {
+		// 80 to 100 % of it, so that streams opened together do not end together.
+		end := now.Add(age - jitter(age/5))
+		if s.endsAt.IsZero() || end.Before(s.endsAt) {
+			s.endsAt, s.endsFor = end, MaxAge()
+		}
+	}
+	return s
+}
+
+// enter makes s a reader of what it wants and returns the channels that exist,
+// and what it asked for of which channels may be gone.
+func (b *Broker) enter(s *Stream) (found []*channel, absent []schemas.Pattern) {
+	seen := make(map[*channel]bool, 1)
+	for _, sel := range s.wants.selectors {
+		var channels []*channel
+		if name, exact := sel.Channel.Exact(); !exact {
+			channels = b.registry.follow(s, sel.Channel)
+			absent = append(absent, sel.Channel)
+		} else if c := b.registry.attach(s, name); c != nil {
+			channels = []*channel{c}
+		} else {
+			absent = append(absent, sel.Channel)
+		}
+		for _, c := range channels {
+			if !seen[c] {
+				seen[c] = true
+				found = append(found, c)
+			}
+		}
+	}
+	return found, absent
+}
+
+// leave undoes Subscribe.
+func (b *Broker) leave(s *Stream) {
+	if !b.roster.dismiss(s) {
+		return
+	}
+	for _, sel := range s.wants.selectors {
+		if name, exact := sel.Channel.Exact(); !exact {
+			b.registry.unfollow(s, sel.Channel)
+		} else if c := b.registry.detach(s, name); c != nil {
+			c.mu.Lock()
+			b.held.Add(-c.tidy(time.Now(), b.opts.Hold)) // what was held for s
+			c.mu.Unlock()
+			b.forget(c)
+		}
+	}
+}
+
+// begin finds out where the stream starts and what it is told first.
+func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscription) {
+	now := time.Now()
+	// After s has become a reader: of every message above, it is told.
+	head := s.broker.seq.last()
+	in := &intro{open: openData{Channels: s.wants.patterns(), ExpiresAt: timePtr(s.owner.ExpiresAt)}}
+	s.intro = in
+	id, err := schemas.ParseID(sub.LastEventID)
+	switch {
+	case sub.LastEventID == "":
+		head = s.choose(channels, sub.Replay, now, head)
+		in.runs = channels
+	case err != nil || id.Epoch != s.broker.opts.Epoch || id.Seq > head:
+		head = s.choose(channels, Replay{mode: replayAll}, now, head)
+		in.runs = channels
+		s.restarted(sub.LastEventID)
+	default:
+		head = id.Seq
+		in.open.Resumed = true
+		s.resume(channels, absent, now, head)
+	}
+	s.position.Store(head)
+	s.reported = head
+	in.open.ID = s.broker.idOf(head)
+}
+
+// resume makes sources of the channels that have or have lost something after
+// the position.
+func (s *Stream) resume(channels []*channel, absent []schemas.Pattern, now time.Time, position uint64) {
+	for _, c := range channels {
+		c.mu.Lock()
+		s.broker.held.Add(-c.tidy(now, s.broker.opts.Hold))
+		s.broker.herald.greet(c)
+		news := c.log.last > position || c.log.lost > position
+		c.mu.Unlock()
+		if news {
+			s.sources[c] = &source{channel: c, topics: s.wants.topics(c.name)}
+		}
+	}
+	for _, pattern := range absent {
+		if s.broker.registry.lostSince(pattern, position) {
+			s.intro.gaps = append(s.intro.gaps, gapData{Channel: pattern, After: s.at(position), Reason: gapExpired})
+		}
+	}
+}
+
+// restarted tells, for everything that was asked for, that what lies between
+// the client's id and this log is lost.
+func (s *Stream) restarted(lastEventID string) {
+	const longest = 64 // of an id that is worth giving back
+	if len(lastEventID) > longest {
+		lastEventID = lastEventID[:longest]
+	}
+	for _, sel := range s.wants.selectors {
+		s.intro.gaps = append(s.intro.gaps, gapData{Channel: sel.Channel, After: lastEventID, Reason: gapRestarted, ResumesAt: s.firstHeld(sel)})
+	}
+}
+
+// firstHeld returns the oldest position that the chosen sources hold of what
+// sel asks for.
+func (s *Stream) firstHeld(sel Selector) *schemas.ID {
+	first := uint64(0)
+	for c, src := range s.sources {
+		if !sel.Channel.Matches(c.name) {
+			continue
+		}
+		c.mu.Lock()
+		seq, ok := c.log.firstOf(sel.Topics, src.pick.from)
+		c.mu.Unlock()
+		if ok && (first == 0 || seq < first) {
+			first = seq
+		}
+	}
+	if first == 0 {
+		return nil
+	}
+	id := s.broker.idOf(first)
+	return &id
+}
+
+// choose makes sources of what the replay asks for and returns the position
+// just before the first message of it, head if there is none.
+func (s *Stream) choose(channels []*channel, replay Replay, now time.Time, head uint64) uint64 {
+	if replay.mode == replayNone {
+		return head
+	}
+	for _, c := range channels {
+		src := &source{channel: c, topics: s.wants.topics(c.name)}
+		c.mu.Lock()
+		s.broker.held.Add(-c.tidy(now, s.broker.opts.Hold))
+		first, some := replay.pick(&c.log, src)
+		if some {
+			head = min(head, first-1)
+		}
+		s.broker.herald.greet(c)
+		c.mu.Unlock()
+		s.sources[c] = src
+	}
+	return head
+}
+
+// pick narrows src to what r asks for and returns the first position of it.
+// What is lost already is no gap: a replay is of what the buffer holds.
+func (r Replay) pick(l *log, src *source) (first uint64, some bool) {
+	src.told, src.head = l.lostOf(src.topics), l.last
+	src.pick.from = l.lost
+	switch r.mode {
+	case replayLast:
+		src.pick.from = l.beforeLast(r.n, src.topics)
+	case replayLatest:
+		src.pick.only, src.pick.upTo = l.latest(src.topics), l.last
+		if len(src.pick.only) == 0 {
+			src.pick.from, src.pick.only = l.last, nil
+			return 0, false
+		}
+		return src.pick.only[0], true
+	}
+	return l.firstOf(src.topics, src.pick.from)
+}
+
+// beforeLast returns the position after which the last n messages come that a
+// reader of topics is sent; run messages do not count.
+func (l *log) beforeLast(n int, topics schemas.TopicSet) uint64 {
+	for i := l.count - 1; i >= 0; i-- {
+		f := l.at(i)
+		if f.kind == schemas.KindRun || !topics.Has(f.mark.name) {
+			continue
+		}
+		if n--; n == 0 {
+			return f.seq - 1
+		}
+	}
+	return l.lost
+}
+
+// latest returns the position of the latest message of each topic in the set,
+// in order.
+func (l *log) latest(topics schemas.TopicSet) []uint64 {
+	seen := make(map[*topicMark]bool, len(l.marks))
+	var found []uint64
+	for i := l.count - 1; i >= 0; i-- {
+		f := l.at(i)
+		if !seen[f.mark] && f.kind != schemas.KindRun && topics.Has(f.mark.name) {
+			seen[f.mark] = true
+			found = append(found, f.seq)
+		}
+	}
+	for i, j := 0, len(found)-1; i < j; i, j = i+1, j-1 {
+		found[i], found[j] = found[j], found[i]
+	}
+	return found
+}

@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// wants is what a stream asks for: channels by name and by pattern, each with
+// topics.
+type wants struct {
+	selectors []Selector
+}
+
+// Selector asks for the topics of a channel, or of all channels that a pattern
+// names.
+type Selector struct {
+	Channel schemas.Pattern
+	Topics  schemas.TopicSet
+}
+
+// topics returns which topics of the channel are wanted.
+func (w wants) topics(name schemas.Channel) schemas.TopicSet {
+	var names []string
+	for _, sel := range w.selectors {
+		if !sel.Channel.Matches(name) {
+			continue
+		}
+		if len(w.selectors) == 1 || sel.Topics.All() {
+			return sel.Topics
+		}
+		for _, topic := range sel.Topics.Names() {
+			names = append(names, string(topic))
+		}
+	}
+	return schemas.NewTopicSet(names)
+}
+
+// patterns returns what was asked for, in the order of asking.
+func (w wants) patterns() []schemas.Pattern {
+	names := make([]schemas.Pattern, len(w.selectors))
+	for i, sel := range w.selectors {
+		names[i] = sel.Channel
+	}
+	return names
+}
+
+// all returns every topic that is named somewhere.
+func (w wants) all() []schemas.Topic {
+	var topics []schemas.Topic
+	for _, sel := range w.selectors {
+		topics = append(topics, sel.Topics.Names()...)
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
+}
