@@ -1,0 +1,174 @@
+package handlers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/broker"
+)
+
+// maxBatch is how many messages one array may have. Longer ones go as NDJSON.
+const maxBatch = 1000
+
+// publishMany answers POST /v1/publish: one message, an array of them, or a
+// stream of lines.
+func (a *api) publishMany(c echo.Context) error {
+	media, err := mediaType(c)
+	if err != nil {
+		return err
+	}
+	switch media {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+		return a.publishLines(c)
+	case "", "application/json":
+	default:
+		return unsupported(media, "application/json or application/x-ndjson")
+	}
+	body := a.buffers.get()
+	defer a.buffers.put(body)
+	if err := readBody(c, body, 64*a.bodyLimit()); err != nil {
+		return err
+	}
+	if text := bytes.TrimSpace(body.Bytes()); len(text) > 0 && text[0] == '[' {
+		return a.publishArray(c, text)
+	}
+	receipt, err := a.publishItem(c.Request().Context(), principal(c), body.Bytes())
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if receipt.Duplicate {
+		status = http.StatusOK
+	}
+	return writeReceipt(c, status, receipt)
+}
+
+// publishArray publishes the messages in their order. One that fails has a
+// problem in the place of its receipt, and the others still happen; an array
+// that is not understood is refused as a whole.
+func (a *api) publishArray(c echo.Context, body []byte) error {
+	var items []json.RawMessage
+	if err := decodeStrict(body, &items); err != nil {
+		return err
+	}
+	if len(items) > maxBatch {
+		return fmt.Errorf("%w: %d messages in one array, at most %d are allowed", ErrTooLarge, len(items), maxBatch)
+	}
+	answer := []byte{'['}
+	for i, it := range items {
+		if i > 0 {
+			answer = append(answer, ',')
+		}
+		answer = a.appendOutcome(c, answer, it)
+	}
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
+}
+
+// appendOutcome publishes one item and appends its receipt or its problem to b.
+func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
+	receipt, err := a.publishItem(c.Request().Context(), principal(c), item)
+	if err == nil {
+		return receipt.AppendJSON(b)
+	}
+	return a.appendProblem(c, b, err)
+}
+
+func (a *api) appendProblem(c echo.Context, b []byte, err error) []byte {
+	a.metrics.problem(kindOf(err))
+	return append(b, encodeProblem(problemOf(err, requestID(c)))...)
+}
+
+// publishLines publishes each line when it arrives and answers it at once, with
+// a receipt or a problem. The body may go on for ever; a line may not.
+//
+// A client that sends without reading is cut when its socket takes no answer
+// for the write time-out. When the server stops, the last answer is a problem.
+func (a *api) publishLines(c echo.Context) error {
+	w := a.writer(c)
+	if err := w.control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) { // HTTP/2 is full duplex by itself
+		return err
+	}
+	defer a.untilStop(w.control)()
+	if r := c.Request(); r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would say so too late, after the answer has begun
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/x-ndjson")
+	c.Response().Header().Set("X-Accel-Buffering", "no")
+	c.Response().WriteHeader(http.StatusOK)
+	_ = w.control.Flush()
+
+	in := bufio.NewReaderSize(c.Request().Body, 64<<10)
+	out := make([]byte, 0, 4<<10)
+	for {
+		line, err := readLine(in, int(a.bodyLimit()))
+		switch {
+		case errors.Is(err, ErrTooLarge):
+			out = append(a.appendProblem(c, out, err), '\n')
+		case err != nil && len(line) == 0: // the end of the body, or of the connection
+			if a.Stopping.Err() != nil {
+				out = append(a.appendProblem(c, out, broker.ErrDraining), '\n')
+			} else if !errors.Is(err, io.EOF) {
+				request(c).failed(malformed, errBrokeOff())
+			}
+			return w.send(out)
+		case len(bytes.TrimSpace(line)) > 0:
+			out = append(a.appendOutcome(c, out, line), '\n')
+		}
+		if len(out) > 32<<10 || !hasLine(in) {
+			if err := w.send(out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+	}
+}
+
+// untilStop makes reading the body fail when the server is about to stop: a body
+// that goes on for ever would hold it up. The returned function undoes that.
+func (a *api) untilStop(control *http.ResponseController) (undo func() bool) {
+	return context.AfterFunc(a.Stopping, func() { _ = control.SetReadDeadline(time.Now()) })
+}
+
+// hasLine reports whether a whole line is there already, so that its answer can
+// leave together with those before it.
+func hasLine(in *bufio.Reader) bool {
+	waiting, _ := in.Peek(in.Buffered())
+	return bytes.IndexByte(waiting, '\n') >= 0
+}
+
+// readLine returns the next line without its end; the last one may lack a line
+// feed. A line of more than limit bytes is skipped and is [ErrTooLarge].
+func readLine(in *bufio.Reader, limit int) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if err == nil && len(line) <= limit+1 {
+		return line[:len(line)-1], nil
+	}
+	long := append([]byte(nil), line...)
+	size := len(long)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = in.ReadSlice('\n')
+		if size += len(line); size <= limit+1 {
+			long = append(long, line...)
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err // the connection broke in the middle of a line
+	}
+	if err == nil {
+		size-- // the line feed
+	}
+	if size > limit {
+		return nil, fmt.Errorf("%w: a line of %d bytes, at most %d are allowed", ErrTooLarge, size, limit)
+	}
+	return long[:size], err
+}

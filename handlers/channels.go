@@ -1,0 +1,97 @@
+package handlers
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// history answers GET /v1/channels/{channel}/messages.
+func (a *api) history(c echo.Context) error {
+	channel, err := channelParam(c)
+	if err != nil {
+		return err
+	}
+	topics, err := topicParams(c)
+	if err != nil {
+		return err
+	}
+	q := broker.Query{After: c.QueryParam("after"), Before: c.QueryParam("before")}
+	if q.Topics, err = mayRead(principal(c), schemas.Pattern(channel), topics); err != nil {
+		return err
+	}
+	if q.Limit, err = limitParam(c, 100, 1000); err != nil {
+		return err
+	}
+	switch order := c.QueryParam("order"); order {
+	case "", "asc":
+	case "desc":
+		q.Newest = true
+	default:
+		return fmt.Errorf("%w: order %q is neither asc nor desc", ErrMalformed, order)
+	}
+	return answer(c, http.StatusOK, a.Broker.History(channel, q))
+}
+
+// channelList is the answer to GET /v1/channels.
+type channelList struct {
+	Channels []broker.ChannelInfo `json:"channels"`
+	Next     *schemas.Channel     `json:"next"` // the next page's after; null: no more
+}
+
+// listChannels answers GET /v1/channels.
+func (a *api) listChannels(c echo.Context) error {
+	limit, err := limitParam(c, 100, 1000)
+	if err != nil {
+		return err
+	}
+	infos, more := a.Broker.Channels(c.QueryParam("prefix"), schemas.Channel(c.QueryParam("after")), limit)
+	list := channelList{Channels: infos}
+	if more {
+		list.Next = &infos[len(infos)-1].Channel
+	}
+	return answer(c, http.StatusOK, list)
+}
+
+// getChannel answers GET /v1/channels/{channel}.
+func (a *api) getChannel(c echo.Context) error {
+	channel, err := channelParam(c)
+	if err != nil {
+		return err
+	}
+	if _, err := mayRead(principal(c), schemas.Pattern(channel), nil); err != nil {
+		return err
+	}
+	info, err := a.Broker.Channel(channel)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, info)
+}
+
+// deleteChannel answers DELETE /v1/channels/{channel}.
+func (a *api) deleteChannel(c echo.Context) error {
+	channel, err := channelParam(c)
+	if err != nil {
+		return err
+	}
+	if err := a.Broker.Delete(channel); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// answer writes v as JSON. Unlike echo's own it leaves <, > and & as they are.
+func answer(c echo.Context, status int, v any) error {
+	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	c.Response().WriteHeader(status)
+	enc := json.NewEncoder(c.Response())
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,82 @@
+package handlers_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+)
+
+// suite is the conformance suite: what other programs rely on, over real HTTP.
+// Every answer is also held to the OpenAPI document, and all that was logged is
+// searched for what must never be in a log.
+type suite struct {
+	described *description
+	log       *journal
+}
+
+// start runs a server of the suite until the test ends.
+func (s *suite) start(t *testing.T, change ...func(*setup)) *server {
+	t.Helper()
+	srv := start(t, append([]func(*setup){func(o *setup) { o.log = s.log }}, change...)...)
+	srv.observe = func(a *answer) { s.described.check(t, a) }
+	return srv
+}
+
+func TestContract(t *testing.T) {
+	s := &suite{described: readDescription(t), log: new(journal)}
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"credentials", s.credentials},
+		{"routes", s.routes},
+		{"publish", s.publish},
+		{"publish idempotent", s.publishIdempotent},
+		{"publish one in the body", s.publishOne},
+		{"publish array", s.publishArray},
+		{"publish lines", s.publishLines},
+		{"publish stream", s.publishStream},
+		{"run", s.run},
+		{"subscribe refusals", s.subscribeRefusals},
+		{"subscribe", s.subscribe},
+		{"history", s.history},
+		{"tokens", s.tokens},
+		{"subscribers", s.subscribers},
+		{"channels", s.channels},
+		{"schemas", s.schemas},
+		{"limits", s.limits},
+		{"draining", s.draining},
+		{"cors", s.cors},
+		{"host", s.host},
+		{"operation", s.operation},
+	} {
+		t.Run(part.name, part.test)
+	}
+	if t.Failed() {
+		return // what follows would only repeat it
+	}
+	t.Run("document", func(t *testing.T) {
+		s.described.checkRoutes(t, s.start(t).handler.(*echo.Echo).Routes())
+		s.described.checkMet(t)
+	})
+	t.Run("log", s.checkLog)
+}
+
+// Words that stand in payloads, query strings and tokens of the suite, and
+// nowhere else.
+const (
+	secretPayload = "payload-3b9f"
+	secretQuery   = "query-91ce"
+)
+
+func (s *suite) checkLog(t *testing.T) {
+	if len(s.log.lines(`"msg":"stream finished"`)) == 0 || len(s.log.lines(`"status":500`, "stack")) == 0 {
+		t.Error("the log has neither a stream nor a panic in it")
+	}
+	for _, secret := range []string{secretPayload, secretQuery, apiKey, "access_token", "eyJ"} {
+		for _, line := range s.log.lines(secret) {
+			t.Errorf("%q is in the log: %s", secret, strings.TrimSpace(line))
+		}
+	}
+}

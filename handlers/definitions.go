@@ -1,0 +1,80 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// maxDefinition bounds the body of a definition, in bytes.
+const maxDefinition = 512 << 10
+
+// listSchemas answers GET /v1/schemas.
+func (a *api) listSchemas(c echo.Context) error {
+	return answer(c, http.StatusOK, struct {
+		Schemas []schemas.Definition `json:"schemas"`
+	}{a.Catalog.List()})
+}
+
+// getSchema answers GET /v1/schemas/{name}.
+func (a *api) getSchema(c echo.Context) error {
+	name, err := pathParam(c, "name")
+	if err != nil {
+		return err
+	}
+	def, err := a.Catalog.Get(name)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, def)
+}
+
+// putSchema answers PUT /v1/schemas/{name}: the whole definition, or nothing.
+func (a *api) putSchema(c echo.Context) error {
+	name, err := pathParam(c, "name")
+	if err != nil {
+		return err
+	}
+	media, err := mediaType(c)
+	if err != nil {
+		return err
+	}
+	if media != "" && media != echo.MIMEApplicationJSON {
+		return unsupported(media, echo.MIMEApplicationJSON)
+	}
+	raw, body := a.buffers.get(), a.buffers.get()
+	defer a.buffers.put(raw)
+	defer a.buffers.put(body)
+	if err := readBody(c, raw, maxDefinition); err != nil {
+		return err
+	}
+	if err := compact(body, raw.Bytes()); err != nil {
+		return err
+	}
+	def, err := schemas.ParseDefinition(name, body.Bytes())
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if _, err := a.Catalog.Get(name); err != nil {
+		status = http.StatusCreated
+	}
+	if err := a.Catalog.Put(def); err != nil {
+		return err
+	}
+	return answer(c, status, def)
+}
+
+// deleteSchema answers DELETE /v1/schemas/{name}.
+func (a *api) deleteSchema(c echo.Context) error {
+	name, err := pathParam(c, "name")
+	if err != nil {
+		return err
+	}
+	if err := a.Catalog.Delete(name); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

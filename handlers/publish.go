@@ -1,0 +1,182 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// publish answers POST /v1/publish/{channel}/{topic}.
+func (a *api) publish(c echo.Context) error {
+	channel, topic, err := target(c)
+	if err != nil {
+		return err
+	}
+	if err := mayPublish(principal(c), channel, topic); err != nil {
+		return err
+	}
+	p := broker.Publication{Channel: channel, Topic: topic}
+	if p.RunID, err = schemas.ParseRunID(c.QueryParam("run_id")); err != nil {
+		return err
+	}
+	if p.Key, err = idempotencyKey(c); err != nil {
+		return err
+	}
+	raw, data := a.buffers.get(), a.buffers.get()
+	defer a.buffers.put(raw)
+	defer a.buffers.put(data)
+	if err := a.readData(c, raw, data); err != nil {
+		return err
+	}
+	p.Data = data.Bytes()
+	receipt, err := a.put(c.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if receipt.Duplicate {
+		status = http.StatusOK
+	}
+	return writeReceipt(c, status, receipt)
+}
+
+// idempotencyKey returns the key of a durable publish, "" if it is an ordinary
+// one. An empty header is a mistake and not the same as none.
+func idempotencyKey(c echo.Context) (string, error) {
+	values := c.Request().Header["Idempotency-Key"]
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return schemas.ParseKey(values[0])
+	}
+	return "", fmt.Errorf("%w: more than one Idempotency-Key", ErrMalformed)
+}
+
+// readData reads the body, which is the data of one message, into raw, and as
+// compact JSON into data.
+func (a *api) readData(c echo.Context, raw, data *bytes.Buffer) error {
+	media, err := mediaType(c)
+	if err != nil {
+		return err
+	}
+	if media != "" && media != "application/json" && media != "text/plain" {
+		return unsupported(media, "application/json (curl: --json) or text/plain")
+	}
+	if err := readBody(c, raw, a.bodyLimit()); err != nil {
+		return err
+	}
+	if media != "text/plain" {
+		return compact(data, raw.Bytes())
+	}
+	if !utf8.Valid(raw.Bytes()) {
+		return fmt.Errorf("%w: the text is not UTF-8", ErrMalformed)
+	}
+	return quote(data, raw.String())
+}
+
+// bodyLimit bounds a body that is one message: white space may double it.
+func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
+
+// put holds a message to its channel's definition and publishes it. Every
+// publish but that of a run status and of a body stream goes through here.
+func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, error) {
+	if definition := a.Catalog.For(p.Channel); definition != nil {
+		if err := definition.Check(p.Topic, p.Data); err != nil {
+			return schemas.Receipt{}, err
+		}
+		p.Limits = limitsOf(definition)
+	}
+	return a.Broker.Publish(ctx, p)
+}
+
+// limitsOf returns what a definition, which may be nil, says about replay.
+func limitsOf(d *schemas.Compiled) broker.Limits {
+	if d == nil {
+		return broker.Limits{}
+	}
+	r := d.Replay()
+	return broker.Limits{Messages: r.Messages, Bytes: int64(r.Bytes), Age: r.Age.Std()}
+}
+
+// writeReceipt answers a publish.
+func writeReceipt(c echo.Context, status int, r schemas.Receipt) error {
+	if r.Duplicate {
+		c.Response().Header().Set("Idempotent-Replayed", "true")
+	}
+	return c.Blob(status, echo.MIMEApplicationJSON, append(r.AppendJSON(make([]byte, 0, 256)), '\n'))
+}
+
+// item is one message of a batch.
+type item struct {
+	Channel        string          `json:"channel"`
+	Topic          string          `json:"topic"`
+	Data           json.RawMessage `json:"data"`
+	RunID          string          `json:"run_id"`
+	IdempotencyKey *string         `json:"idempotency_key"`
+}
+
+func (*item) members() []string {
+	return []string{"channel", "topic", "data", "run_id", "idempotency_key"}
+}
+
+// publishItem publishes one message of a batch.
+func (a *api) publishItem(ctx context.Context, who *auth.Principal, line []byte) (schemas.Receipt, error) {
+	var it item
+	if err := decodeStrict(line, &it); err != nil {
+		return schemas.Receipt{}, err
+	}
+	p, err := it.parse()
+	if err != nil {
+		return schemas.Receipt{}, err
+	}
+	if err := mayPublish(who, p.Channel, p.Topic); err != nil {
+		return schemas.Receipt{}, err
+	}
+	data := a.buffers.get()
+	defer a.buffers.put(data)
+	if err := compact(data, it.Data); err != nil {
+		return schemas.Receipt{}, err
+	}
+	p.Data = data.Bytes()
+	return a.put(ctx, p)
+}
+
+// parse checks the item's names, and names all that is wrong with them.
+func (it *item) parse() (broker.Publication, error) {
+	var p broker.Publication
+	var faults []schemas.FieldError
+	var err error
+	fault := func(pointer string, err error) {
+		if err != nil {
+			faults = append(faults, schemas.FieldError{Pointer: pointer, Detail: sentence(err)})
+		}
+	}
+	p.Channel, err = schemas.ParseChannel(it.Channel)
+	fault("/channel", err)
+	p.Topic, err = schemas.ParseTopic(it.Topic)
+	fault("/topic", err)
+	p.RunID, err = schemas.ParseRunID(it.RunID)
+	fault("/run_id", err)
+	if it.IdempotencyKey != nil {
+		p.Key, err = schemas.ParseKey(*it.IdempotencyKey)
+		fault("/idempotency_key", err)
+	}
+	if it.Data == nil {
+		fault("/data", errors.New("is missing"))
+	}
+	if len(faults) > 0 {
+		return p, &fieldsError{faults}
+	}
+	return p, nil
+}

@@ -1,0 +1,196 @@
+package handlers
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/auth"
+)
+
+// Keys of log lines, each declared once.
+const (
+	keyError     = "error"
+	keyRequestID = "request_id"
+	keyMethod    = "method"
+	keyRoute     = "route"
+	keyStatus    = "status"
+	keySeconds   = "seconds"
+	keyAddress   = "address"
+	keySubject   = "subject"
+	keyProblem   = "problem"
+	keyChannels  = "channels"
+	keyMessages  = "messages"
+	keyBytes     = "bytes"
+	keyCode      = "code"
+	keyReason    = "reason"
+	keyStack     = "stack"
+)
+
+const requestKey = "sluice.request"
+
+// requestInfo is what is known of one request, for its log line.
+type requestInfo struct {
+	id         string
+	who        *auth.Principal // nil until authenticated
+	credential bool            // one was sent
+	problem    kind            // of the answer, "" if it went well
+	cause      error           // of the problem
+	stream     bool            // logged by the stream itself
+	gone       bool            // the client has left, or does not take the answer
+	cut        bool            // the answer cannot be finished
+	stack      []byte          // of a panic
+}
+
+// statusGone stands in logs and metrics for an answer that nobody took. No
+// client ever sees it.
+const statusGone = 499
+
+// errPanic is the error of a request whose handler panicked.
+var errPanic = errors.New("handlers: panic")
+
+func (r *requestInfo) failed(k kind, cause error) { r.problem, r.cause = k, cause }
+
+// request returns what is known of the request.
+func request(c echo.Context) *requestInfo {
+	if r, ok := c.Get(requestKey).(*requestInfo); ok {
+		return r
+	}
+	return &requestInfo{}
+}
+
+func requestID(c echo.Context) string { return request(c).id }
+
+// identify gives the request an id, which every answer carries. One that the
+// client sent is taken over if it is short and plain.
+func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Request().Header.Get(echo.HeaderXRequestID)
+		if !plain(id) {
+			id = rand.Text()
+		}
+		c.Set(requestKey, &requestInfo{id: id})
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
+		return next(c)
+	}
+}
+
+// plain reports whether id can stand in a header and in a log line.
+func plain(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// observe counts the request and logs it: faults of the server as errors,
+// everything else for debugging. The path is not logged, since it names
+// channels; the route is.
+func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		took := time.Since(began)
+		r, status, route := request(c), c.Response().Status, c.Path()
+		if route == "" {
+			route = "none"
+		}
+		if r.gone {
+			status = statusGone
+		}
+		a.metrics.request(route, status, took, c.Request().Method, r)
+		if !r.stream || r.cause != nil {
+			a.logRequest(c, r, status, route, took)
+		}
+		if r.cut {
+			panic(http.ErrAbortHandler) // the connection is cut too, or the answer would look whole
+		}
+		return nil
+	}
+}
+
+func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route string, took time.Duration) {
+	level := slog.LevelDebug
+	switch {
+	case r.problem == internal:
+		level = slog.LevelError
+	case status == http.StatusUnauthorized:
+		level = slog.LevelInfo
+	}
+	if !a.Log.Enabled(c.Request().Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String(keyRequestID, r.id), slog.String(keyMethod, c.Request().Method), slog.String(keyRoute, route),
+		slog.Int(keyStatus, status), slog.Float64(keySeconds, took.Seconds()), slog.String(keyAddress, c.RealIP()),
+	}
+	if r.problem != "" {
+		attrs = append(attrs, slog.String(keyProblem, string(r.problem)))
+	}
+	if r.problem == unauthorized || r.problem == internal {
+		// The client is not told why. Of other problems it is, and their text may
+		// repeat what it sent.
+		attrs = append(attrs, slog.Any(keyError, r.cause))
+	}
+	if r.stack != nil {
+		attrs = append(attrs, slog.String(keyStack, string(r.stack)))
+	}
+	a.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+}
+
+// recover turns a panic into a 500 and keeps the server up.
+func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v) // how net/http is told to cut the connection
+			default:
+				request(c).stack = debug.Stack()
+				err = fmt.Errorf("%w: %v", errPanic, v)
+			}
+		}()
+		return next(c)
+	}
+}
+
+// guardHost refuses, in development, requests for a host that is not this
+// machine: a page of a site whose name an attacker points at 127.0.0.1 sends
+// such.
+func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if a.Dev && !loopbackHost(c.Request().Host) {
+			return fmt.Errorf("%w: in development only requests to localhost are answered", ErrMisdirected)
+		}
+		return next(c)
+	}
+}
+
+// extractIP returns how the client's address is found: that of the connection,
+// or what a trusted proxy says of it.
+func extractIP(trusted []netip.Prefix) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range trusted {
+		options = append(options, echo.TrustIPRange(ipNet(p)))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}

@@ -1,0 +1,157 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/broker"
+)
+
+// maxWrite is how many bytes are given to a socket under one deadline. A reader
+// that takes less than this in the write time-out is cut.
+const maxWrite = 16 << 10
+
+// streamHeaders are those of every stream. Caches must not keep it and proxies
+// must not hold it back: nginx asks for the third, whatever its configuration.
+func streamHeaders(h http.Header, format broker.Format) {
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	if format == broker.NDJSON {
+		h.Set(echo.HeaderContentType, "application/x-ndjson")
+	}
+	h.Set(echo.HeaderCacheControl, "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set(echo.HeaderVary, "Accept, Authorization, Origin")
+}
+
+// stream writes s to the client until one of them ends it, and logs it.
+func (a *api) stream(c echo.Context, s *broker.Stream, sub broker.Subscription) error {
+	began := time.Now()
+	streamHeaders(c.Response().Header(), sub.Format)
+	c.Response().WriteHeader(http.StatusOK)
+	out := a.writer(c)
+	err := out.copy(c.Request().Context(), s)
+	end := outcome(s, err)
+	request(c).stream = true
+	a.metrics.streamed(end)
+	a.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "stream finished",
+		slog.String(keyRequestID, requestID(c)), slog.Any(keyChannels, patterns(sub)), slog.String(keySubject, sub.Owner.Subject),
+		slog.String(keyAddress, sub.Owner.Address), slog.Float64(keySeconds, time.Since(began).Seconds()),
+		slog.Int64(keyMessages, s.Messages()), slog.Int64(keyBytes, out.bytes),
+		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))
+	return nil
+}
+
+// outcome returns how a stream ended: by the server's $close, by a socket that
+// took nothing any more, or because the client left.
+func outcome(s *broker.Stream, err error) broker.Ending {
+	ending, ended := s.Ended()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return broker.SlowConsumer()
+	case ended && errors.Is(err, io.EOF):
+		return ending
+	}
+	return broker.Ending{Reason: "client_left"}
+}
+
+func patterns(sub broker.Subscription) []string {
+	names := make([]string, len(sub.Channels))
+	for i, sel := range sub.Channels {
+		names[i] = string(sel.Channel)
+	}
+	return names
+}
+
+// streamWriter writes an answer that goes on for long through net/http: what is
+// there at once leaves in one flush. Owned by the handler's goroutine.
+type streamWriter struct {
+	// Static after construction.
+	to      io.Writer
+	control *http.ResponseController
+	timeout time.Duration
+	lift    bool // a deadline must not stay when nothing is written
+	buffers *buffers
+	metrics *metrics
+
+	bytes int64
+}
+
+func (a *api) writer(c echo.Context) *streamWriter {
+	return &streamWriter{
+		to: c.Response(), control: controller(c), timeout: a.WriteTimeout,
+		lift:    c.Request().ProtoMajor >= 2, // there it would reset the stream when it passes
+		buffers: &a.buffers, metrics: a.metrics,
+	}
+}
+
+// copy writes until the stream has ended ([io.EOF]), the client has left, or its
+// socket takes nothing for the time-out ([os.ErrDeadlineExceeded]).
+func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {
+	var batch broker.Batch
+	for {
+		if err := s.Next(ctx, &batch); err != nil {
+			return err
+		}
+		before := w.bytes
+		if err := w.write(batch.Events); err != nil {
+			return err
+		}
+		w.metrics.wrote(batch.Messages, w.bytes-before)
+	}
+}
+
+// write writes the events, several in one call where they are short.
+func (w *streamWriter) write(events [][]byte) error {
+	if len(events) == 1 && len(events[0]) <= maxWrite {
+		return w.send(events[0])
+	}
+	b := w.buffers.get()
+	defer w.buffers.put(b)
+	for _, event := range events {
+		for len(event) > 0 {
+			n := min(len(event), maxWrite-b.Len())
+			b.Write(event[:n])
+			if event = event[n:]; b.Len() == maxWrite {
+				if err := w.send(b.Bytes()); err != nil {
+					return err
+				}
+				b.Reset()
+			}
+		}
+	}
+	return w.send(b.Bytes())
+}
+
+// send writes and flushes p under one deadline.
+func (w *streamWriter) send(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	began := time.Now()
+	_ = w.control.SetWriteDeadline(began.Add(w.timeout)) // not every connection has deadlines
+	n, err := w.to.Write(p)
+	w.bytes += int64(n)
+	if err == nil {
+		err = w.control.Flush()
+	}
+	if err != nil && time.Since(began) >= w.timeout {
+		return os.ErrDeadlineExceeded // HTTP/2 has an error of its own for it
+	}
+	if w.lift {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+	return err
+}
+
+// controller returns the controller of the connection. That of echo's response
+// would lose the errors of Flush.
+func controller(c echo.Context) *http.ResponseController {
+	return http.NewResponseController(c.Response().Writer)
+}

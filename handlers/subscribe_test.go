@@ -1,0 +1,404 @@
+package handlers_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// subscribeRefusals is what is answered before any byte of a stream.
+func (s *suite) subscribeRefusals(t *testing.T) {
+	srv := s.start(t, func(o *setup) { o.broker.MaxChannelsPerStream = 3 })
+	token := srv.token("pipeline:1", "status")
+	two := srv.mint(auth.TokenRequest{Subscribe: schemas.Grants{{Channel: "a", Topics: []string{"*"}}, {Channel: "b", Topics: []string{"*"}}}}).Token
+	get := func(name, query, as string, status int, problem, detail string) call {
+		return call{name: name, method: "GET", path: "/v1/subscribe?" + query, as: as, status: status, problem: problem, detail: detail}
+	}
+	malformed := func(name, query, as, detail string) call { return get(name, query, as, 400, "malformed", detail) }
+	forbidden := func(name, query, detail string) call { return get(name, query, token, 403, "forbidden", detail) }
+	revoked := srv.mint(auth.TokenRequest{Subscribe: schemas.AllowAll()})
+	if err := srv.auth.Revoke(revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	invalid := map[string]string{"WWW-Authenticate": `Bearer realm="sluice", error="invalid_token"`}
+	inQuery := get("an API key in the query", "channel=a&access_token="+apiKey, "", 401, "unauthorized", "")
+	inQuery.sets = invalid
+	bad := get("a bad token in the query", "channel=a&access_token="+secretQuery, "", 401, "unauthorized", "")
+	bad.sets = invalid
+	none := get("no credential", "channel=a", "", 401, "unauthorized", "")
+	none.sets = map[string]string{"WWW-Authenticate": `Bearer realm="sluice"`}
+	calls := []call{
+		none, inQuery, bad,
+		get("an empty token", "channel=a&access_token=", "", 401, "unauthorized", ""),
+		get("a revoked token", "channel=a", revoked.Token, 401, "unauthorized", ""),
+		malformed("two credentials", "channel=a&access_token="+token, token, "more than one credential"),
+		malformed("two tokens", "channel=a&access_token="+token+"&access_token="+token, "", "more than one credential"),
+		malformed("no channel and a token for two", "", two, "channel"),
+		malformed("no channel and a token for a pattern", "", srv.token("a:*", "*"), "channel"),
+		malformed("no channel and an API key", "", apiKey, "channel"),
+		malformed("an empty channel", "channel=", apiKey, "channel"),
+		malformed("a bad channel", "channel=$a", apiKey, "channel"),
+		malformed("a star inside", "channel=a*b", apiKey, ""),
+		malformed("a star without a colon", "channel=a*", apiKey, ""),
+		malformed("a bad topic", "channel=a&topic=a%20b", apiKey, "topic"),
+		malformed("a topic of clients", "channel=a&topic=message", apiKey, "topic"),
+		malformed("an empty topic", "channel=a&topic=", apiKey, "topic"),
+		malformed("too many channels", "channel=a&channel=b&channel=c&channel=d", apiKey, "at most 3"),
+		forbidden("another channel", "channel=pipeline:2", `channel "pipeline:2"`),
+		forbidden("another channel besides", "channel=pipeline:1&channel=pipeline:2", `channel "pipeline:2"`),
+		forbidden("a pattern", "channel=pipeline:*", `channel "pipeline:*"`),
+		forbidden("all channels", "channel=*", `channel "*"`),
+		forbidden("another topic", "channel=pipeline:1&topic=status&topic=tokens", `channel "pipeline:1", topic "tokens"`),
+		forbidden("all topics", "topic=*", `channel "pipeline:1", topic "*"`),
+	}
+	for _, replay := range []string{"-1", "1.5", "some", "99999999999999999999", "ALL", secretQuery} {
+		calls = append(calls, malformed("replay "+replay, "channel=a&replay="+replay, apiKey, "replay"))
+	}
+	srv.run(t, calls)
+	for i := range calls { // the format asked for changes nothing
+		calls[i].header = map[string]string{"Accept": "application/x-ndjson"}
+	}
+	srv.run(t, calls)
+}
+
+func (s *suite) subscribe(t *testing.T) {
+	t.Run("selection", s.selection)
+	t.Run("formats", s.formats)
+	t.Run("replay", s.replay)
+	t.Run("resume", s.resume)
+	t.Run("gap", s.gap)
+	t.Run("merge", s.merge)
+	t.Run("head", func(t *testing.T) {
+		srv := s.start(t)
+		feed := srv.open(t, call{as: srv.token("c", "*")})
+		open := feed.after("$open")
+		want := fmt.Sprintf("retry: 1000\nid: %s\nevent: $open\ndata: {\"id\":\"%[1]s\",\"resumed\":false,\"channels\":[\"c\"],\"expires_at\":\"", srv.broker.Head())
+		if !strings.HasPrefix(open.raw, want) || !strings.HasSuffix(open.raw, "Z\"}\n\n") {
+			t.Errorf("$open is %q", open.raw)
+		}
+		r := srv.publish("c", "status", `{"a":"é"}`)
+		m := fmt.Sprintf(`{"id":"%s","channel":"c","topic":"status","kind":"data","data":{"a":"é"},"created_at":"%s"}`, r.ID, r.CreatedAt)
+		if got, want := feed.next().raw, fmt.Sprintf("id: %s\nevent: status\ndata: %s\n\n", r.ID, m); got != want {
+			t.Errorf("event %q, want %q", got, want)
+		}
+		feed.close()
+	})
+}
+
+// selection opens streams over channels, patterns and topics.
+func (s *suite) selection(t *testing.T) {
+	srv := s.start(t)
+	wide := srv.mint(auth.TokenRequest{Subscribe: schemas.Grants{{Channel: "a:*", Topics: []string{"*"}}, {Channel: "b", Topics: []string{"t", "u"}}}}).Token
+	all := []string{"a:1 t", "a:1 u", "a:2 t", "b t", "b u", "b v", "a t", "c/ü t"}
+	for _, tt := range []struct{ name, query, as, want string }{
+		{"one channel", "channel=b", apiKey, "b t,b u,b v"},
+		{"many channels", "channel=b&channel=a:2", apiKey, "a:2 t,b t,b u,b v"},
+		{"the same channel twice", "channel=b&channel=b", apiKey, "b t,b u,b v"},
+		{"a pattern", "channel=a:*", apiKey, "a:1 t,a:1 u,a:2 t"},
+		{"a pattern and a channel in it", "channel=a:*&channel=a:1", apiKey, "a:1 t,a:1 u,a:2 t"},
+		{"everything", "channel=*", apiKey, "a:1 t,a:1 u,a:2 t,b t,b u,b v,a t,c/ü t"},
+		{"escaped", "channel=c%2F%C3%BC", apiKey, "c/ü t"},
+		{"a topic", "channel=*&topic=u", apiKey, "a:1 u,b u"},
+		{"topics", "channel=b&topic=u&topic=v&topic=u", apiKey, "b u,b v"},
+		{"any topic", "channel=b&topic=*", apiKey, "b t,b u,b v"},
+		{"what the grant allows", "channel=b", wide, "b t,b u"},
+		{"grants of different topics", "channel=b&channel=a:1", wide, "a:1 t,a:1 u,b t,b u"},
+		{"below a granted pattern", "channel=a:2&topic=t", wide, "a:2 t"},
+		{"token in the query", "channel=b&access_token=" + wide, "", "b t,b u"},
+		{"the token's only channel", "", srv.token("b", "v"), "b v"},
+		{"unknown parameters", "channel=b&x=" + secretQuery, wide, "b t,b u"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			feed := srv.open(t, call{as: tt.as, path: tt.query})
+			open := control[opened](feed, "$open")
+			if (open.ExpiresAt == "") != (tt.as == apiKey) || open.Resumed || len(open.Channels) == 0 {
+				t.Errorf("$open says %+v", open)
+			}
+			for _, m := range all {
+				channel, topic, _ := strings.Cut(m, " ")
+				srv.publish(channel, topic, `"`+m+`"`)
+			}
+			for want := range strings.SplitSeq(tt.want, ",") {
+				feed.gets(`"` + want + `"`)
+			}
+			feed.close()
+		})
+	}
+}
+
+// formats holds what is accepted to what is sent.
+func (s *suite) formats(t *testing.T) {
+	srv := s.start(t)
+	for accept, ndjson := range map[string]bool{
+		"": false, "text/event-stream": false, "*/*": false, "text/html": false, "application/json": false,
+		"application/x-ndjson": true, "Application/X-NDJSON": true, "application/x-ndjson, */*;q=0.1": true,
+		"text/event-stream, application/x-ndjson": false,
+	} {
+		t.Run(accept, func(t *testing.T) {
+			c := call{as: apiKey, path: "channel=c", header: map[string]string{"Accept": accept}}
+			if accept == "" {
+				c.header = nil
+			}
+			resp := must(srv.http.Do(srv.request(t, call{method: "GET", path: "/v1/subscribe?" + c.path, as: c.as, header: c.header}, nil)))
+			defer resp.Body.Close()
+			want := "text/event-stream"
+			if ndjson {
+				want = "application/x-ndjson"
+			}
+			if got := resp.Header.Get("Content-Type"); got != want {
+				t.Errorf("Content-Type %q, want %q", got, want)
+			}
+		})
+	}
+	feed := srv.open(t, call{as: srv.token("c", "*"), header: map[string]string{"Accept": "application/x-ndjson"}})
+	open := feed.after("$open")
+	s.described.validate(t, "/components/schemas/ControlLine", open.raw)
+	srv.publish("c", "t", "1")
+	m := feed.after("t")
+	s.described.validate(t, "/components/schemas/Message", m.raw)
+	srv.check(t, call{method: "DELETE", path: "/v1/channels/c", as: apiKey, status: 204})
+	end := feed.after("$close")
+	s.described.validate(t, "/components/schemas/ControlLine", end.raw)
+	feed.ends()
+	for _, proto := range []string{"HTTP/1.0", "HTTP/1.1"} {
+		t.Run(proto, func(t *testing.T) { s.plainHTTP(t, srv, proto) })
+	}
+}
+
+// plainHTTP reads a stream with nothing but a connection.
+func (s *suite) plainHTTP(t *testing.T, srv *server, proto string) {
+	conn := srv.connect(t)
+	if _, err := fmt.Fprintf(conn, "GET /v1/subscribe?channel=c HTTP/%s\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", proto[5:], apiKey); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 0, 4096)
+	for !strings.Contains(string(got), "event: $open\n") {
+		n, err := conn.Read(got[len(got):cap(got)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = got[:len(got)+n]
+	}
+	chunked := strings.Contains(string(got), "Transfer-Encoding: chunked")
+	if !strings.Contains(string(got), " 200 OK\r\n") || chunked != (proto == "HTTP/1.1") {
+		t.Errorf("answer %q", got)
+	}
+}
+
+// replay begins streams with what is held.
+func (s *suite) replay(t *testing.T) {
+	srv := s.start(t)
+	var ids []schemas.ID
+	for _, m := range []string{"c t", "c u", "c t", "d t", "c v"} {
+		channel, topic, _ := strings.Cut(m, " ")
+		ids = append(ids, srv.publish(channel, topic, fmt.Sprint(len(ids))).ID)
+	}
+	for _, tt := range []struct{ query, want string }{
+		{"channel=c", ""},
+		{"channel=c&replay=none", ""},
+		{"channel=c&replay=0", ""},
+		{"channel=c&replay=all", "0,1,2,4"},
+		{"channel=c&replay=latest", "1,2,4"},
+		{"channel=c&replay=2", "2,4"},
+		{"channel=c&replay=100", "0,1,2,4"},
+		{"channel=c&topic=t&replay=1", "2"},
+		{"channel=c&topic=t&topic=u&replay=latest", "1,2"},
+		{"channel=c&channel=d&replay=1", "3,4"},
+		{"channel=*&replay=all", "0,1,2,3,4"},
+		{"channel=nowhere&replay=all", ""},
+		{"channel=c&replay=all&last_event_id=" + ids[2].String(), "4"},
+	} {
+		t.Run(tt.query, func(t *testing.T) {
+			feed := srv.open(t, call{as: apiKey, path: tt.query})
+			open := control[opened](feed, "$open")
+			var want []string
+			if tt.want != "" {
+				want = strings.Split(tt.want, ",")
+			}
+			first := srv.broker.Head()
+			for _, text := range want {
+				m := feed.next().message(t)
+				if string(m.Data) != text {
+					t.Errorf("replayed %s, want %s", m.Data, text)
+				}
+				if m.ID.Seq < first.Seq {
+					first = schemas.ID{Epoch: m.ID.Epoch, Seq: m.ID.Seq - 1}
+				}
+			}
+			if !strings.Contains(tt.query, "last_event_id") && open.ID != first.String() {
+				t.Errorf("$open stands at %s, want %s", open.ID, first)
+			}
+			feed.close()
+		})
+	}
+	if info, err := srv.broker.Channel("nowhere"); err == nil {
+		t.Errorf("a reader made a channel: %+v", info)
+	}
+}
+
+// resume goes on after an id, however it is given.
+func (s *suite) resume(t *testing.T) {
+	srv := s.start(t)
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, srv.publish("c", "t", fmt.Sprint(i)).ID.String())
+	}
+	for _, tt := range []struct{ name, query, header, want string }{
+		{"header", "", ids[2], "3,4"},
+		{"query", "&last_event_id=" + ids[3], "", "4"},
+		{"the other query", "&lastEventId=" + ids[3], "", "4"},
+		{"the header wins", "&last_event_id=" + ids[0], ids[3], "4"},
+		{"the newest", "&replay=all", ids[4], ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := call{as: apiKey, path: "channel=c" + tt.query}
+			if tt.header != "" {
+				c.header = map[string]string{"Last-Event-ID": tt.header}
+			}
+			feed := srv.open(t, c)
+			if open := control[opened](feed, "$open"); !open.Resumed {
+				t.Errorf("$open says %+v", open)
+			}
+			if tt.want != "" {
+				feed.gets(strings.Split(tt.want, ",")...)
+			}
+			feed.close()
+		})
+	}
+	feed := srv.open(t, call{as: apiKey, path: "channel=c", header: map[string]string{"Last-Event-ID": ids[4]}})
+	feed.after("$open")
+	last := srv.publish("c", "t", "5")
+	if e := feed.after("t"); e.id != last.ID.String() {
+		t.Errorf("after the resume came %q", e.raw)
+	}
+	feed.close()
+}
+
+// gap resumes after what is lost.
+func (s *suite) gap(t *testing.T) {
+	srv := s.start(t, func(o *setup) { o.broker.Replay.Messages = 3 })
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, srv.publish("c", "t", fmt.Sprint(i)).ID.String())
+	}
+	head := srv.broker.Head()
+	foreign := schemas.ID{Epoch: head.Epoch + 1, Seq: 1}.String()
+	future := schemas.ID{Epoch: head.Epoch, Seq: head.Seq + 100}.String()
+	for _, tt := range []struct{ name, after, reason string }{
+		{"overrun", ids[0], "overrun"},
+		{"malformed", "nonsense", "restarted"},
+		{"another life", foreign, "restarted"},
+		{"not yet", future, "restarted"},
+		{"of another system", "1700000000-5-x", "restarted"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			feed := srv.open(t, call{as: apiKey, path: "channel=c", header: map[string]string{"Last-Event-ID": tt.after}})
+			if open := control[opened](feed, "$open"); open.Resumed != (tt.reason == "overrun") {
+				t.Errorf("$open says %+v", open)
+			}
+			e := feed.after("$gap")
+			s.described.validate(t, "/components/schemas/GapEvent", e.data)
+			want := fmt.Sprintf(`{"channel":"c","after":"%s","resumes_at":"%s","reason":"%s"}`, tt.after, ids[3], tt.reason)
+			if e.data != want {
+				t.Errorf("gap %s, want %s", e.data, want)
+			}
+			feed.gets("3", "4", "5")
+			feed.close()
+		})
+	}
+	feed := srv.open(t, call{as: apiKey, path: "channel=empty", header: map[string]string{"Last-Event-ID": foreign}})
+	feed.after("$open")
+	if g := control[lost](feed, "$gap"); g.ResumesAt != nil || g.Reason != "restarted" || g.Channel != "empty" || g.After != foreign {
+		t.Errorf("gap %+v", g)
+	}
+	feed.close()
+}
+
+// merge reads many channels in one stream while they are published to at once.
+func (s *suite) merge(t *testing.T) {
+	srv := s.start(t)
+	feed := srv.open(t, call{as: apiKey, path: "channel=a&channel=b:*&channel=c"})
+	feed.after("$open")
+	const each = 200
+	for _, channel := range []string{"a", "b:1", "b:2", "c"} {
+		go func() {
+			for i := range each {
+				_, err := srv.broker.Publish(t.Context(), broker.Publication{Channel: schemas.Channel(channel), Topic: "t", Data: fmt.Appendf(nil, "%d", i)})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	got := map[schemas.Channel][]string{}
+	last := uint64(0)
+	for range 4 * each {
+		m := feed.after("t").message(t)
+		if m.ID.Seq <= last {
+			t.Fatalf("%s after %d", m.ID, last)
+		}
+		last = m.ID.Seq
+		got[m.Channel] = append(got[m.Channel], string(m.Data))
+	}
+	for channel, data := range got {
+		for i, text := range data {
+			if text != fmt.Sprint(i) {
+				t.Fatalf("%s: %q", channel, data)
+			}
+		}
+	}
+	if channels := len(got); channels != 4 {
+		t.Errorf("%d channels", channels)
+	}
+	feed.close()
+}
+
+// endings ends open streams from outside, each within a second.
+func (s *suite) endings(t *testing.T, srv *server) {
+	no := false
+	for _, tt := range []struct {
+		code   int
+		reason string
+		end    call
+	}{
+		{4401, "token_revoked", call{method: "DELETE", path: "/v1/tokens/{jti}", status: 204}},
+		{4403, "disconnected", call{method: "DELETE", path: "/v1/subscribers?sub=user-7", status: 200, says: `{"disconnected":2}`}},
+		{4410, "channel_deleted", call{method: "DELETE", path: "/v1/channels/c", status: 204}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			srv.publish("c", "t", "1")
+			token := srv.mint(auth.TokenRequest{Subject: "user-7", Subscribe: schemas.Grants{{Channel: "c", Topics: []string{"*"}}}})
+			feeds := []*feed{
+				srv.open(t, call{as: token.Token}),
+				srv.open(t, call{as: token.Token, header: map[string]string{"Accept": "application/x-ndjson"}}),
+			}
+			other := srv.open(t, call{as: srv.mint(auth.TokenRequest{Subject: "user-8", Subscribe: schemas.AllowAll()}).Token, path: "channel=d"})
+			for _, f := range append(slices.Clone(feeds), other) {
+				f.after("$open")
+			}
+			tt.end.as, tt.end.path = apiKey, strings.ReplaceAll(tt.end.path, "{jti}", token.ID)
+			srv.check(t, tt.end)
+			began := time.Now()
+			for _, f := range feeds {
+				e := f.after("$close")
+				s.described.validate(t, "/components/schemas/CloseEvent", e.data)
+				if c := decoded[closed](t, &answer{body: e.data}); c.Code != tt.code || c.Reason != tt.reason || c.Reconnect == nil || *c.Reconnect != no || strings.Contains(e.raw, "retry") {
+					t.Errorf("the stream ends with %q", e.raw)
+				}
+				f.ends()
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+			srv.publish("d", "t", "1")
+			other.gets("1")
+			other.close()
+		})
+	}
+}

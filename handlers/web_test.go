@@ -1,0 +1,193 @@
+package handlers_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/sluicehq/sluice/schemas"
+)
+
+func (s *suite) cors(t *testing.T) {
+	const ours, theirs, local = "https://app.example.com", "https://evil.example.com", "http://localhost:5173"
+	for _, tt := range []struct {
+		name         string
+		change       func(*setup)
+		origin       string
+		allowed      string
+		withIdentity bool
+	}{
+		{"none by default", func(*setup) {}, ours, "", false},
+		{"not localhost by default", func(*setup) {}, local, "", false},
+		{"listed", func(o *setup) { o.handlers.CORSOrigins = []string{"https://other.example.com", ours} }, ours, ours, true},
+		{"not listed", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, theirs, "", false},
+		{"with a suffix", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, ours + ".evil.com", "", false},
+		{"another scheme", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, "http://app.example.com", "", false},
+		{"another port", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, ours + ":8443", "", false},
+		{"null", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, "null", "", false},
+		{"star", func(o *setup) { o.handlers.CORSOrigins = []string{"*"} }, theirs, "*", false},
+		{"star and listed", func(o *setup) { o.handlers.CORSOrigins = []string{"*", ours} }, ours, ours, true},
+		{"localhost in development", func(o *setup) { o.handlers.Dev = true }, local, local, true},
+		{"127.0.0.1 in development", func(o *setup) { o.handlers.Dev = true }, "http://127.0.0.1:3000", "http://127.0.0.1:3000", true},
+		{"IPv6 in development", func(o *setup) { o.handlers.Dev = true }, "https://[::1]:3000", "https://[::1]:3000", true},
+		{"another one in development", func(o *setup) { o.handlers.Dev = true }, "http://localhost.evil.com", "", false},
+		{"a file in development", func(o *setup) { o.handlers.Dev = true }, "file://localhost", "", false},
+		{"null in development", func(o *setup) { o.handlers.Dev = true }, "null", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := s.start(t, tt.change)
+			wants := map[string]string{"Access-Control-Allow-Origin": "-", "Access-Control-Allow-Credentials": "-", "Access-Control-Expose-Headers": "-"}
+			preflight := map[string]string{"Access-Control-Allow-Origin": "-", "Access-Control-Allow-Methods": "-", "Access-Control-Allow-Headers": "-"}
+			if tt.allowed != "" {
+				wants["Access-Control-Allow-Origin"] = tt.allowed
+				wants["Access-Control-Expose-Headers"] = "Idempotent-Replayed, Retry-After, WWW-Authenticate, X-Request-Id"
+				preflight = map[string]string{
+					"Access-Control-Allow-Origin": tt.allowed, "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Control-Max-Age": "600",
+					"Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id",
+				}
+			}
+			if tt.withIdentity {
+				wants["Access-Control-Allow-Credentials"] = "true"
+			}
+			asks := map[string]string{"Origin": tt.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+			srv.run(t, []call{
+				{name: "simple", method: "GET", path: "/healthz", header: map[string]string{"Origin": tt.origin}, status: 200, sets: wants},
+				{name: "an error", method: "POST", path: "/v1/publish/c/t", header: map[string]string{"Origin": tt.origin}, body: "1", status: 401, problem: "unauthorized", sets: wants},
+				{name: "preflight", method: "OPTIONS", path: "/v1/publish/c/t", header: asks, status: 204, sets: preflight},
+			})
+			feed := srv.open(t, call{as: apiKey, path: "channel=c", header: map[string]string{"Origin": tt.origin}})
+			checkHeaders(t, &answer{header: feed.resp.Header}, wants)
+			feed.close()
+		})
+	}
+}
+
+// host asks a development server for other hosts, as a page does whose name
+// was made to point here.
+func (s *suite) host(t *testing.T) {
+	srv := s.start(t, func(o *setup) { o.handlers.Dev = true })
+	for host, good := range map[string]bool{
+		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "127.8.8.8": true, "[::1]:8080": true, "[::1]": true,
+		"evil.example.com": false, "evil.example.com:8080": false, "localhost.evil.com": false, "0.0.0.0": false, "192.168.1.7": false, "[::]": false, "127.0.0.1.evil.com": false,
+	} {
+		c := call{name: host, method: "GET", path: "/v1/subscribers", as: apiKey, header: map[string]string{"Host": host}, status: 200}
+		if !good {
+			c.status, c.problem, c.detail = 403, "forbidden", "localhost"
+			c.sets = map[string]string{"WWW-Authenticate": "-", "Access-Control-Allow-Origin": "-", "Vary": "-"}
+		}
+		srv.run(t, []call{c})
+	}
+	open := s.start(t)
+	open.check(t, call{method: "GET", path: "/healthz", header: map[string]string{"Host": "sluice.example.com"}, status: 200})
+}
+
+// operation is what is there for whoever runs the server.
+func (s *suite) operation(t *testing.T) {
+	srv := s.start(t)
+	srv.run(t, []call{
+		{name: "health", method: "GET", path: "/healthz", status: 200, says: `{"status":"ok"}`, sets: map[string]string{"Cache-Control": "no-store"}},
+		{name: "ready", method: "GET", path: "/readyz", status: 200, says: `{"status":"ready"}`},
+		{name: "document", method: "GET", path: "/openapi.yaml", status: 200, says: "openapi: 3.1", sets: map[string]string{"Content-Type": "application/yaml"}},
+	})
+	if a := srv.send(t, call{method: "GET", path: "/openapi.yaml"}); a.body != string(schemas.OpenAPI()) {
+		t.Error("another document")
+	}
+	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	for path, media := range map[string]string{
+		"/": "text/html; charset=utf-8", "/index.html": "text/html; charset=utf-8", "/app.js": "text/javascript; charset=utf-8", "/style.css": "text/css; charset=utf-8",
+		"/favicon.svg": "image/svg+xml", "/sdk/sluice.js": "text/javascript; charset=utf-8",
+	} {
+		c := call{method: "GET", path: path, status: 200, sets: map[string]string{"Content-Type": media, "Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}}
+		a := srv.check(t, c)
+		name := strings.TrimPrefix(path, "/")
+		if name == "" {
+			name = "index.html"
+		}
+		if a.body != string(page()[name].Data) {
+			t.Errorf("%s is %q", path, a.body)
+		}
+	}
+	s.panics(t)
+	s.metrics(t)
+}
+
+// brokenPage is files that are there when the routes are made and are not later
+// on: one is gone, reading another one panics.
+type brokenPage struct{ fstest.MapFS }
+
+func (p brokenPage) ReadFile(name string) ([]byte, error) {
+	switch name {
+	case "app.js":
+		panic(errors.New("secret cause of " + name))
+	case "style.css":
+		return nil, fs.ErrNotExist
+	}
+	return p.MapFS.ReadFile(name)
+}
+
+// panics makes a handler panic.
+func (s *suite) panics(t *testing.T) {
+	srv := s.start(t, func(o *setup) { o.handlers.Page = brokenPage{MapFS: page()} })
+	a := srv.check(t, call{method: "GET", path: "/app.js", status: 500, problem: "internal", detail: "in the server's log"})
+	if strings.Contains(a.body, "secret cause") {
+		t.Errorf("the answer tells the cause: %s", a.body)
+	}
+	id := `"request_id":"` + a.header.Get("X-Request-Id") + `"`
+	if lines := srv.log.lines(id, "secret cause of app.js", `"stack"`, "ReadFile", `"level":"ERROR"`); len(lines) != 1 {
+		t.Errorf("%d lines with the cause in the log", len(lines))
+	}
+	srv.check(t, call{method: "GET", path: "/style.css", status: 404, problem: "not-found"})
+	srv.check(t, call{method: "GET", path: "/", status: 200})
+}
+
+// metrics looks for what must not be in a label.
+func (s *suite) metrics(t *testing.T) {
+	srv := s.start(t)
+	srv.publish("channel-in-no-label", "topic-in-no-label", "1")
+	feed := srv.open(t, call{as: srv.token("channel-in-no-label", "*")})
+	feed.after("$open")
+	srv.publish("channel-in-no-label", "topic-in-no-label", "1")
+	feed.gets("1")
+	srv.check(t, call{method: "DELETE", path: "/v1/channels/channel-in-no-label", as: apiKey, status: 204})
+	feed.after("$close")
+	feed.ends()
+	for _, c := range []call{
+		{method: "METHOD-IN-NO-LABEL", path: "/healthz", status: 405, problem: "method-not-allowed"},
+		{method: "GET", path: "/path-in-no-label", status: 404, problem: "not-found"},
+		{method: "GET", path: "/v1/schemas/name-in-no-label", as: apiKey, status: 404, problem: "not-found"},
+		{method: "GET", path: "/v1/channels/channel-in-no-label?x=query-in-no-label", as: srv.token("channel-in-no-label", "*"), status: 404, problem: "not-found"},
+	} {
+		srv.check(t, c)
+	}
+	for len(srv.log.lines("stream finished", "channel-in-no-label")) == 0 {
+		srv.send(t, call{method: "GET", path: "/healthz"}) // until it is counted
+	}
+	a := srv.check(t, call{method: "GET", path: "/metrics", status: 200})
+	if strings.Contains(a.body, "in-no-label") || strings.Contains(a.body, "IN-NO-LABEL") || strings.Contains(a.body, "user-7") {
+		t.Error("a label has a name from outside in it")
+	}
+	for _, want := range []string{
+		`sluice_http_requests_total{method="other",route="/healthz",status="405"} 1`,
+		`sluice_http_requests_total{method="GET",route="none",status="404"} 1`,
+		`sluice_http_requests_total{method="GET",route="/v1/channels/:channel",status="404"} 1`,
+		`sluice_http_requests_total{method="GET",route="/v1/subscribe",status="200"} 1`,
+		`sluice_streams_finished_total{reason="channel_deleted"} 1`,
+		`sluice_streams_finished_total{reason="slow_consumer"} 0`,
+		`sluice_problems_total{problem="not-found"} 3`,
+		"sluice_delivered_messages_total 1", "sluice_published_messages_total 2", "sluice_channels 0", "sluice_streams 0",
+	} {
+		if !strings.Contains(a.body, "\n"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	name := regexp.MustCompile(`^(sluice|go|process)_[a-z0-9_]+`)
+	for line := range bytes.Lines([]byte(a.body)) {
+		if line[0] != '#' && !name.Match(line) {
+			t.Errorf("metric %s", line)
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+
+	"github.com/sluicehq/sluice/client"
+)
+
+// connection is the flags of every command that speaks to a server.
+type connection struct {
+	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server."`
+	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. A flag is visible to every user of the machine: prefer the variable."`
+	Token  string `name:"token" variable:"" secret:"" placeholder:"TOKEN" group:"server" help:"Token, in place of an API key."`
+}
+
+// client returns a client of the server. The caller closes it.
+func (c *connection) client() (*client.Client, error) {
+	if c.APIKey != "" && c.Token != "" {
+		return nil, usagef("an API key and a token are given: give one of them")
+	}
+	made, err := client.New(c.URL, cmp.Or(c.APIKey, c.Token))
+	if errors.Is(err, client.ErrBadURL) {
+		return nil, usagef("--url: %v", err)
+	}
+	return made, err
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// headerTimeout is how long a client may take to send a request's head.
+	headerTimeout = 10 * time.Second
+	// idleTimeout is how long a connection without a request stays open.
+	idleTimeout = 2 * time.Minute
+	// maxHeader bounds a request's head, in bytes. A token in it is large.
+	maxHeader = 64 << 10
+)
+
+// newHTTPServer returns the server: HTTP/1.1 and HTTP/2, with TLS if there is a
+// certificate, else HTTP/2 with prior knowledge. It has no time-outs for whole
+// requests, since streams have none; handlers set deadlines where they wait.
+func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) (*http.Server, error) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	server := &http.Server{
+		Handler:           handler,
+		Protocols:         protocols,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
+	}
+	if cfg.TLSCert == "" {
+		protocols.SetUnencryptedHTTP2(true)
+		return server, nil
+	}
+	protocols.SetHTTP2(true)
+	certificate := &certificate{certFile: cfg.TLSCert, keyFile: cfg.TLSKey, log: log}
+	if err := certificate.load(); err != nil {
+		return nil, &usageError{[]string{"tls-cert: " + err.Error()}}
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
+	return server, nil
+}
+
+// serveHTTP serves until the server is closed.
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// certificate is a TLS certificate that is read again when its files change.
+type certificate struct {
+	// Static after construction.
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate // guarded by mu
+	version string           // guarded by mu; of the files that loaded came from
+	checked time.Time        // guarded by mu
+}
+
+// certificateCheck is how often the files are looked at, at most.
+const certificateCheck = 10 * time.Second
+
+// get implements [tls.Config.GetCertificate]. A renewed pair that cannot be read
+// is logged, and the last good one stays.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.checked) > certificateCheck {
+		c.checked = now
+		if err := c.reload(); err != nil {
+			c.log.Error("certificate not renewed", slog.Any("error", err))
+		}
+	}
+	return c.loaded, nil
+}
+
+func (c *certificate) load() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checked = time.Now()
+	return c.reload()
+}
+
+// reload reads the files if they have changed. The caller holds c.mu.
+func (c *certificate) reload() error {
+	version, err := versionOf(c.certFile, c.keyFile)
+	if err != nil || version == c.version {
+		return err
+	}
+	loaded, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	c.loaded, c.version = &loaded, version
+	return nil
+}
+
+// versionOf returns a text that changes when one of the files does.
+func versionOf(files ...string) (string, error) {
+	version := ""
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return "", err
+		}
+		version += fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
+	}
+	return version, nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/sluicehq/sluice/client"
+)
+
+// runCmd is the command run.
+type runCmd struct {
+	connection `embed:""`
+
+	Channel string `arg:"" help:"Channel, such as pipeline:run_42."`
+	Status  string `arg:"" enum:"running,completed,failed,cancelled" help:"running, completed, failed or cancelled."`
+
+	RunID  string `name:"run-id" placeholder:"ID" help:"The run. A new one starts over after a final status."`
+	Result string `placeholder:"JSON" help:"What came out, JSON."`
+	Error  string `placeholder:"TEXT" help:"What went wrong."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*runCmd) Help() string {
+	return `Every subscriber of the channel gets the status, whatever its topics, and so does everyone who comes later. Every status but running is final.
+
+Examples:
+
+    sluice run pipeline:run_42 running
+    sluice run pipeline:run_42 completed --result '{"rows":1042}'
+    sluice run pipeline:run_42 failed --error "out of memory"`
+}
+
+// Run implements the command.
+func (c *runCmd) Run(ctx context.Context, std *streams) error {
+	run := client.Run{Status: c.Status, RunID: c.RunID}
+	if c.Result != "" {
+		if !json.Valid([]byte(c.Result)) {
+			return usagef("--result is not JSON")
+		}
+		run.Result = json.RawMessage(c.Result)
+	}
+	if c.Error != "" {
+		run.Error = c.Error
+	}
+	server, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	receipt, err := server.SetRun(ctx, c.Channel, run)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.out, "%s\n", receipt.AppendJSON(nil))
+	return err
+}

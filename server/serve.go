@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/web"
+)
+
+// serve runs the service until ctx ends and it is drained. This is where the
+// parts are put together, in the order of their dependencies.
+func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger) error {
+	catalog, err := loadCatalog(cfg.Channels)
+	if err != nil {
+		return err
+	}
+	authority, err := newAuthority(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	b, err := broker.New(brokerOptions(cfg))
+	if err != nil {
+		return err
+	}
+	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
+	handler := handlers.New(handlers.Options{
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Page: web.Files(), Log: log,
+		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, Dev: cfg.Dev,
+	})
+	server, err := newHTTPServer(cfg, handler, log)
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- serveHTTP(server, listener) }() // ends with server.Close
+	defer server.Close()                                  //nolint:errcheck // closed already after a drain
+
+	log.Info("listening", slog.String("address", listener.Addr().String()), slog.Any("config", cfg))
+	if err := greet(stdout, cfg, listener.Addr(), authority, b); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the listener failed: %w", err)
+	case <-ctx.Done():
+	}
+	drain(cfg.DrainTimeout, b, server, log)
+	return nil
+}
+
+// drain ends everything in order and within the timeout: readiness turns red and
+// publishes are refused, then the streams end in waves, then the listener.
+func drain(timeout time.Duration, b *broker.Broker, server *http.Server, log *slog.Logger) {
+	began := time.Now()
+	log.Info("draining", slog.Int("streams", b.Stats().Streams), slog.String("timeout", timeout.String()))
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	// Half of the time is for the waves, the rest for slow sockets.
+	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx)); err != nil {
+		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
+		return
+	}
+	log.Info("drained", slog.Float64("seconds", time.Since(began).Seconds()))
+}
+
+func loadCatalog(path string) (*schemas.Catalog, error) {
+	catalog := schemas.NewCatalog(schemas.Limits{})
+	if path == "" {
+		return catalog, nil
+	}
+	definitions, err := schemas.LoadDefinitions(path)
+	if err != nil {
+		return nil, &usageError{[]string{"channels: " + err.Error()}}
+	}
+	if err := catalog.PutAll(definitions); err != nil {
+		return nil, &usageError{[]string{"channels: " + path + ": " + err.Error()}}
+	}
+	return catalog, nil
+}
+
+// newAuthority loads the keys. What is wrong with them is a fault of the
+// configuration.
+func newAuthority(cfg *Config, log *slog.Logger) (*auth.Authority, error) {
+	ring, err := loadKeyring(cfg)
+	if err != nil {
+		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
+	}
+	var issuers []auth.Issuer
+	if cfg.Issuers != "" {
+		if issuers, err = auth.LoadIssuers(cfg.Issuers); err != nil {
+			return nil, &usageError{[]string{"issuers: " + err.Error()}}
+		}
+	}
+	authority, err := auth.New(auth.Options{
+		APIKeys: cfg.APIKeys, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		MaxTTL: cfg.TokenMaxTTL, MaxRevocations: cfg.MaxRevocations, Logger: log,
+	})
+	if err != nil {
+		return nil, &usageError{[]string{err.Error()}}
+	}
+	return authority, nil
+}
+
+func loadKeyring(cfg *Config) (*auth.Keyring, error) {
+	switch {
+	case cfg.SigningKeys != "":
+		return auth.LoadKeyring(cfg.SigningKeys)
+	case cfg.SigningSecret != "":
+		return auth.KeyringFromSecret([]byte(cfg.SigningSecret))
+	}
+	return auth.NewKeyring() // development: a random one, for this start only
+}
+
+func brokerOptions(cfg *Config) broker.Options {
+	pace := cfg.Pace
+	if pace == 0 {
+		pace = -1
+	}
+	return broker.Options{
+		Replay: broker.Limits{Messages: cfg.ReplayMessages, Bytes: int64(cfg.ReplayBytes), Age: cfg.ReplayAge},
+		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
+		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor,
+		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
+		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
+		Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
+	}
+}
