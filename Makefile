@@ -93,10 +93,10 @@ test-go: ## Run the Go tests, with the race detector
 	@mkdir -p $(CACHE)
 	@go test -json -race -shuffle=on ./... | go run ./scripts/testreport | tee $(CACHE)/test-go.log
 
-test-web: $(NPM_DONE) ## Run the tests of the page in a browser
+test-web: build $(NPM_DONE) ## Run the tests of the page in a browser
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@cd web && npm test 2>&1 | tee ../$(CACHE)/test-web.log
+	@cd web && SLUICE_BIN=$(CURDIR)/sluice npm test 2>&1 | tee ../$(CACHE)/test-web.log
 
 ##### Longer runs
 
