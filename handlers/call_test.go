@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	stdlog "log"
 	"maps"
@@ -74,13 +75,43 @@ func (s *server) send(t testing.TB, c call) *answer {
 	if c.body != "" {
 		body = strings.NewReader(c.body)
 	}
-	resp, err := s.http.Do(s.request(t, c, body))
+	a, err := s.do(s.request(t, c, body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &answer{method: c.method, path: c.path, status: resp.StatusCode, header: resp.Header, body: drained(t, resp.Body)}
-	s.saw(a)
 	return a
+}
+
+// do sends the request and reads the whole answer.
+func (s *server) do(req *http.Request) (*answer, error) {
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{method: req.Method, path: req.URL.RequestURI(), status: resp.StatusCode, header: resp.Header, body: string(text)}
+	s.saw(a)
+	return a, nil
+}
+
+// later sends c with a body that is still being written. The answer is nil when
+// there is none.
+func (s *server) later(t testing.TB, c call, body io.Reader) <-chan *answer {
+	t.Helper()
+	req := s.request(t, c, body)
+	answered := make(chan *answer, 1)
+	go func() { // ends with the request
+		a, err := s.do(req)
+		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
+		}
+		answered <- a
+	}()
+	return answered
 }
 
 func (s *server) saw(a *answer) {

@@ -62,7 +62,7 @@ func checkAnswers(t *testing.T, body, answers []byte) map[schemas.ID][]byte {
 		}
 		answer, err := out.ReadBytes('\n')
 		var o outcome
-		if err != nil || json.Unmarshal(answer, &o.Receipt) != nil || json.Unmarshal(answer, &o.Problem) != nil {
+		if err != nil || json.Unmarshal(answer, &o.receipt) != nil || json.Unmarshal(answer, &o.problem) != nil {
 			t.Fatalf("line %q is answered with %q, %v", text, answer, err)
 		}
 		var sent struct {
@@ -71,11 +71,11 @@ func checkAnswers(t *testing.T, body, answers []byte) map[schemas.ID][]byte {
 		}
 		valid := utf8.Valid(text) && json.Unmarshal(text, &sent) == nil && len(text) <= 2*fuzzMaxEvent
 		switch {
-		case o.Status != 0 && o.Receipt.Kind == "":
-		case !valid || string(o.Receipt.Channel) != sent.Channel || string(o.Receipt.Topic) != sent.Topic:
+		case o.problem.Status != 0 && o.receipt.Kind == "":
+		case !valid || string(o.receipt.Channel) != sent.Channel || string(o.receipt.Topic) != sent.Topic:
 			t.Fatalf("line %q is answered with %q", text, answer)
-		case !o.Receipt.Duplicate:
-			receipts[o.Receipt.ID] = sent.Data
+		case !o.receipt.Duplicate:
+			receipts[o.receipt.ID] = sent.Data
 		}
 	}
 	if rest, _ := io.ReadAll(out); len(rest) > 0 {

@@ -147,3 +147,8 @@ func (s *suite) limitOfDefinitions(t *testing.T) {
 		put("too large a document", "a", `{"topics":{"`+strings.Repeat("t", 64)+`":{"schema":{"description":"`+strings.Repeat("x", 100)+`"}}}}`, 422, "bad-schema"),
 	})
 }
+
+// limitsOf is a change of a server's limits.
+func limitsOf(change func(*broker.Options)) func(*setup) {
+	return func(o *setup) { change(&o.broker) }
+}

@@ -16,8 +16,8 @@ import (
 
 // outcome is one line of an answer: a receipt or a problem.
 type outcome struct {
-	schemas.Receipt
-	schemas.Problem
+	receipt schemas.Receipt
+	problem schemas.Problem
 }
 
 // duplex is a request whose body is written while its answer is read.
@@ -64,10 +64,10 @@ func (d *duplex) next() outcome {
 		d.t.Fatalf("%v: %q", err, line)
 	}
 	var o outcome
-	if err := json.Unmarshal([]byte(line), &o.Receipt); err != nil {
+	if err := json.Unmarshal([]byte(line), &o.receipt); err != nil {
 		d.t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(line), &o.Problem); err != nil {
+	if err := json.Unmarshal([]byte(line), &o.problem); err != nil {
 		d.t.Fatal(err)
 	}
 	return o
@@ -118,10 +118,10 @@ func (s *suite) linesInTurn(t *testing.T, srv *server) {
 		d.write(text[:7])
 		d.write(text[7:] + "\r\n\n")
 		o := d.next()
-		if o.Receipt.Kind != schemas.KindData || o.Receipt.ID.Seq <= last {
+		if o.receipt.Kind != schemas.KindData || o.receipt.ID.Seq <= last {
 			t.Fatalf("answer %+v", o)
 		}
-		last = o.Receipt.ID.Seq
+		last = o.receipt.ID.Seq
 		stream.gets(fmt.Sprint(i))
 	}
 	d.ends()
@@ -152,16 +152,16 @@ func (s *suite) linesAfterFaults(t *testing.T, srv *server) {
 	} {
 		d.write(tt.text + "\n")
 		o := d.next()
-		if o.Status != tt.status || (tt.status == 0) != (o.Receipt.Kind == schemas.KindData) {
+		if o.problem.Status != tt.status || (tt.status == 0) != (o.receipt.Kind == schemas.KindData) {
 			t.Errorf("line of %d bytes: answer %+v, want status %d", len(tt.text), o, tt.status)
 		}
-		if tt.status != 0 && o.Instance != d.resp.Header.Get("X-Request-Id") {
-			t.Errorf("instance %q", o.Instance)
+		if tt.status != 0 && o.problem.Instance != d.resp.Header.Get("X-Request-Id") {
+			t.Errorf("instance %q", o.problem.Instance)
 		}
 	}
 	d.write(line(7)) // the last line needs no end
 	d.body.Close()
-	if o := d.next(); o.Receipt.Kind != schemas.KindData {
+	if o := d.next(); o.receipt.Kind != schemas.KindData {
 		t.Errorf("last line: %+v", o)
 	}
 	d.ends()
@@ -241,8 +241,12 @@ func (s *suite) linesContinue(t *testing.T) {
 	if _, err := io.WriteString(conn, line(1)); err != nil {
 		t.Fatal(err)
 	}
-	resp := must(http.ReadResponse(in, nil))
-	if body := drained(t, resp.Body); resp.StatusCode != 200 || !strings.Contains(body, `"durable":false`) {
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body := string(must(io.ReadAll(resp.Body))); resp.StatusCode != 200 || !strings.Contains(body, `"durable":false`) {
 		t.Errorf("%d: %s", resp.StatusCode, body)
 	}
 }

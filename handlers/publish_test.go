@@ -156,9 +156,8 @@ func (s *suite) publishIdempotent(t *testing.T) {
 	srv.run(t, calls)
 	twice := srv.request(t, call{method: "POST", path: "/v1/publish/bad/t", as: apiKey}, strings.NewReader("1"))
 	twice.Header["Idempotency-Key"] = []string{"a", "b"}
-	resp := must(srv.http.Do(twice))
-	if drained(t, resp.Body); resp.StatusCode != 400 {
-		t.Errorf("two keys: %d", resp.StatusCode)
+	if a := must(srv.do(twice)); a.status != 400 {
+		t.Errorf("two keys: %d", a.status)
 	}
 	if m := srv.messages("bad"); len(m) != 0 {
 		t.Errorf("a bad key published %s", m)

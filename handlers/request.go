@@ -137,7 +137,7 @@ func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route strin
 	}
 	attrs := []slog.Attr{
 		slog.String(keyRequestID, r.id), slog.String(keyMethod, c.Request().Method), slog.String(keyRoute, route),
-		slog.Int(keyStatus, status), slog.Float64(keySeconds, took.Seconds()), slog.String(keyAddress, c.RealIP()),
+		slog.Int(keyStatus, status), slog.Float64(keySeconds, seconds(took)), slog.String(keyAddress, c.RealIP()),
 	}
 	if r.problem != "" {
 		attrs = append(attrs, slog.String(keyProblem, string(r.problem)))
@@ -152,6 +152,9 @@ func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route strin
 	}
 	a.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
 }
+
+// seconds returns d for a log line, to the tenth of a millisecond.
+func seconds(d time.Duration) float64 { return d.Round(100 * time.Microsecond).Seconds() }
 
 // recover turns a panic into a 500 and keeps the server up.
 func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {

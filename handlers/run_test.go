@@ -47,6 +47,12 @@ func (s *suite) run(t *testing.T) {
 		{name: "not granted", method: "PUT", path: "/v1/channels/c/run", as: srv.token("c", "status"), body: `{"status":"running"}`, status: 403, problem: "forbidden", detail: `channel "c", topic "$run"`},
 		{name: "granted by name", method: "PUT", path: "/v1/channels/d/run", as: srv.token("d", "$run"), body: `{"status":"running"}`, status: 200},
 	})
+	s.runPublished(t, srv)
+	s.runTold(t, srv)
+}
+
+// runPublished looks at what the calls above have published.
+func (s *suite) runPublished(t *testing.T, srv *server) {
 	var got []string
 	for _, m := range srv.messages("c") {
 		if m.Kind != schemas.KindRun || m.Topic != schemas.TopicRun {
@@ -68,7 +74,6 @@ func (s *suite) run(t *testing.T) {
 			t.Errorf("published %s, want %s", got[i], want[i])
 		}
 	}
-	s.runTold(t, srv)
 }
 
 // runTold shows the run to readers: whatever their topics, right after $open,

@@ -42,7 +42,7 @@ func (a *api) stream(c echo.Context, s *broker.Stream, sub broker.Subscription) 
 	a.metrics.streamed(end)
 	a.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "stream finished",
 		slog.String(keyRequestID, requestID(c)), slog.Any(keyChannels, patterns(sub)), slog.String(keySubject, sub.Owner.Subject),
-		slog.String(keyAddress, sub.Owner.Address), slog.Float64(keySeconds, time.Since(began).Seconds()),
+		slog.String(keyAddress, sub.Owner.Address), slog.Float64(keySeconds, seconds(time.Since(began))),
 		slog.Int64(keyMessages, s.Messages()), slog.Int64(keyBytes, out.bytes),
 		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))
 	return nil
@@ -134,15 +134,11 @@ func (w *streamWriter) send(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	began := time.Now()
-	_ = w.control.SetWriteDeadline(began.Add(w.timeout)) // not every connection has deadlines
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every connection has deadlines
 	n, err := w.to.Write(p)
 	w.bytes += int64(n)
 	if err == nil {
 		err = w.control.Flush()
-	}
-	if err != nil && time.Since(began) >= w.timeout {
-		return os.ErrDeadlineExceeded // HTTP/2 has an error of its own for it
 	}
 	if w.lift {
 		_ = w.control.SetWriteDeadline(time.Time{})

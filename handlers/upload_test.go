@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -130,16 +129,7 @@ func (s *suite) streamLive(t *testing.T, srv *server) {
 	feed := srv.open(t, call{as: apiKey, path: "channel=c"})
 	feed.after("$open")
 	r, w := io.Pipe()
-	answered := make(chan *answer, 1)
-	go func() { // ends with the request
-		resp, err := srv.http.Do(srv.request(t, call{method: "PUT", path: "/v1/publish/c/log/stream", as: apiKey}, r))
-		if err != nil {
-			t.Error(err)
-			close(answered)
-			return
-		}
-		answered <- &answer{method: "PUT", path: "/v1/publish/c/log/stream", status: resp.StatusCode, header: resp.Header, body: drained(t, resp.Body)}
-	}()
+	answered := srv.later(t, call{method: "PUT", path: "/v1/publish/c/log/stream", as: apiKey}, r)
 	got := []schemas.Message{feed.after("log").message(t)}
 	smile := []byte("😀")
 	for _, piece := range [][]byte{[]byte("a\n"), []byte("b\n"), append([]byte("c"), smile[:1]...), append(bytes.Clone(smile[1:]), "d"...)} {
@@ -158,8 +148,8 @@ func (s *suite) streamLive(t *testing.T, srv *server) {
 	if len(chunks) != 4 || chunks[2] != "c" || chunks[3] != "😀d" {
 		t.Errorf("chunks %q", chunks)
 	}
-	if a := <-answered; a != nil {
-		srv.saw(a)
+	if a := <-answered; a == nil || a.status != 200 {
+		t.Errorf("answer %+v", a)
 	}
 	feed.close()
 }
@@ -169,14 +159,7 @@ func (s *suite) streamAborted(t *testing.T, srv *server) {
 	feed := srv.open(t, call{as: apiKey, path: "channel=c"})
 	feed.after("$open")
 	r, w := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { // ends with the body
-		resp, err := srv.http.Do(srv.request(t, call{method: http.MethodPost, path: "/v1/publish/c/log/stream", as: apiKey}, r))
-		if err == nil {
-			resp.Body.Close()
-		}
-		ended <- err
-	}()
+	answered := srv.later(t, call{method: "POST", path: "/v1/publish/c/log/stream", as: apiKey}, r)
 	got := []schemas.Message{feed.after("log").message(t)}
 	if _, err := w.Write([]byte("half\xe2")); err != nil {
 		t.Fatal(err)
@@ -187,8 +170,8 @@ func (s *suite) streamAborted(t *testing.T, srv *server) {
 		got = append(got, feed.after("log").message(t))
 	}
 	checkStream(t, got, "half\ufffd", "aborted")
-	if err := <-ended; err == nil {
-		t.Error("the client got an answer")
+	if a := <-answered; a != nil {
+		t.Errorf("the client got %+v", a)
 	}
 	feed.close()
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -142,6 +144,29 @@ func (s *suite) panics(t *testing.T) {
 	}
 	srv.check(t, call{method: "GET", path: "/style.css", status: 404, problem: "not-found"})
 	srv.check(t, call{method: "GET", path: "/", status: 200})
+}
+
+// brokenAnswer panics when something is written to it.
+type brokenAnswer struct{ *httptest.ResponseRecorder }
+
+func (brokenAnswer) Write([]byte) (int, error) { panic("secret cause of Write") }
+
+// TestPanic_afterTheHead panics when the answer has begun: it must not look
+// whole.
+func TestPanic_afterTheHead(t *testing.T) {
+	srv := start(t)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/publish", strings.NewReader(line(1)))
+	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	defer func() {
+		if v, ok := recover().(error); !ok || !errors.Is(v, http.ErrAbortHandler) {
+			t.Errorf("the handler panics with %v", v)
+		}
+		if len(srv.log.lines("secret cause of Write", `"stack"`, `"level":"ERROR"`)) != 1 {
+			t.Errorf("log: %s", srv.log)
+		}
+	}()
+	srv.handler.ServeHTTP(brokenAnswer{httptest.NewRecorder()}, req)
 }
 
 // metrics looks for what must not be in a label.

@@ -1,0 +1,76 @@
+package handlers_test
+
+import (
+	"testing"
+)
+
+// schemas holds definitions and what they do to publishes.
+func (s *suite) schemas(t *testing.T) {
+	srv := s.start(t)
+	const path = "/v1/schemas/pipeline:%7Brun%7D"
+	put := func(name, path, body string, status int) call {
+		return call{name: name, method: "PUT", path: path, as: apiKey, body: body, status: status, header: map[string]string{"Content-Type": "application/json"}}
+	}
+	refused := func(name, path, body string, status int, problem string, fields ...string) call {
+		c := put(name, path, body, status)
+		c.problem, c.fields = problem, fields
+		return c
+	}
+	const definition = `{"topics":{"status":{"schema":{"type":"object","required":["message"],"properties":{"message":{"type":"string"},"n/~":{"type":"integer"}}}},"tokens":{}},"replay":{"messages":2},"strict":true}`
+	other := refused("another type", path, definition, 415, "unsupported-media-type")
+	other.header = map[string]string{"Content-Type": "application/yaml"}
+	srv.run(t, []call{
+		{name: "none yet", method: "GET", path: "/v1/schemas", as: srv.token("c", "t"), status: 200, says: `{"schemas":[]}`},
+		put("add", path, definition, 201),
+		put("replace", path, definition, 200),
+		put("with its name", path, `{"name":"pipeline:{run}",`+definition[1:], 200),
+		{name: "read", method: "GET", path: path, as: srv.token("c", "t"), status: 200, says: `{"name":"pipeline:{run}","topics":{`},
+		{name: "read unescaped", method: "GET", path: "/v1/schemas/pipeline:{run}", as: apiKey, status: 200},
+		{name: "list", method: "GET", path: "/v1/schemas", as: apiKey, status: 200, says: `"strict":true`},
+		{name: "unknown", method: "GET", path: "/v1/schemas/none", as: apiKey, status: 404, problem: "not-found"},
+		refused("another name", path, `{"name":"x"}`, 422, "bad-schema", "/name"),
+		refused("unknown members", path, `{"topic":{},"replay":{"size":1}}`, 422, "bad-schema", "/topic", "/replay/size"),
+		refused("bad topics", path, `{"topics":{"open":{},"a b":{}}}`, 422, "bad-schema", "/topics/a b", "/topics/open"),
+		refused("a schema that does not compile", path, `{"topics":{"t":{"schema":{"required":"a"}}}}`, 422, "bad-schema", "/topics/t/schema/required"),
+		refused("a reference to the outside", path, `{"topics":{"t":{"schema":{"$ref":"https://example.com/s"}}}}`, 422, "bad-schema"),
+		refused("a reference to a file", path, `{"topics":{"t":{"schema":{"$ref":"file:///etc/passwd"}}}}`, 422, "bad-schema"),
+		refused("a bad template", "/v1/schemas/%7Ba%7D%7Bb%7D", `{}`, 422, "bad-schema"),
+		refused("a tie", "/v1/schemas/pipeline:%7Bother%7D", `{}`, 422, "bad-schema", "/name"),
+		refused("not JSON", path, `{"topics":`, 400, "malformed"),
+		refused("nothing", path, ``, 400, "malformed"),
+		other,
+		{name: "still as it was", method: "GET", path: path, as: apiKey, status: 200, says: `"message"`},
+	})
+	s.schemaChecks(t, srv, put("a more specific one", "/v1/schemas/pipeline:1", `{"topics":{"status":{"schema":{"type":"integer"}}}}`, 201))
+}
+
+// schemaChecks publishes to a channel that has a definition, and to it again
+// when it has a more specific one.
+func (s *suite) schemaChecks(t *testing.T, srv *server, more call) {
+	publish := func(name, topic, body string, status int, problem string, fields ...string) call {
+		return call{name: name, method: "POST", path: "/v1/publish/pipeline:1/" + topic, as: apiKey, body: body, status: status, problem: problem, fields: fields}
+	}
+	srv.run(t, []call{
+		publish("good", "status", `{"message":"a"}`, 201, ""),
+		publish("without a schema", "tokens", `1`, 201, ""),
+		publish("bad", "status", `{"message":1,"n/~":1.5}`, 422, "schema-violation", "/message", "/n~1~0"),
+		publish("incomplete", "status", `{}`, 422, "schema-violation", ""),
+		publish("unknown topic", "other", `1`, 422, "unknown-topic"),
+		{name: "text", method: "POST", path: "/v1/publish/pipeline:1/status", as: apiKey, body: "x", header: map[string]string{"Content-Type": "text/plain"}, status: 422, problem: "schema-violation"},
+		{name: "in the body", method: "POST", path: "/v1/publish", as: apiKey, body: `{"channel":"pipeline:1","topic":"status","data":1}`, status: 422, problem: "schema-violation"},
+		publish("good again", "status", `{"message":"b"}`, 201, ""),
+		{name: "run", method: "PUT", path: "/v1/channels/pipeline:1/run", as: apiKey, body: `{"status":"running"}`, status: 200},
+		{name: "another channel", method: "POST", path: "/v1/publish/other:1/anything", as: apiKey, body: "1", status: 201},
+	})
+	if held := srv.messages("pipeline:1"); len(held) != 2 || string(held[0].Data) != `{"message":"b"}` {
+		t.Errorf("the channel holds %+v", held)
+	}
+	srv.run(t, []call{
+		more,
+		publish("by the more specific one", "status", `1`, 201, ""),
+		publish("not by the other", "status", `{"message":"a"}`, 422, "schema-violation", ""),
+		{name: "delete", method: "DELETE", path: "/v1/schemas/pipeline:1", as: apiKey, status: 204},
+		{name: "delete again", method: "DELETE", path: "/v1/schemas/pipeline:1", as: apiKey, status: 404, problem: "not-found"},
+		publish("by the other again", "status", `{"message":"a"}`, 201, ""),
+	})
+}
