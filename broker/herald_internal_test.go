@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,14 +89,41 @@ func TestHerald_lateSettle(t *testing.T) {
 		if merged.collect(&batch); batch.Messages != 0 {
 			t.Fatalf("it was sent %s before an elder one", batch.Events)
 		}
+		told := make(chan error)
+		began := time.Now()
+		go func() { told <- merged.Next(t.Context(), &batch) }()
+		synctest.Wait() // it waits
 		b.seq.settle(late)
 		b.herald.call()
-		synctest.Wait()
-		began := time.Now()
-		if err := merged.Next(t.Context(), &batch); err != nil || batch.Messages != 1 || time.Since(began) > 0 {
+		if err := <-told; err != nil || batch.Messages != 1 || time.Since(began) > 0 {
 			t.Errorf("%v, %d messages after %v", err, batch.Messages, time.Since(began))
 		}
 	})
+}
+
+// TestHerald_tell_joined lets a reader come while the floor is being measured.
+func TestHerald_tell_joined(t *testing.T) {
+	b := newBroker(t, Options{Pace: time.Hour})
+	c, _ := b.registry.create("a")
+	c.log.joined = true // until the measuring begins
+	c.readers.mu.Lock() // it cannot end
+	done := make(chan struct{})
+	go func() {
+		b.herald.tell(c, 0)
+		close(done)
+	}()
+	for begun := false; !begun; runtime.Gosched() {
+		c.mu.Lock()
+		if begun = !c.log.joined; begun {
+			c.log.await()
+		}
+		c.mu.Unlock()
+	}
+	c.readers.mu.Unlock()
+	<-done
+	if c.log.floor != 0 {
+		t.Errorf("the floor is %d", c.log.floor)
+	}
 }
 
 // TestHerald_floor: frames over the limits are held for readers of every kind

@@ -171,29 +171,40 @@ func TestBroker_sweep(t *testing.T) {
 	})
 }
 
-// TestBroker_sweep_sameMoment: a message is too old at its age and not after it,
-// or a sweep at that very millisecond would go round for ever.
-func TestBroker_sweep_sameMoment(t *testing.T) {
-	for _, stepBack := range []int64{0, 50} {
-		b := newBroker(t, Options{Replay: Limits{Age: 100 * time.Millisecond}})
-		now := time.Now().Add(time.Hour)
-		c, err := b.lock("a", now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range int64(2) { // the clock may go back between the two
-			at := now.Add(-time.Duration(i*stepBack) * time.Millisecond)
-			b.seq.settle(b.append(c, &Publication{Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1")}, at).ID.Seq)
-		}
-		c.mu.Unlock()
-		b.sweep(now.Add(99 * time.Millisecond))
-		if got := b.holding(); got != "a2" {
-			t.Errorf("before: %s", got)
-		}
-		b.sweep(now.Add(100 * time.Millisecond))
-		if got := b.holding(); got != "" {
-			t.Errorf("after: %s", got)
-		}
+// TestBroker_sweep_ends: a message is too old at its age and not after it, and
+// the clock may go back between two of them. Or a sweep would go round for ever.
+func TestBroker_sweep_ends(t *testing.T) {
+	type sweep struct {
+		after time.Duration
+		want  string
+	}
+	for _, tt := range []struct {
+		name      string
+		published []time.Duration
+		sweeps    []sweep
+	}{
+		{"at that moment", []time.Duration{0, 0}, []sweep{{99, "a2"}, {100, ""}}},
+		{"the clock goes back", []time.Duration{0, 100, 0}, []sweep{{99, "a3"}, {100, "a2"}, {199, "a2"}, {200, ""}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBroker(t, Options{Replay: Limits{Age: 100 * time.Millisecond}})
+			now := time.Now().Add(time.Hour)
+			c, err := b.lock("a", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, after := range tt.published {
+				p := Publication{Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1")}
+				b.seq.settle(b.append(c, &p, now.Add(after*time.Millisecond)).ID.Seq)
+			}
+			c.mu.Unlock()
+			for _, sweep := range tt.sweeps {
+				b.sweep(now.Add(sweep.after * time.Millisecond))
+				if got := b.holding(); got != sweep.want {
+					t.Errorf("after %d ms: %q, want %q", sweep.after, got, sweep.want)
+				}
+			}
+		})
 	}
 }
 

@@ -80,13 +80,14 @@ func (b *Broker) follow(r *run, p *Publication) (same *run, err error) {
 	}
 }
 
-// encode returns the change as compact JSON. Its parts have been parsed.
+// encode returns the change as compact JSON. Result and Error are valid and
+// compact already, and stay byte for byte what they are.
 func (change *RunChange) encode() []byte {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // Result and Error are the publisher's, byte for byte
-	if err := e.Encode(change); err != nil {
-		panic("broker: run change does not marshal: " + err.Error()) // Result and Error are valid JSON
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(change); err != nil {
+		panic("broker: run change does not marshal: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

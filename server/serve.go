@@ -76,7 +76,7 @@ func drain(timeout time.Duration, b *broker.Broker, server *http.Server, log *sl
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
 		return
 	}
-	log.Info("drained", slog.Float64("seconds", time.Since(began).Seconds()))
+	log.Info("drained", slog.Float64("seconds", time.Since(began).Round(time.Millisecond).Seconds()))
 }
 
 func loadCatalog(path string) (*schemas.Catalog, error) {
