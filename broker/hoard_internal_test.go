@@ -184,7 +184,7 @@ func TestBroker_sweep_ends(t *testing.T) {
 		sweeps    []sweep
 	}{
 		{"at that moment", []time.Duration{0, 0}, []sweep{{99, "a2"}, {100, ""}}},
-		{"the clock goes back", []time.Duration{0, 100, 0}, []sweep{{99, "a3"}, {100, "a2"}, {199, "a2"}, {200, ""}}},
+		{"the clock goes back", []time.Duration{0, 60, 0}, []sweep{{99, "a3"}, {100, "a2"}, {159, "a2"}, {160, ""}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBroker(t, Options{Replay: Limits{Age: 100 * time.Millisecond}})

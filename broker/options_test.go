@@ -119,14 +119,14 @@ func TestOptions_Hold(t *testing.T) {
 }
 
 func TestOptions_MaxEventBytes(t *testing.T) {
-	for _, max := range []int{0, 2000} {
-		b := start(t, broker.Options{MaxEventBytes: max})
-		if max == 0 {
-			max = 60 << 10
+	for _, most := range []int{0, 2000} {
+		b := start(t, broker.Options{MaxEventBytes: most})
+		if most == 0 {
+			most = 60 << 10
 		}
 		p := broker.Publication{Channel: "a:1", Topic: "status", RunID: `a "quoted" \ id`, StreamID: "s1"}
 		longest, refused := 0, 0
-		for size := max - 600; size <= max; size++ {
+		for size := most - 600; size <= most; size++ {
 			p.Data = []byte(`"` + strings.Repeat("x", size-2) + `"`)
 			_, err := b.Publish(t.Context(), p)
 			switch {
@@ -140,16 +140,16 @@ func TestOptions_MaxEventBytes(t *testing.T) {
 				refused = size
 			}
 		}
-		if longest == 0 || refused != max {
-			t.Fatalf("up to %d bytes are taken of %d", longest, max)
+		if longest == 0 || refused != most {
+			t.Fatalf("up to %d bytes are taken of %d", longest, most)
 		}
 		r := subscribe(t, b, replaying(asking("a:1"), "1"))
 		if err := r.Next(t.Context(), &r.batch); err != nil {
 			t.Fatal(err)
 		}
 		biggest := len(r.batch.Events[len(r.batch.Events)-1])
-		if biggest != max {
-			t.Errorf("the longest event has %d bytes of %d", biggest, max)
+		if biggest != most {
+			t.Errorf("the longest event has %d bytes of %d", biggest, most)
 		}
 	}
 }
