@@ -27,7 +27,7 @@ func FuzzFrame(f *testing.F) {
 		printable := !strings.ContainsFunc(streamID, func(r rune) bool { return r < '!' || r > '~' || r == '"' || r == '\\' })
 		var compact bytes.Buffer
 		if badChannel != nil || badTopic != nil || badRun != nil || !printable || json.Compact(&compact, []byte(data)) != nil {
-			t.Skip()
+			return
 		}
 		b := start(t, broker.Options{MaxEventBytes: 1 << 20})
 		p := broker.Publication{
@@ -35,7 +35,7 @@ func FuzzFrame(f *testing.F) {
 		}
 		receipt, err := b.Publish(t.Context(), p)
 		if err != nil {
-			t.Skip() // too large
+			return // too large
 		}
 		sub := resuming(asking(), 0)
 		sub.Channels = []broker.Selector{{Channel: schemas.Pattern(channel)}}
