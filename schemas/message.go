@@ -101,9 +101,6 @@ func (r *Receipt) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// timeLayout is RFC 3339 in UTC with milliseconds, always three digits.
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // Time is a moment on the wire: milliseconds since the Unix epoch, written as
 // RFC 3339 in UTC with three digits of a second.
 type Time int64
@@ -114,8 +111,33 @@ func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 // Std returns t as a [time.Time] in UTC.
 func (t Time) Std() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
-// Append appends the text form to b.
-func (t Time) Append(b []byte) []byte { return t.Std().AppendFormat(b, timeLayout) }
+// Append appends the text form to b: always 24 bytes, up to the year 9999. It is
+// a part of every message, and less than half the work of [time.Time.AppendFormat],
+// which also needs more room than it fills.
+func (t Time) Append(b []byte) []byte {
+	std := t.Std()
+	year, month, day := std.Date()
+	hour, minute, second := std.Clock()
+	b = append(appendDigits(b, year, 4), '-')
+	b = append(appendDigits(b, int(month), 2), '-')
+	b = append(appendDigits(b, day, 2), 'T')
+	b = append(appendDigits(b, hour, 2), ':')
+	b = append(appendDigits(b, minute, 2), ':')
+	b = append(appendDigits(b, second, 2), '.')
+	return append(appendDigits(b, std.Nanosecond()/int(time.Millisecond), 3), 'Z')
+}
+
+// appendDigits appends the last width digits of n, which is not negative.
+func appendDigits(b []byte, n, width int) []byte {
+	for range width {
+		b = append(b, '0')
+	}
+	for i := len(b) - 1; n > 0 && i >= len(b)-width; i-- {
+		b[i] += byte(n % 10)
+		n /= 10
+	}
+	return b
+}
 
 // String returns the text form.
 func (t Time) String() string { return string(t.Append(nil)) }

@@ -134,6 +134,15 @@ func TestTime(t *testing.T) {
 	}
 }
 
+func TestTime_Append_likeTheStandardLibrary(t *testing.T) {
+	const century = 100 * 365 * 24 * 60 * 60 * 1000
+	for ms := schemas.Time(-century); ms < 2*century; ms += 7_919_999_777 {
+		if got, want := ms.String(), ms.Std().Format("2006-01-02T15:04:05.000Z"); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestTime_UnmarshalText(t *testing.T) {
 	for text, want := range map[string]string{
 		"2026-11-23T07:18:03+01:00":      "2026-11-23T06:18:03.000Z",
