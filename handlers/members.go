@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ func checkMembers(data []byte, o object) error {
 	known := o.members()
 	var faults []schemas.FieldError
 	var seen uint64
-	for name := range memberNames(data) {
+	for name := range members(data) {
 		i := slices.Index(known, name)
 		switch {
 		case i < 0:
@@ -50,29 +51,38 @@ func pointerTo(name string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// memberNames yields the names of the outermost object's members. The data must
-// be valid JSON.
-func memberNames(data []byte) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		depth, expectName := 0, false
+// members yields the members of a JSON object: each name, and its value as it
+// stands there. The data must be valid JSON; what is no object has none.
+func members(data []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		depth, value := 0, 0 // value is where the value of name begins; 0: a name comes first
+		var name string
 		for i := 0; i < len(data); i++ {
 			switch data[i] {
 			case '{', '[':
-				depth++
-				expectName = depth == 1 && data[i] == '{'
-			case '}', ']':
-				depth--
-			case ',':
-				expectName = depth == 1
+				if depth++; depth == 1 && data[i] == '[' {
+					return
+				}
+			case ':':
+				if depth == 1 {
+					value = i + 1
+				}
 			case '"':
 				end := i + stringLength(data[i:])
-				if depth == 1 && expectName {
-					expectName = false
-					if !yield(unquote(data[i:end])) {
-						return
-					}
+				if depth == 1 && value == 0 {
+					name = unquote(data[i:end])
 				}
 				i = end - 1
+			case ',', '}', ']':
+				if depth == 1 && value > 0 {
+					if !yield(name, bytes.TrimSpace(data[value:i])) {
+						return
+					}
+					value = 0
+				}
+				if data[i] != ',' {
+					depth--
+				}
 			}
 		}
 	}

@@ -3,15 +3,12 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -115,68 +112,4 @@ func writeReceipt(c echo.Context, status int, r schemas.Receipt) error {
 		c.Response().Header().Set("Idempotent-Replayed", "true")
 	}
 	return c.Blob(status, echo.MIMEApplicationJSON, append(r.AppendJSON(make([]byte, 0, 256)), '\n'))
-}
-
-// item is one message of a batch.
-type item struct {
-	Channel        string          `json:"channel"`
-	Topic          string          `json:"topic"`
-	Data           json.RawMessage `json:"data"`
-	RunID          string          `json:"run_id"`
-	IdempotencyKey *string         `json:"idempotency_key"`
-}
-
-func (*item) members() []string {
-	return []string{"channel", "topic", "data", "run_id", "idempotency_key"}
-}
-
-// publishItem publishes one message of a batch.
-func (a *api) publishItem(ctx context.Context, who *auth.Principal, line []byte) (schemas.Receipt, error) {
-	var it item
-	if err := decodeStrict(line, &it); err != nil {
-		return schemas.Receipt{}, err
-	}
-	p, err := it.parse()
-	if err != nil {
-		return schemas.Receipt{}, err
-	}
-	if err := mayPublish(who, p.Channel, p.Topic); err != nil {
-		return schemas.Receipt{}, err
-	}
-	data := a.buffers.get()
-	defer a.buffers.put(data)
-	if err := compact(data, it.Data); err != nil {
-		return schemas.Receipt{}, err
-	}
-	p.Data = data.Bytes()
-	return a.put(ctx, p)
-}
-
-// parse checks the item's names, and names all that is wrong with them.
-func (it *item) parse() (broker.Publication, error) {
-	var p broker.Publication
-	var faults []schemas.FieldError
-	var err error
-	fault := func(pointer string, err error) {
-		if err != nil {
-			faults = append(faults, schemas.FieldError{Pointer: pointer, Detail: sentence(err)})
-		}
-	}
-	p.Channel, err = schemas.ParseChannel(it.Channel)
-	fault("/channel", err)
-	p.Topic, err = schemas.ParseTopic(it.Topic)
-	fault("/topic", err)
-	p.RunID, err = schemas.ParseRunID(it.RunID)
-	fault("/run_id", err)
-	if it.IdempotencyKey != nil {
-		p.Key, err = schemas.ParseKey(*it.IdempotencyKey)
-		fault("/idempotency_key", err)
-	}
-	if it.Data == nil {
-		fault("/data", errors.New("is missing"))
-	}
-	if len(faults) > 0 {
-		return p, &fieldsError{faults}
-	}
-	return p, nil
 }
