@@ -2,10 +2,12 @@ package broker_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/schemas"
@@ -96,10 +98,12 @@ func FuzzLastEventID(f *testing.F) {
 		sub.LastEventID = last
 		r := subscribe(t, b, sub)
 		defer r.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
 		var all []event
 		for len(all) == 0 || last != "" && last != "k-6" && all[len(all)-1].id != "k-6" {
-			if err := r.Next(t.Context(), &r.batch); err != nil {
-				t.Fatal(err)
+			if err := r.Next(ctx, &r.batch); err != nil {
+				t.Fatalf("%v after %s", err, brief(all))
 			}
 			events, _, err := readSSE(bytes.Join(r.batch.Events, nil))
 			if err != nil {

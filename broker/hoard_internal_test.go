@@ -333,3 +333,18 @@ func TestBroker_held(t *testing.T) {
 		}
 	})
 }
+
+// TestBroker_Delete_leavesNoEntry: a channel that is deleted must not be
+// remembered until its messages would have expired.
+func TestBroker_Delete_leavesNoEntry(t *testing.T) {
+	b := newBroker(t, Options{})
+	for range 100 {
+		b.say(t, "a")
+		if err := b.Delete("a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.hoard.filled) + len(b.hoard.bare); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}

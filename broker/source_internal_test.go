@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -122,4 +123,36 @@ func TestSource_fill_runOutlivesRing(t *testing.T) {
 			t.Errorf("%d held: got %v twice", held, got)
 		}
 	}
+}
+
+// TestStream_slim: a stream that is quiet keeps nothing of its last burst.
+func TestStream_slim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{})
+		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for range 200 {
+			b.say(t, "a")
+		}
+		var batch Batch
+		for messages := 0; messages < 200; messages += batch.Messages {
+			if err := s.Next(t.Context(), &batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Next(t.Context(), &batch); err != nil || batch.Messages > 0 {
+			t.Fatalf("no heartbeat: %v, %d messages", err, batch.Messages)
+		}
+		for _, src := range s.sources {
+			if cap(src.lot) > 0 {
+				t.Errorf("a source keeps room for %d frames", cap(src.lot))
+			}
+		}
+		if cap(batch.Events) > 8 {
+			t.Errorf("the batch keeps room for %d events", cap(batch.Events))
+		}
+	})
 }
