@@ -80,7 +80,7 @@ func TestBroker_Subscribe_resume(t *testing.T) {
 		{"something new", resuming(asking("a:1"), 4), "$open@4 status@5"},
 		{"nothing new of this channel", resuming(asking("a:1"), 5), "$open@5"},
 		{"just not lost", resuming(asking("a:1"), 1), "$open@1 status@3 status@5"},
-		{"lost", resuming(asking("a:1"), 0), "$open@0 $gap@0[a:1 overrun>0<3] status@3 status@5"},
+		{"lost", resuming(asking("a:1"), 0), "$open@0 $gap@1[a:1 overrun>0<3] status@3 status@5"},
 		{"lost of one channel", resuming(asking("a:*"), 1), "$open@1 $gap@1[a:2 overrun>1<4] status@3 status@4 status@5 status@6"},
 		{"another topic is lost", resuming(asking("a:1/tokens"), 0), "$open@0"},
 		{"a channel that never was", resuming(asking("a:3"), 0), "$open@0"},
@@ -104,6 +104,19 @@ func TestBroker_Subscribe_resume(t *testing.T) {
 	}
 }
 
+// TestBroker_Subscribe_resumeAfterGap comes back with the id of a gap, which a
+// stream of one channel is not told again.
+func TestBroker_Subscribe_resumeAfterGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, broker.Options{Replay: broker.Limits{Messages: 2}})
+		for range 5 {
+			publish(t, b, "a:1", "status", "1")
+		}
+		want(t, "first", subscribe(t, b, resuming(asking("a:1"), 1)).now(), "$open@1 $gap@3[a:1 overrun>1<4] status@4 status@5")
+		want(t, "again", subscribe(t, b, resuming(asking("a:1"), 3)).now(), "$open@3 status@4 status@5")
+	})
+}
+
 // TestBroker_Subscribe_resumeWhatIsGone resumes into channels that have expired,
 // were deleted or have come again.
 func TestBroker_Subscribe_resumeWhatIsGone(t *testing.T) {
@@ -119,7 +132,7 @@ func TestBroker_Subscribe_resumeWhatIsGone(t *testing.T) {
 		{"expired, everything", expire, resuming(asking("*"), 1), "$open@1 $gap@1[* expired>1]"},
 		{"expired, another pattern", expire, resuming(asking("b:*"), 1), "$open@1"},
 		{"deleted", remove, resuming(asking("a:1"), 1), "$open@1 $gap@1[a:1 expired>1]"},
-		{"come again", again, resuming(asking("a:1"), 1), "$open@1 $gap@1[a:1 expired>1<3] status@3"},
+		{"come again", again, resuming(asking("a:1"), 1), "$open@1 $gap@2[a:1 expired>1<3] status@3"},
 		{"come again, known", again, resuming(asking("a:1"), 2), "$open@2 status@3"},
 		{"come again, by pattern", again, resuming(asking("a:*"), 1), "$open@1 $gap@1[a:* expired>1] $gap@1[a:1 expired>1<3] status@3"},
 		{"its run status is gone too", removeRun, resuming(asking("a:1/tokens"), 2), "$open@2 $gap@2[a:1 expired>2]"},

@@ -156,7 +156,7 @@ func TestStream_Next_runStatus(t *testing.T) {
 			[]func(*testing.T, *broker.Broker){log, status("running"), log, log, log, log, log},
 			nil,
 			resuming(asking("a:1"), 0),
-			"$open@0 $gap@0[a:1 overrun>0<4] $run@2 log@4 log@5 log@6 log@7",
+			"$open@0 $gap@1[a:1 overrun>0<4] $run@2 log@4 log@5 log@6 log@7",
 		},
 		{
 			"of another epoch",

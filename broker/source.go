@@ -44,6 +44,7 @@ func (p *selection) takes(seq uint64) bool {
 // gap is a loss that a source has come upon.
 type gap struct {
 	after, resumes uint64 // resumes is 0 if the log holds nothing more
+	behind         uint64 // up to here nothing of the channel is left to be sent
 	reason         gapReason
 }
 
@@ -67,11 +68,14 @@ func (src *source) fill(position, limit uint64) (lost *gap) {
 	from := max(position, src.read, src.pick.from)
 	if newest := c.log.lostOf(src.topics); from < limit && newest > max(from, src.told) {
 		resumes, _ := c.log.firstOf(src.topics, from)
-		lost = &gap{after: from, resumes: resumes, reason: c.log.reason}
+		lost = &gap{after: from, resumes: resumes, behind: newest, reason: c.log.reason}
 		src.told = newest
 	}
 	if r := c.run; r != nil && r.frame.seq > from && r.frame.seq <= limit && !c.log.holds(r.frame.seq) {
 		src.lot = append(src.lot, r.frame)
+		if lost != nil {
+			lost.behind = min(lost.behind, r.frame.seq-1)
+		}
 	}
 	src.head = c.log.last
 	for i := c.log.after(from); i < c.log.count; i++ {
@@ -153,9 +157,14 @@ func (s *Stream) refill(b *Batch, limit uint64) merge {
 
 // draw fills src and tells of what is lost.
 func (s *Stream) draw(b *Batch, src *source, limit uint64) {
-	if lost := src.fill(s.position.Load(), limit); lost != nil {
-		s.tell(b, src.channel.name, lost)
+	lost := src.fill(s.position.Load(), limit)
+	if lost == nil {
+		return
 	}
+	if s.alone { // no other channel can have messages in the gap: it lies behind, also for one that comes back
+		s.position.Store(max(s.position.Load(), lost.behind))
+	}
+	s.tell(b, src.channel.name, lost)
 }
 
 // hand puts the next frame of src into b and moves the position to it. It
@@ -195,8 +204,8 @@ func (s *Stream) arrive(limit uint64) {
 	}
 }
 
-// tell puts a gap into b. Its id is the stream's position: other channels may
-// have messages between that and where this one goes on.
+// tell puts a gap into b. Its id is the stream's position: in a stream of several
+// channels, others may have messages between that and where this one goes on.
 func (s *Stream) tell(b *Batch, name schemas.Channel, lost *gap) {
 	b.add(s.gapEvent(schemas.Pattern(name), s.at(lost.after), lost.resumes, lost.reason))
 	s.broker.stats.gaps[lost.reason].Add(1)
