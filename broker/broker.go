@@ -148,6 +148,13 @@ func (b *Broker) Ready() error {
 // waves is in how many steps a drain ends the streams.
 const waves = 20
 
+// TurnAway stops taking publishes and streams; those that are open go on until
+// [Broker.Drain]. It may be called more than once.
+func (b *Broker) TurnAway() {
+	b.draining.Store(true)
+	b.roster.close(ErrDraining)
+}
+
 // Drain stops taking publishes and streams, and ends the open streams in waves
 // spread over the given time. It returns when the last one has left, or with
 // the error of ctx.

@@ -119,13 +119,16 @@ type RunInfo struct {
 	UpdatedAt schemas.Time `json:"updated_at"`
 }
 
-// Channel describes one channel. It returns [ErrNoChannel].
+// Channel describes one channel. One without messages is known by the streams
+// that named it. It returns [ErrNoChannel].
 func (b *Broker) Channel(name schemas.Channel) (ChannelInfo, error) {
-	c := b.registry.get(name)
-	if c == nil {
-		return ChannelInfo{}, ErrNoChannel
+	if c := b.registry.get(name); c != nil {
+		return b.describe(c), nil
 	}
-	return b.describe(c), nil
+	if waiting := b.registry.waiters(name); len(waiting) > 0 {
+		return ChannelInfo{Channel: name, Subscribers: len(waiting)}, nil
+	}
+	return ChannelInfo{}, ErrNoChannel
 }
 
 func (b *Broker) describe(c *channel) ChannelInfo {
@@ -141,22 +144,37 @@ func (b *Broker) describe(c *channel) ChannelInfo {
 }
 
 // Channels describes up to limit channels whose names begin with prefix, in the
-// order of their names, from the first one after the given name. more reports
-// whether there are further ones.
+// order of their names, from the first one after the given name; channels that
+// have only readers are among them. more reports whether there are further ones.
 func (b *Broker) Channels(prefix string, after schemas.Channel, limit int) (infos []ChannelInfo, more bool) {
-	var found []*channel
-	for c := range b.registry.matching("*") {
-		if c.name > after && strings.HasPrefix(string(c.name), prefix) {
-			found = append(found, c)
+	type entry struct {
+		name    schemas.Channel
+		channel *channel // nil: it has only readers
+		readers int
+	}
+	var found []entry
+	add := func(e entry) {
+		if e.name > after && strings.HasPrefix(string(e.name), prefix) {
+			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b *channel) int { return strings.Compare(string(a.name), string(b.name)) })
+	for c := range b.registry.matching("*") {
+		add(entry{name: c.name, channel: c})
+	}
+	for name, readers := range b.registry.awaited() {
+		add(entry{name: name, readers: readers})
+	}
+	slices.SortStableFunc(found, func(a, b entry) int { return strings.Compare(string(a.name), string(b.name)) })
+	found = slices.CompactFunc(found, func(a, b entry) bool { return a.name == b.name }) // one came or went meanwhile
 	if more = len(found) > limit; more {
 		found = found[:limit]
 	}
 	infos = make([]ChannelInfo, len(found))
-	for i, c := range found {
-		infos[i] = b.describe(c)
+	for i, e := range found {
+		infos[i] = ChannelInfo{Channel: e.name, Subscribers: e.readers}
+		if e.channel != nil {
+			infos[i] = b.describe(e.channel)
+		}
 	}
 	return infos, more
 }
@@ -164,14 +182,13 @@ func (b *Broker) Channels(prefix string, after schemas.Channel, limit int) (info
 // Delete forgets a channel, its run status too, and ends the streams that named
 // it. Streams that follow a pattern go on. It returns [ErrNoChannel].
 func (b *Broker) Delete(name schemas.Channel) error {
-	c := b.registry.get(name)
-	if c == nil {
+	readers := b.registry.waiters(name)
+	if c := b.registry.get(name); c != nil && b.remove(c, gapExpired, nil) {
+		readers = append(readers, c.readers.named()...)
+	} else if len(readers) == 0 {
 		return ErrNoChannel
 	}
-	if !b.remove(c, gapExpired, nil) {
-		return ErrNoChannel
-	}
-	for _, s := range c.readers.named() {
+	for _, s := range readers {
 		s.End(ChannelDeleted(name))
 	}
 	return nil

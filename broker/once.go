@@ -63,21 +63,21 @@ func newOnce(maxBytes int64, remember time.Duration) (*once, error) {
 
 func (o *once) close() error { return o.receipts.Close() }
 
+// nameOf returns under which name a durable publish is remembered. Neither names
+// nor keys can hold a line feed, so no two triples share one.
+func nameOf(channel schemas.Channel, topic schemas.Topic, key string) string {
+	return string(channel) + "\n" + string(topic) + "\n" + key
+}
+
 // do publishes unless the channel, topic and key of p were published before.
 func (o *once) do(p Publication, publish func() (schemas.Receipt, error)) (schemas.Receipt, error) {
-	// Neither names nor keys can hold a line feed, so no two triples share a name.
-	name := string(p.Channel) + "\n" + string(p.Topic) + "\n" + p.Key
+	name := nameOf(p.Channel, p.Topic, p.Key)
 	stripe := &o.stripes[maphash.String(o.seed, name)%uint64(len(o.stripes))]
 	stripe.Lock()
 	defer stripe.Unlock()
 	first, err := o.recall(name)
-	if err == nil {
-		o.replayed.Add(1)
-		first.Duplicate = true
-		return first, nil
-	}
 	if !errors.Is(err, bigcache.ErrEntryNotFound) {
-		return schemas.Receipt{}, err
+		return first, err
 	}
 	receipt, err := publish()
 	if err != nil {
@@ -90,6 +90,7 @@ func (o *once) do(p Publication, publish func() (schemas.Receipt, error)) (schem
 	return receipt, nil
 }
 
+// recall returns the first receipt of a durable publish, as its retry gets it.
 func (o *once) recall(name string) (schemas.Receipt, error) {
 	entry, err := o.receipts.Get(name)
 	if err != nil {
@@ -99,5 +100,7 @@ func (o *once) recall(name string) (schemas.Receipt, error) {
 	if err := json.Unmarshal(entry, &r); err != nil {
 		return schemas.Receipt{}, fmt.Errorf("broker: remembered receipt: %w", err)
 	}
+	o.replayed.Add(1)
+	r.Duplicate = true
 	return r, nil
 }

@@ -49,6 +49,13 @@ func (b *Broker) putOnce(p Publication) (schemas.Receipt, error) {
 	return b.once.do(p, func() (schemas.Receipt, error) { return b.put(&p) })
 }
 
+// Recall returns the receipt of a durable publish that is remembered, marked as a
+// duplicate, and whether there is one.
+func (b *Broker) Recall(channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool) {
+	r, err := b.once.recall(nameOf(channel, topic, key))
+	return r, err == nil
+}
+
 // accepting reports why nothing can be published now.
 func (b *Broker) accepting(ctx context.Context) error {
 	if err := b.Ready(); err != nil {

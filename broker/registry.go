@@ -108,6 +108,43 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 	return freed, true
 }
 
+// waiters returns the streams that wait for the channel name and are not about to
+// end.
+func (r *registry) waiters(name schemas.Channel) []*Stream {
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return staying(sh.waiting[name])
+}
+
+// awaited returns the names of channels that do not exist and that streams wait
+// for, with how many these are.
+func (r *registry) awaited() map[schemas.Channel]int {
+	names := make(map[schemas.Channel]int)
+	for i := range r.shards {
+		sh := &r.shards[i]
+		sh.mu.RLock()
+		for name, streams := range sh.waiting {
+			if n := len(staying(streams)); n > 0 {
+				names[name] = n
+			}
+		}
+		sh.mu.RUnlock()
+	}
+	return names
+}
+
+// staying returns the streams that are not about to end.
+func staying(streams map[*Stream]struct{}) []*Stream {
+	var found []*Stream
+	for s := range streams {
+		if _, ending := s.Ended(); !ending {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
 // attach makes s a reader of the channel name, or lets it wait for the channel,
 // and returns the channel or nil.
 func (r *registry) attach(s *Stream, name schemas.Channel) *channel {

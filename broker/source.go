@@ -174,6 +174,7 @@ func (s *Stream) hand(b *Batch, src *source) int {
 	src.next++
 	s.position.Store(f.seq)
 	if f.kind == schemas.KindRun && f.seq <= s.known[src.channel] {
+		s.passes = true
 		return 0
 	}
 	event := f.in(s.format)

@@ -29,7 +29,6 @@ type Stream struct {
 	wants   wants
 	opened  time.Time
 	alone   bool      // one channel by name: no watermark is needed
-	filters bool      // not every topic is wanted
 	endsAt  time.Time // of owner.ExpiresAt and the maximum age the earlier; zero for never
 	endsFor Ending    // what happens then
 
@@ -47,6 +46,7 @@ type Stream struct {
 	known    map[*channel]uint64  // run messages that the introduction has told ahead of their turn
 	sources  map[*channel]*source // channels that are being read
 	reported uint64               // the position that the client knows of
+	passes   bool                 // over messages that it leaves out, so that its position moves in silence
 	beatAt   time.Time            // when a heartbeat is due
 	timer    *time.Timer
 	closed   bool
@@ -177,12 +177,12 @@ func (s *Stream) rest(now time.Time) {
 	s.timer.Reset(wait)
 }
 
-// beat keeps a quiet connection alive. When the position of a stream that wants
-// only some topics has moved past others, it tells the client the new one.
+// beat keeps a quiet connection alive. When the position has moved past messages
+// that were left out, it tells the client the new one.
 func (s *Stream) beat(b *Batch) {
 	s.slim(b)
 	p := s.position.Load()
-	if p == s.reported || !s.filters {
+	if p == s.reported || !s.passes {
 		b.add(heartbeat(s.format))
 		return
 	}

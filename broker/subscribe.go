@@ -58,7 +58,7 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 	_, exact := sub.Channels[0].Channel.Exact()
 	s.alone = exact && len(sub.Channels) == 1
 	for _, sel := range sub.Channels {
-		s.filters = s.filters || !sel.Topics.All()
+		s.passes = s.passes || !sel.Topics.All()
 	}
 	if age := b.opts.MaxStreamAge; age > 0 {
 		// 80 to 100 % of it, so that streams opened together do not end together.

@@ -27,8 +27,15 @@ func (a *api) publishMany(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
 	switch media {
 	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+		if key != "" {
+			return errKeyOfMany()
+		}
 		return a.publishLines(c)
 	case "", "application/json":
 	default:
@@ -40,9 +47,12 @@ func (a *api) publishMany(c echo.Context) error {
 		return err
 	}
 	if text := bytes.TrimSpace(body.Bytes()); len(text) > 0 && text[0] == '[' {
+		if key != "" {
+			return errKeyOfMany()
+		}
 		return a.publishArray(c, text)
 	}
-	receipt, err := a.publishItem(c.Request().Context(), principal(c), body.Bytes())
+	receipt, err := a.publishItem(c.Request().Context(), principal(c), body.Bytes(), key)
 	if err != nil {
 		return err
 	}
@@ -51,6 +61,11 @@ func (a *api) publishMany(c echo.Context) error {
 		status = http.StatusOK
 	}
 	return writeReceipt(c, status, receipt)
+}
+
+// errKeyOfMany refuses a header that cannot be meant for every message.
+func errKeyOfMany() error {
+	return fmt.Errorf("%w: Idempotency-Key is for one message; here each has its own idempotency_key", ErrMalformed)
 }
 
 // publishArray publishes the messages in their order. One that fails has a
@@ -76,7 +91,7 @@ func (a *api) publishArray(c echo.Context, body []byte) error {
 
 // appendOutcome publishes one item and appends its receipt or its problem to b.
 func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
-	receipt, err := a.publishItem(c.Request().Context(), principal(c), item)
+	receipt, err := a.publishItem(c.Request().Context(), principal(c), item, "")
 	if err == nil {
 		return receipt.AppendJSON(b)
 	}

@@ -144,9 +144,17 @@ func jsonFault(err error) error {
 		if mismatch.Field != "" {
 			pointer = "/" + strings.ReplaceAll(mismatch.Field, ".", "/")
 		}
-		return &fieldsError{[]schemas.FieldError{{Pointer: pointer, Detail: "cannot be a " + mismatch.Value}}}
+		return &fieldsError{[]schemas.FieldError{{Pointer: pointer, Detail: cannotBe(mismatch.Value)}}}
 	}
 	return fmt.Errorf("%w: not JSON: %w", ErrMalformed, err)
+}
+
+// cannotBe says that a JSON value is of a kind that is not wanted there.
+func cannotBe(kind string) string {
+	if kind == "array" || kind == "object" {
+		return "cannot be an " + kind
+	}
+	return "cannot be a " + kind
 }
 
 // unsupported says which media types are read instead of this one.

@@ -138,6 +138,17 @@ func (s *suite) channels(t *testing.T) {
 		t.Errorf("channel %+v", other)
 	}
 	s.channelDeleted(t, srv, feed)
+
+	// A channel that only has readers is one too, and nothing is left of it without them.
+	waiting := srv.open(t, call{as: apiKey, path: "channel=w:1"})
+	waiting.after("$open")
+	list("?prefix=w", "w:1", "")
+	if w := decoded[info](t, srv.check(t, call{method: "GET", path: "/v1/channels/w:1", as: apiKey, status: 200})); w.Subscribers != 1 || w.Messages != 0 || w.FirstID != nil {
+		t.Errorf("channel %+v", w)
+	}
+	srv.check(t, call{method: "DELETE", path: "/v1/channels/w:1", as: apiKey, status: 204})
+	waiting.after("$close")
+	list("?prefix=w", "", "")
 }
 
 // channelDeleted deletes the channel b, which feed reads.

@@ -45,7 +45,6 @@ func endpoints() []struct {
 		{call{method: "GET", path: "/metrics", status: 200}, "open"},
 		{call{method: "GET", path: "/openapi.yaml", status: 200}, "open"},
 		{call{method: "GET", path: "/", status: 200}, "open"},
-		{call{method: "GET", path: "/sdk/sluice.js", status: 200}, "open"},
 	}
 }
 

@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/sluicehq/sluice/auth"
@@ -18,8 +20,9 @@ type item struct {
 }
 
 // publishItem publishes one message of a batch. Its JSON is checked once, while
-// white space is taken out of it; what is left is only cut into pieces.
-func (a *api) publishItem(ctx context.Context, who *auth.Principal, line []byte) (schemas.Receipt, error) {
+// white space is taken out of it; what is left is only cut into pieces. key is
+// that of the request's header, "" for none.
+func (a *api) publishItem(ctx context.Context, who *auth.Principal, line []byte, key string) (schemas.Receipt, error) {
 	b := a.buffers.get()
 	defer a.buffers.put(b)
 	if err := compact(b, line); err != nil {
@@ -29,6 +32,10 @@ func (a *api) publishItem(ctx context.Context, who *auth.Principal, line []byte)
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
+	if key != "" && p.Key != "" && key != p.Key {
+		return schemas.Receipt{}, fmt.Errorf("%w: idempotency_key is not the Idempotency-Key of the header", ErrMalformed)
+	}
+	p.Key = cmp.Or(p.Key, key)
 	if err := mayPublish(who, p.Channel, p.Topic); err != nil {
 		return schemas.Receipt{}, err
 	}
@@ -41,7 +48,7 @@ func readItem(value []byte) (broker.Publication, error) {
 	var p broker.Publication
 	var it item
 	if kind := jsonKind(value); kind != "object" {
-		it.fault("", errors.New("cannot be a "+kind))
+		it.fault("", errors.New(cannotBe(kind)))
 		return p, &fieldsError{it.faults}
 	}
 	it.split(value)
@@ -109,7 +116,7 @@ func parsed[T any](it *item, pointer string, raw []byte, parse func(string) (T, 
 	case "null":
 	default:
 		var none T
-		it.fault(pointer, errors.New("cannot be a "+kind))
+		it.fault(pointer, errors.New(cannotBe(kind)))
 		return none
 	}
 	v, err := parse(text)

@@ -30,6 +30,17 @@ func pathParam(c echo.Context, name string) (string, error) {
 	return value, nil
 }
 
+// checkQuery refuses a query that is not understood as a whole: the part that is
+// would mean something else.
+func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+			return fmt.Errorf("%w: the query: bad escape, or a semicolon", ErrMalformed)
+		}
+		return next(c)
+	}
+}
+
 func channelParam(c echo.Context) (schemas.Channel, error) {
 	name, err := pathParam(c, "channel")
 	if err != nil {

@@ -143,13 +143,15 @@ func mappings() []mapping {
 }
 
 // kindOf returns what err becomes.
-func kindOf(err error) kind {
+func kindOf(err error) kind { return mappingOf(err).kind }
+
+func mappingOf(err error) mapping {
 	for _, m := range mappings() {
 		if errors.Is(err, m.err) {
-			return m.kind
+			return m
 		}
 	}
-	return internal
+	return mapping{err, internal}
 }
 
 // problemOf returns the answer to err. Its detail is for the caller to read, but
@@ -165,7 +167,7 @@ func problemOf(err error, requestID string) schemas.Problem {
 	case internal:
 		p.Detail = "The cause is in the server's log under this request's id."
 	default:
-		p.Detail = sentence(err)
+		p.Detail = detailOf(err)
 	}
 	var violation *schemas.Violation
 	var definition *schemas.DefinitionError
@@ -181,6 +183,15 @@ func problemOf(err error, requestID string) schemas.Problem {
 	return p
 }
 
+// detailOf returns the text of err, without what the title says already.
+func detailOf(err error) string {
+	m := mappingOf(err)
+	if m.kind == malformed && !errors.Is(m.err, ErrMalformed) {
+		return sentence(err) // the title does not say which part is
+	}
+	return sentence(errors.New(strings.TrimPrefix(err.Error(), m.err.Error()+": ")))
+}
+
 // sentence returns the text of err without the names of our packages.
 func sentence(err error) string {
 	return strings.NewReplacer("handlers: ", "", "schemas: ", "", "broker: ", "", "auth: ", "").Replace(err.Error())
@@ -193,7 +204,7 @@ type fieldsError struct{ fields []schemas.FieldError }
 func (e *fieldsError) Error() string {
 	faults := make([]string, len(e.fields))
 	for i, f := range e.fields {
-		faults[i] = f.Pointer + " " + f.Detail
+		faults[i] = strings.TrimPrefix(f.Pointer+": "+f.Detail, ": ")
 	}
 	return ErrMalformed.Error() + ": " + strings.Join(faults, "; ")
 }

@@ -29,6 +29,9 @@ func (a *api) publish(c echo.Context) error {
 	if p.Key, err = idempotencyKey(c); err != nil {
 		return err
 	}
+	if first, ok := a.recall(p); ok {
+		return writeReceipt(c, http.StatusOK, first) // whatever the body is now
+	}
 	raw, data := a.buffers.get(), a.buffers.get()
 	defer a.buffers.put(raw)
 	defer a.buffers.put(data)
@@ -88,6 +91,9 @@ func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
 // put holds a message to its channel's definition and publishes it. Every
 // publish but that of a run status and of a body stream goes through here.
 func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, error) {
+	if first, ok := a.recall(p); ok {
+		return first, nil // its schema may have changed since
+	}
 	if definition := a.Catalog.For(p.Channel); definition != nil {
 		if err := definition.Check(p.Topic, p.Data); err != nil {
 			return schemas.Receipt{}, err
@@ -95,6 +101,14 @@ func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, e
 		p.Limits = limitsOf(definition)
 	}
 	return a.Broker.Publish(ctx, p)
+}
+
+// recall returns the first receipt of a durable publish that has happened.
+func (a *api) recall(p broker.Publication) (schemas.Receipt, bool) {
+	if p.Key == "" {
+		return schemas.Receipt{}, false
+	}
+	return a.Broker.Recall(p.Channel, p.Topic, p.Key)
 }
 
 // limitsOf returns what a definition, which may be nil, says about replay.

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +164,36 @@ func (s *suite) publishIdempotent(t *testing.T) {
 		t.Errorf("a bad key published %s", m)
 	}
 	s.publishTogether(t, srv)
+	s.publishAgain(t, srv)
+}
+
+// publishAgain repeats a durable publish in ways that would not be understood or
+// not fit the first time: what is remembered is answered, whatever the body.
+func (s *suite) publishAgain(t *testing.T, srv *server) {
+	c := call{method: "POST", path: "/v1/publish/again/t", as: apiKey, body: `{"a":1}`, header: map[string]string{"Idempotency-Key": "k"}, status: 201}
+	item := call{method: "POST", path: "/v1/publish", as: apiKey, body: `{"channel":"again","topic":"t","data":1}`, header: c.header, status: 200}
+	srv.check(t, c)
+	srv.check(t, call{method: "PUT", path: "/v1/schemas/again", as: apiKey, body: `{"topics":{"t":{"schema":{"required":["b"]}}}}`, status: 201})
+	for name, body := range map[string]string{"a schema of later": `{"a":1}`, "not JSON": "{", "nothing": "", "too long": strings.Repeat(" ", 3*maxEvent)} {
+		c.name, c.body, c.status, c.says = name, body, 200, `"duplicate":true`
+		srv.check(t, c)
+	}
+	srv.check(t, item)
+	item.body, item.status, item.problem = `{"channel":"again","topic":"t","data":1,"idempotency_key":"other"}`, 400, "malformed"
+	srv.check(t, item)
+	for _, many := range []call{
+		{method: "POST", path: "/v1/publish", body: `[]`},
+		{method: "POST", path: "/v1/publish", body: "", header: map[string]string{"Content-Type": "application/x-ndjson"}},
+		{method: "POST", path: "/v1/publish/again/t/stream", body: "text"},
+	} {
+		header := map[string]string{"Idempotency-Key": "k"}
+		maps.Copy(header, many.header)
+		many.as, many.header, many.status, many.problem = apiKey, header, 400, "malformed"
+		srv.check(t, many)
+	}
+	if m := srv.messages("again"); len(m) != 1 {
+		t.Errorf("published %s", m)
+	}
 }
 
 // publishTogether makes the same durable publish many times at once.

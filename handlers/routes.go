@@ -53,7 +53,7 @@ func New(o Options) http.Handler {
 	e.IPExtractor = extractIP(o.TrustedProxies)
 
 	// Outermost first. Nothing here wraps or buffers a response.
-	e.Use(a.identify, a.observe, a.recover, a.guardHost, a.cors)
+	e.Use(a.identify, a.observe, a.recover, a.guardHost, a.cors, checkQuery)
 	a.routes(e)
 	return e
 }

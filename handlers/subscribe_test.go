@@ -41,6 +41,8 @@ func (s *suite) subscribeRefusals(t *testing.T) {
 		malformed("no channel and a token for two", "", two, "channel"),
 		malformed("no channel and a token for a pattern", "", srv.token("a:*", "*"), "channel"),
 		malformed("no channel and an API key", "", apiKey, "channel"),
+		malformed("a bad escape", "channel=%zz", token, "query"),
+		malformed("a semicolon", "channel=a;b", token, "query"),
 		malformed("an empty channel", "channel=", apiKey, "channel"),
 		malformed("a bad channel", "channel=$a", apiKey, "channel"),
 		malformed("a star inside", "channel=a*b", apiKey, ""),

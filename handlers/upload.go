@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -38,6 +39,9 @@ func (a *api) publishBody(c echo.Context) error {
 	}
 	if err := plainCoding(c); err != nil {
 		return err
+	}
+	if key, err := idempotencyKey(c); err != nil || key != "" {
+		return cmp.Or(err, errKeyOfMany())
 	}
 	runID, err := schemas.ParseRunID(c.QueryParam("run_id"))
 	if err != nil {

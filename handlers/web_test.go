@@ -101,7 +101,7 @@ func (s *suite) operation(t *testing.T) {
 	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	for path, media := range map[string]string{
 		"/": "text/html; charset=utf-8", "/index.html": "text/html; charset=utf-8", "/app.js": "text/javascript; charset=utf-8", "/style.css": "text/css; charset=utf-8",
-		"/favicon.svg": "image/svg+xml", "/sdk/sluice.js": "text/javascript; charset=utf-8",
+		"/favicon.svg": "image/svg+xml",
 	} {
 		c := call{method: "GET", path: path, status: 200, sets: map[string]string{"Content-Type": media, "Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}}
 		a := srv.check(t, c)

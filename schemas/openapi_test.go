@@ -201,7 +201,7 @@ func TestOpenAPI_responses(t *testing.T) {
 			}
 		}
 	}
-	if operations != 25 {
+	if operations != 24 {
 		t.Errorf("%d operations", operations)
 	}
 }

@@ -28,7 +28,7 @@ type Config struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" group:"start" help:"Certificate chain, PEM. A renewed file is picked up. Without it HTTP/1.1 and HTTP/2 with prior knowledge are served in the clear."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" group:"start" help:"Key of the certificate, PEM."`
 
-	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends, 16 characters or more. Required without --dev. A flag is visible to every user of the machine: prefer the variable or its file."`
+	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends; one shorter than 16 characters can be guessed, and is warned of. Required without --dev. A flag is visible to every user of the machine: prefer the variable or its file."`
 	SigningKeys    string         `placeholder:"FILE" group:"access" help:"Private JWK set that signs tokens. This or a secret is required without --dev. A changed file is picked up."`
 	SigningSecret  string         `secret:"" placeholder:"SECRET" group:"access" help:"Secret of 32 bytes or more that signs tokens with HS256, in place of keys."`
 	Issuers        string         `placeholder:"FILE" group:"access" help:"File with foreign issuers whose tokens are accepted too."`

@@ -51,7 +51,7 @@ func TestConfigTable(t *testing.T) {
 	}
 	for _, row := range []string{
 		"| `--max-message-bytes` | `SLUICE_MAX_MESSAGE_BYTES` | `60KiB` | Longest event, up to 1MiB. Widely used clients fail on 64KiB. |\n",
-		"| `--api-keys` | `SLUICE_API_KEYS` or `SLUICE_API_KEYS_FILE` | – | Keys of your backends,",
+		"| `--api-keys` | `SLUICE_API_KEYS` or `SLUICE_API_KEYS_FILE` | – | Keys of your backends;",
 	} {
 		if !strings.Contains(table, row) {
 			t.Errorf("no row %s in\n%s", row, table)

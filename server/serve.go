@@ -60,17 +60,21 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 		return fmt.Errorf("the listener failed: %w", err)
 	case <-ctx.Done():
 	}
-	drain(cfg.DrainTimeout, b, server, log)
+	drain(cfg, b, server, log)
 	return nil
 }
 
 // drain ends everything in order and within the timeout: readiness turns red and
-// publishes are refused, then the streams end in waves, then the listener.
-func drain(timeout time.Duration, b *broker.Broker, server *http.Server, log *slog.Logger) {
-	began := time.Now()
-	log.Info("draining", slog.Int("streams", b.Stats().Streams), slog.String("timeout", timeout.String()))
+// new requests are turned away, then the streams end in waves, then the listener.
+func drain(cfg *Config, b *broker.Broker, server *http.Server, log *slog.Logger) {
+	began, timeout, streams := time.Now(), cfg.DrainTimeout, b.Stats().Streams
+	log.Info("draining", slog.Int("streams", streams), slog.String("timeout", timeout.String()))
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	b.TurnAway()
+	if streams > 0 || !cfg.Dev {
+		<-time.After(min(time.Second, timeout/10)) // for load balancers to see that readiness is red
+	}
 	// Half of the time is for the waves, the rest for slow sockets.
 	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx)); err != nil {
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
