@@ -22,8 +22,13 @@ type source struct {
 	told uint64  // losses up to here are known to the client
 }
 
-// lotSize is how many frames a source takes at a time.
-const lotSize = 64
+// lotSize is how many frames a source takes at a time. Together they have no
+// more bytes than lotBytes, but for the last: frames in a lot stay in memory,
+// also when the log has dropped them.
+const (
+	lotSize  = 64
+	lotBytes = 16 << 10
+)
 
 // selection narrows what a new stream is sent of the messages that were there
 // when it came. The zero value takes everything.
@@ -78,17 +83,19 @@ func (src *source) fill(position, limit uint64) (lost *gap) {
 		}
 	}
 	src.head = c.log.last
+	bytes := 0
 	for i := c.log.after(from); i < c.log.count; i++ {
 		f := c.log.at(i)
 		if f.seq > limit {
 			break
 		}
-		if len(src.lot) == lotSize {
+		if len(src.lot) == lotSize || bytes >= lotBytes {
 			return lost
 		}
 		src.read = f.seq
 		if wanted(f, src.topics) && src.pick.takes(f.seq) {
 			src.lot = append(src.lot, *f)
+			bytes += len(f.bytes)
 		}
 	}
 	src.read = max(from, min(src.head, limit))

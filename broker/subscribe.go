@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/schemas"
@@ -24,8 +25,12 @@ type Subscription struct {
 //
 // Errors: [ErrTooManyStreams], [ErrTooManyInStream], [ErrDraining], [ErrClosed].
 func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
-	if len(sub.Channels) > b.opts.MaxChannelsPerStream {
-		return nil, fmt.Errorf("%w: %d, at most %d are allowed", ErrTooManyInStream, len(sub.Channels), b.opts.MaxChannelsPerStream)
+	names := make([]string, len(sub.Channels))
+	for i, sel := range sub.Channels {
+		names[i] = string(sel.Channel)
+	}
+	if err := b.Fits(names); err != nil {
+		return nil, err
 	}
 	if err := b.Ready(); err != nil {
 		return nil, err
@@ -41,6 +46,28 @@ func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
 	return s, nil
 }
 
+// maxPatterns is how many patterns one stream may follow: each is held against
+// every channel when the stream begins.
+const maxPatterns = 16
+
+// Fits returns [ErrTooManyInStream] if a stream may not ask for that many
+// channels and patterns. It looks at nothing else of them.
+func (b *Broker) Fits(names []string) error {
+	if len(names) > b.opts.MaxChannelsPerStream {
+		return fmt.Errorf("%w: %d, at most %d are allowed", ErrTooManyInStream, len(names), b.opts.MaxChannelsPerStream)
+	}
+	patterns := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "*") {
+			patterns++
+		}
+	}
+	if patterns > maxPatterns {
+		return fmt.Errorf("%w: %d patterns, at most %d are allowed", ErrTooManyInStream, patterns, maxPatterns)
+	}
+	return nil
+}
+
 func (b *Broker) newStream(sub Subscription) *Stream {
 	now := time.Now()
 	s := &Stream{
@@ -48,7 +75,7 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 		id:      b.streams.Add(1),
 		owner:   sub.Owner,
 		format:  sub.Format,
-		wants:   wants{sub.Channels},
+		wants:   newWants(sub.Channels),
 		opened:  now,
 		wakeup:  make(chan struct{}, 1),
 		sources: make(map[*channel]*source, 1),

@@ -10,6 +10,12 @@ import (
 // topics.
 type wants struct {
 	selectors []Selector
+	alike     bool // all ask for the same topics
+}
+
+func newWants(selectors []Selector) wants {
+	first := selectors[0].Topics
+	return wants{selectors, !slices.ContainsFunc(selectors, func(sel Selector) bool { return !sel.Topics.Equal(first) })}
 }
 
 // Selector asks for the topics of a channel, or of all channels that a pattern
@@ -21,12 +27,15 @@ type Selector struct {
 
 // topics returns which topics of the channel are wanted.
 func (w wants) topics(name schemas.Channel) schemas.TopicSet {
+	if w.alike {
+		return w.selectors[0].Topics
+	}
 	var names []string
 	for _, sel := range w.selectors {
 		if !sel.Channel.Matches(name) {
 			continue
 		}
-		if len(w.selectors) == 1 || sel.Topics.All() {
+		if sel.Topics.All() {
 			return sel.Topics
 		}
 		for _, topic := range sel.Topics.Names() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 )
 
@@ -23,6 +24,9 @@ const maxBatch = 1000
 // publishMany answers POST /v1/publish: one message, an array of them, or a
 // stream of lines.
 func (a *api) publishMany(c echo.Context) error {
+	if len(principal(c).Publish) == 0 {
+		return fmt.Errorf("%w: publishing", ErrForbidden) // before anything is read
+	}
 	media, err := mediaType(c)
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (a *api) publishMany(c echo.Context) error {
 	}
 	body := a.buffers.get()
 	defer a.buffers.put(body)
-	if err := readBody(c, body, 64*a.bodyLimit()); err != nil {
+	if err := a.readBody(c, body, 64*a.bodyLimit()); err != nil {
 		return err
 	}
 	if text := bytes.TrimSpace(body.Bytes()); len(text) > 0 && text[0] == '[' {
@@ -51,6 +55,9 @@ func (a *api) publishMany(c echo.Context) error {
 			return errKeyOfMany()
 		}
 		return a.publishArray(c, text)
+	}
+	if int64(body.Len()) > a.bodyLimit() {
+		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, a.bodyLimit())
 	}
 	receipt, err := a.publishItem(c.Request().Context(), principal(c), body.Bytes(), key)
 	if err != nil {
@@ -72,12 +79,9 @@ func errKeyOfMany() error {
 // problem in the place of its receipt, and the others still happen; an array
 // that is not understood is refused as a whole.
 func (a *api) publishArray(c echo.Context, body []byte) error {
-	var items []json.RawMessage
-	if err := decodeStrict(body, &items); err != nil {
+	items, err := splitArray(body)
+	if err != nil {
 		return err
-	}
-	if len(items) > maxBatch {
-		return fmt.Errorf("%w: %d messages in one array, at most %d are allowed", ErrTooLarge, len(items), maxBatch)
 	}
 	answer := []byte{'['}
 	for i, it := range items {
@@ -87,6 +91,33 @@ func (a *api) publishArray(c echo.Context, body []byte) error {
 		answer = a.appendOutcome(c, answer, it)
 	}
 	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
+}
+
+// splitArray returns the items of a JSON array. It stops at the first that is one
+// too many.
+func splitArray(body []byte) ([]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if _, err := dec.Token(); err != nil { // the bracket
+		return nil, jsonFault(err)
+	}
+	var items []json.RawMessage
+	for dec.More() {
+		if len(items) == maxBatch {
+			return nil, fmt.Errorf("%w: more than %d messages in one array", ErrTooLarge, maxBatch)
+		}
+		var item json.RawMessage
+		if err := dec.Decode(&item); err != nil {
+			return nil, jsonFault(err)
+		}
+		items = append(items, item)
+	}
+	if _, err := dec.Token(); err != nil { // the other bracket
+		return nil, jsonFault(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: there is more after the array", ErrMalformed)
+	}
+	return items, nil
 }
 
 // appendOutcome publishes one item and appends its receipt or its problem to b.
@@ -113,14 +144,14 @@ func (a *api) publishLines(c echo.Context) error {
 	if err := w.control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) { // HTTP/2 is full duplex by itself
 		return err
 	}
-	defer a.untilStop(w.control)()
+	defer a.bounded(c, w.control)()
 	if r := c.Request(); r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would say so too late, after the answer has begun
 	}
 	c.Response().Header().Set(echo.HeaderContentType, "application/x-ndjson")
 	c.Response().Header().Set("X-Accel-Buffering", "no")
 	c.Response().WriteHeader(http.StatusOK)
-	_ = w.control.Flush()
+	w.head()
 
 	in := bufio.NewReaderSize(c.Request().Body, 64<<10)
 	out := make([]byte, 0, 4<<10)
@@ -130,13 +161,18 @@ func (a *api) publishLines(c echo.Context) error {
 		case errors.Is(err, ErrTooLarge):
 			out = append(a.appendProblem(c, out, err), '\n')
 		case err != nil && len(line) == 0: // the end of the body, or of the connection
-			if a.Stopping.Err() != nil {
+			if good := a.stillGood(principal(c)); good != nil {
+				out = append(a.appendProblem(c, out, good), '\n')
+			} else if a.Stopping.Err() != nil {
 				out = append(a.appendProblem(c, out, broker.ErrDraining), '\n')
 			} else if !errors.Is(err, io.EOF) {
 				request(c).failed(malformed, errBrokeOff())
 			}
 			return w.send(out)
 		case len(bytes.TrimSpace(line)) > 0:
+			if err := a.stillGood(principal(c)); err != nil {
+				return w.send(append(a.appendProblem(c, out, err), '\n'))
+			}
 			out = append(a.appendOutcome(c, out, line), '\n')
 		}
 		if len(out) > 32<<10 || !hasLine(in) {
@@ -148,10 +184,31 @@ func (a *api) publishLines(c echo.Context) error {
 	}
 }
 
-// untilStop makes reading the body fail when the server is about to stop: a body
-// that goes on for ever would hold it up. The returned function undoes that.
+// bounded makes reading the body fail when the server is about to stop, or when
+// the token expires: a body that goes on for ever would hold up the one and
+// outlive the other. The returned function undoes the first.
+func (a *api) bounded(c echo.Context, control *http.ResponseController) (undo func() bool) {
+	if end := principal(c).ExpiresAt; !end.IsZero() {
+		_ = control.SetReadDeadline(end)
+	}
+	return a.untilStop(control)
+}
+
+// untilStop makes reading the body fail when the server is about to stop.
 func (a *api) untilStop(control *http.ResponseController) (undo func() bool) {
 	return context.AfterFunc(a.Stopping, func() { _ = control.SetReadDeadline(time.Now()) })
+}
+
+// stillGood returns [auth.ErrUnauthorized] when the token of a body that goes on
+// for long has expired or was revoked meanwhile.
+func (a *api) stillGood(who *auth.Principal) error {
+	switch {
+	case !who.ExpiresAt.IsZero() && !time.Now().Before(who.ExpiresAt):
+		return fmt.Errorf("%w: the token has expired", auth.ErrUnauthorized)
+	case who.TokenID != "" && a.Auth.Revoked(who.TokenID):
+		return fmt.Errorf("%w: the token was revoked", auth.ErrUnauthorized)
+	}
+	return nil
 }
 
 // hasLine reports whether a whole line is there already, so that its answer can

@@ -42,8 +42,10 @@ func (p *buffers) put(b *bytes.Buffer) {
 }
 
 // readBody reads the whole body, at most limit bytes, into b.
-func readBody(c echo.Context, b *bytes.Buffer, limit int64) error {
-	_ = controller(c).SetReadDeadline(time.Now().Add(bodyTimeout)) // not every connection has deadlines
+func (a *api) readBody(c echo.Context, b *bytes.Buffer, limit int64) error {
+	control := controller(c)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every connection has deadlines
+	defer a.untilStop(control)()
 	_, err := b.ReadFrom(http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit))
 	var over *http.MaxBytesError
 	switch {

@@ -22,7 +22,7 @@ func (a *api) history(c echo.Context) error {
 		return err
 	}
 	q := broker.Query{After: c.QueryParam("after"), Before: c.QueryParam("before")}
-	if q.Topics, err = mayRead(principal(c), schemas.Pattern(channel), topics); err != nil {
+	if q.Topics, err = mayRead(principal(c), schemas.Pattern(channel), topics, schemas.NewTopicSet(topics)); err != nil {
 		return err
 	}
 	if q.Limit, err = limitParam(c, 100, 1000); err != nil {
@@ -64,7 +64,7 @@ func (a *api) getChannel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := mayRead(principal(c), schemas.Pattern(channel), nil); err != nil {
+	if _, err := mayRead(principal(c), schemas.Pattern(channel), nil, schemas.TopicSet{}); err != nil {
 		return err
 	}
 	info, err := a.Broker.Channel(channel)

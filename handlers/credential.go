@@ -90,9 +90,9 @@ func mayPublish(who *auth.Principal, channel schemas.Channel, topic schemas.Topi
 }
 
 // mayRead returns the topics of the channels that are granted, those asked for
-// if there are any. Nothing is silently left out: an error names what is not
+// if there are any: asked is the set of topics. Nothing is silently left out: an error names what is not
 // granted.
-func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string) (schemas.TopicSet, error) {
+func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string, asked schemas.TopicSet) (schemas.TopicSet, error) {
 	granted, ok := who.Subscribe.TopicsOf(channels)
 	if !ok {
 		return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q", ErrForbidden, channels)
@@ -108,5 +108,5 @@ func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string) (sc
 			return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q, topic %q", ErrForbidden, channels, topic)
 		}
 	}
-	return schemas.NewTopicSet(topics), nil
+	return asked, nil
 }

@@ -47,7 +47,7 @@ func (a *api) putSchema(c echo.Context) error {
 	raw, body := a.buffers.get(), a.buffers.get()
 	defer a.buffers.put(raw)
 	defer a.buffers.put(body)
-	if err := readBody(c, raw, maxDefinition); err != nil {
+	if err := a.readBody(c, raw, maxDefinition); err != nil {
 		return err
 	}
 	if err := compact(body, raw.Bytes()); err != nil {

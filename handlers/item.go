@@ -71,6 +71,9 @@ func readItem(value []byte) (broker.Publication, error) {
 func (it *item) split(object []byte) {
 	var strange []string
 	for name, raw := range members(object) {
+		if len(it.faults) == maxFaults {
+			return
+		}
 		place := it.place(name)
 		switch {
 		case place == nil && !slices.Contains(strange, name):

@@ -24,6 +24,9 @@ func checkMembers(data []byte, o object) error {
 	var faults []schemas.FieldError
 	var seen uint64
 	for name := range members(data) {
+		if len(faults) == maxFaults {
+			break
+		}
 		i := slices.Index(known, name)
 		switch {
 		case i < 0:
@@ -39,6 +42,9 @@ func checkMembers(data []byte, o object) error {
 	}
 	return nil
 }
+
+// maxFaults is how many faults of one body are told.
+const maxFaults = 32
 
 // maxPointed is how long a name from outside may be to be repeated in an answer.
 const maxPointed = 64

@@ -76,9 +76,15 @@ func limitParam(c echo.Context, standard, most int) (int, error) {
 	return n, nil
 }
 
+// maxTopics is how many topics one request may name: as many as a grant.
+const maxTopics = 256
+
 // topicParams returns the topics that the query names.
 func topicParams(c echo.Context) ([]string, error) {
 	topics := c.QueryParams()["topic"]
+	if len(topics) > maxTopics {
+		return nil, fmt.Errorf("%w: %d topics, at most %d are allowed", ErrMalformed, len(topics), maxTopics)
+	}
 	for _, topic := range topics {
 		if topic == schemas.AnyTopic || topic == string(schemas.TopicRun) {
 			continue

@@ -73,7 +73,7 @@ func (a *api) readData(c echo.Context, raw, data *bytes.Buffer) error {
 	if media != "" && media != "application/json" && media != "text/plain" {
 		return unsupported(media, "application/json (curl: --json) or text/plain")
 	}
-	if err := readBody(c, raw, a.bodyLimit()); err != nil {
+	if err := a.readBody(c, raw, a.bodyLimit()); err != nil {
 		return err
 	}
 	if media != "text/plain" {

@@ -34,6 +34,10 @@ const (
 	keyStack     = "stack"
 )
 
+// answerTimeout is how long, beside the write time-out, a client may take to
+// receive an answer that is not a stream.
+const answerTimeout = 20 * time.Second
+
 const requestKey = "sluice.request"
 
 // requestInfo is what is known of one request, for its log line.
@@ -79,6 +83,9 @@ func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Set(requestKey, &requestInfo{id: id})
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
 		c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
+		c.Response().Before(func() { // a stream sets its own deadline with each write
+			_ = controller(c).SetWriteDeadline(time.Now().Add(a.WriteTimeout + answerTimeout))
+		})
 		return next(c)
 	}
 }

@@ -69,7 +69,7 @@ func (a *api) readJSON(c echo.Context, v any) error {
 	if media != "" && media != echo.MIMEApplicationJSON {
 		return unsupported(media, echo.MIMEApplicationJSON)
 	}
-	if err := readBody(c, raw, a.bodyLimit()); err != nil {
+	if err := a.readBody(c, raw, a.bodyLimit()); err != nil {
 		return err
 	}
 	return decodeStrict(raw.Bytes(), v)

@@ -91,6 +91,14 @@ func (a *api) writer(c echo.Context) *streamWriter {
 	}
 }
 
+// head sends the head of the answer.
+func (w *streamWriter) head() {
+	_ = w.control.Flush()
+	if w.lift {
+		_ = w.control.SetWriteDeadline(time.Time{})
+	}
+}
+
 // copy writes until the stream has ended ([io.EOF]), the client has left, or its
 // socket takes nothing for the time-out ([os.ErrDeadlineExceeded]).
 func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {

@@ -16,7 +16,7 @@ import (
 
 // subscribe answers GET /v1/subscribe with a stream.
 func (a *api) subscribe(c echo.Context) error {
-	sub, err := subscription(c)
+	sub, err := a.subscription(c)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *api) subscribe(c echo.Context) error {
 }
 
 // subscription reads the query and checks it against what is granted.
-func subscription(c echo.Context) (broker.Subscription, error) {
+func (a *api) subscription(c echo.Context) (broker.Subscription, error) {
 	who := principal(c)
 	topics, err := topicParams(c)
 	if err != nil {
@@ -53,6 +53,9 @@ func subscription(c echo.Context) (broker.Subscription, error) {
 			return broker.Subscription{}, err
 		}
 	}
+	if err := a.Broker.Fits(names); err != nil {
+		return broker.Subscription{}, err
+	}
 	sub := broker.Subscription{
 		LastEventID: lastEventID(c),
 		Format:      format(c.Request()),
@@ -63,19 +66,20 @@ func subscription(c echo.Context) (broker.Subscription, error) {
 	if sub.Replay, err = broker.ParseReplay(c.QueryParam("replay")); err != nil {
 		return sub, err
 	}
+	asked := schemas.NewTopicSet(topics) // shared by all channels
 	seen := make(map[string]bool, len(names))
 	for _, name := range names {
 		pattern, err := schemas.ParsePattern(name)
 		if err != nil {
 			return sub, err
 		}
-		granted, err := mayRead(who, pattern, topics)
+		wanted, err := mayRead(who, pattern, topics, asked)
 		if err != nil {
 			return sub, err
 		}
 		if !seen[name] {
 			seen[name] = true
-			sub.Channels = append(sub.Channels, broker.Selector{Channel: pattern, Topics: granted})
+			sub.Channels = append(sub.Channels, broker.Selector{Channel: pattern, Topics: wanted})
 		}
 	}
 	return sub, nil

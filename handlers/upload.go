@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -59,7 +60,8 @@ func (a *api) publishBody(c echo.Context) error {
 	}}
 	names := len(channel) + 2*len(topic) + 2*len(runID) // twice: as the event's name, and escaped
 	u.most = min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-frameRoom-names)/6))
-	defer a.untilStop(u.control)()
+	u.who = principal(c)
+	defer a.bounded(c, u.control)()
 	if err := u.run(c.Request().Body); err != nil {
 		return err
 	}
@@ -71,6 +73,7 @@ type upload struct {
 	api         *api
 	ctx         context.Context // does not end with the client: its subscribers are still there
 	control     *http.ResponseController
+	who         *auth.Principal
 	publication broker.Publication
 	most        int       // bytes of a chunk
 	sent        time.Time // when the last chunk left
@@ -187,9 +190,12 @@ func (u *upload) finish(text []byte, end error) error {
 	if err == nil && len(text) > 0 {
 		err = u.chunk(text) // a character that was never completed
 	}
+	good := u.api.stillGood(u.who)
 	switch {
 	case err != nil || errors.Is(end, io.EOF):
 		return err
+	case good != nil:
+		return good
 	case u.api.Stopping.Err() != nil:
 		return broker.ErrDraining
 	}
@@ -214,6 +220,9 @@ func (u *upload) send(text []byte, due bool) ([]byte, error) {
 // chunk publishes text as one JSON string; bytes that are not UTF-8 become
 // U+FFFD.
 func (u *upload) chunk(text []byte) error {
+	if err := u.api.stillGood(u.who); err != nil {
+		return err
+	}
 	data := u.api.buffers.get()
 	defer u.api.buffers.put(data)
 	if err := quote(data, string(text)); err != nil {

@@ -143,7 +143,16 @@ func (s TopicSet) All() bool { return s.names == nil }
 
 // Has reports whether topic is in s.
 func (s TopicSet) Has(topic Topic) bool {
-	return s.names == nil || slices.Contains(s.names, topic)
+	if s.names == nil {
+		return true
+	}
+	_, found := slices.BinarySearch(s.names, topic)
+	return found
+}
+
+// Equal reports whether the same topics are in both.
+func (s TopicSet) Equal(other TopicSet) bool {
+	return s.All() == other.All() && slices.Equal(s.names, other.names)
 }
 
 // Names returns the topics of s in order, or [AnyTopic] alone. The caller must

@@ -17,6 +17,9 @@ const (
 	headerTimeout = 10 * time.Second
 	// idleTimeout is how long a connection without a request stays open.
 	idleTimeout = 2 * time.Minute
+	// pingTimeout is after how much silence an HTTP/2 client is asked whether it is
+	// there, and how long it may take to say so.
+	pingTimeout = 15 * time.Second
 	// maxHeader bounds a request's head, in bytes. A token in it is large.
 	maxHeader = 64 << 10
 )
@@ -33,7 +36,10 @@ func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) (*http.S
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
+		// A connection that takes nothing at all is cut here: the deadline of one of
+		// its streams could only wait behind the write that does not end.
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: cfg.WriteTimeout, SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
 	}
 	if cfg.TLSCert == "" {
 		protocols.SetUnencryptedHTTP2(true)
