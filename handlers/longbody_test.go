@@ -1,0 +1,99 @@
+package handlers_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// TestPublishLines_tokenEnds goes on to publish with a token that expires or is
+// revoked: the connection does not outlive it.
+func TestPublishLines_tokenEnds(t *testing.T) {
+	ends := map[string]func(*server, auth.Token, *duplex){
+		"expired": func(*server, auth.Token, *duplex) {}, // by itself, while nothing is sent
+		"expired, sending": func(_ *server, token auth.Token, d *duplex) {
+			time.Sleep(time.Until(token.ExpiresAt) - time.Millisecond) // of the bubble's clock
+			d.write(line(2) + "\n")
+			if o := d.next(); o.receipt.Kind != schemas.KindData {
+				t.Errorf("just before it expires: %+v", o)
+			}
+		},
+		"revoked": func(srv *server, token auth.Token, d *duplex) {
+			if err := srv.auth.Revoke(token.ID); err != nil {
+				t.Error(err)
+			}
+			d.write(line(2) + "\n")
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, proto func(*setup)) {
+				srv := start(t, proto)
+				token := srv.mint(auth.TokenRequest{Publish: schemas.AllowAll(), TTL: 5 * time.Second})
+				d := srv.openLines(t, call{as: token.Token})
+				d.write(line(1) + "\n")
+				if o := d.next(); o.receipt.Kind != schemas.KindData {
+					t.Fatalf("the first line: %+v", o)
+				}
+				end(srv, token, d)
+				if o := d.next(); o.problem.Status != 401 {
+					t.Errorf("the last line is %+v", o)
+				}
+				d.ends()
+			})
+		})
+	}
+}
+
+// TestPublishStream_tokenExpires streams a body for longer than the token lives.
+func TestPublishStream_tokenExpires(t *testing.T) {
+	inBubble(t, func(t *testing.T, proto func(*setup)) {
+		srv := start(t, proto)
+		feed := srv.openLong(t, call{as: apiKey, path: "channel=c"})
+		feed.after("$open")
+		token := srv.mint(auth.TokenRequest{Publish: schemas.AllowAll(), TTL: 5 * time.Second})
+		r, w := io.Pipe()
+		defer w.Close()
+		answered := srv.later(t, call{method: "PUT", path: "/v1/publish/c/t/stream", as: token.Token}, r)
+		feed.after("t")
+		if m := feed.after("t").message(t); string(m.Data) != `{"reason":"aborted"}` {
+			t.Errorf("the stream ends with %s", m.Data)
+		}
+		if now := time.Now(); now.Before(token.ExpiresAt) || now.Sub(token.ExpiresAt) > time.Second {
+			t.Errorf("ended at %v, the token at %v", now, token.ExpiresAt)
+		}
+		if a := <-answered; a != nil {
+			checkProblem(t, a, call{status: 401, problem: "unauthorized"})
+		}
+		feed.close()
+	})
+}
+
+// TestAnswer_unread asks for something and never takes the answer.
+func TestAnswer_unread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dial func(context.Context) (net.Conn, error)
+		start(t, func(o *setup) {
+			inMemory(o)
+			dial = o.dial
+		})
+		conn, err := dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /openapi.yaml HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // of the bubble's clock
+		if answer, _ := io.ReadAll(conn); len(answer) >= len(schemas.OpenAPI()) {
+			t.Errorf("a minute later %d bytes are still to be had", len(answer))
+		}
+	})
+}
