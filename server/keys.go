@@ -43,6 +43,7 @@ func (c *keysGenerateCmd) Run(std *streams) error {
 	case err != nil:
 		return err
 	}
+	fmt.Fprintf(std.err, "wrote %s; this is the id of its key:\n", c.Out)
 	_, err = fmt.Fprintln(std.out, ring.Keys()[0].ID)
 	return err
 }
