@@ -144,6 +144,24 @@ func (s *Stream) attend() {
 		}
 	}
 	clear(s.pending)
+	if s.outlived(len(s.sources)) {
+		clear(s.sources)
+	}
+}
+
+// maxOutlived is how many channels that are forgotten a stream may still have to
+// read. It pins no more than a few messages of each that the rings have dropped.
+const maxOutlived = 1000
+
+// outlived ends a stream that holds on to so many channels that more than
+// maxOutlived of them must be gone: it is too slow for how fast they come and go.
+// It resumes by id, and is told what it has missed.
+func (s *Stream) outlived(channels int) bool {
+	if channels <= int(s.broker.registry.count.Load())+maxOutlived {
+		return false
+	}
+	s.End(SlowConsumer())
+	return true
 }
 
 // refill draws from every source that is empty and returns those that have a

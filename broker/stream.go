@@ -161,6 +161,9 @@ func (s *Stream) pend(c *channel) {
 		s.pending = make(map[*channel]struct{}, 1)
 	}
 	s.pending[c] = struct{}{}
+	if s.outlived(len(s.pending)) {
+		clear(s.pending)
+	}
 }
 
 // rest sets the timer to the next heartbeat, or to the stream's end if that
