@@ -97,9 +97,10 @@ class Proxy extends EventEmitter {
       server.write(bytes);
     });
     server.on("data", (bytes) => {
+      if (left <= 0) return;
       client.write(bytes.subarray(0, left));
       left -= bytes.length;
-      if (left <= 0) client.end(() => server.destroy());
+      if (left <= 0) client.end(); // an end and no reset, which could overtake the bytes before it
     });
     for (const [socket, other] of [pair, [server, client]]) {
       socket.on("end", () => other.end());
