@@ -204,7 +204,10 @@ type fieldsError struct{ fields []schemas.FieldError }
 func (e *fieldsError) Error() string {
 	faults := make([]string, len(e.fields))
 	for i, f := range e.fields {
-		faults[i] = strings.TrimPrefix(f.Pointer+": "+f.Detail, ": ")
+		faults[i] = f.Pointer + ": " + f.Detail
+		if f.Pointer == "" {
+			faults[i] = "the JSON " + f.Detail // as a whole
+		}
 	}
 	return ErrMalformed.Error() + ": " + strings.Join(faults, "; ")
 }
