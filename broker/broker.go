@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,8 @@ type Options struct {
 	MaxStreamAge time.Duration // 0 for no limit; shortened by up to a fifth
 
 	Epoch uint64 // the life of the log; default random
+
+	Log *slog.Logger // is told when durable publishes are forgotten early; default none
 }
 
 func (o Options) withDefaults() Options {
@@ -50,6 +53,7 @@ func (o Options) withDefaults() Options {
 	defaultTo(&o.Pace, time.Millisecond)
 	defaultTo(&o.Heartbeat, 15*time.Second)
 	defaultTo(&o.Epoch, newEpoch())
+	defaultTo(&o.Log, slog.New(slog.DiscardHandler))
 	return o
 }
 
@@ -109,8 +113,10 @@ func New(opts Options) (*Broker, error) {
 	return b, nil
 }
 
-// keepTidy sweeps once a second until the broker is closed.
+// keepTidy sweeps once a second until the broker is closed, and tells of durable
+// publishes that were forgotten early since.
 func (b *Broker) keepTidy() {
+	told := int64(0)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -119,6 +125,10 @@ func (b *Broker) keepTidy() {
 			return
 		case now := <-tick.C:
 			b.sweep(now)
+			if early := b.once.early.Load(); early > told {
+				b.opts.Log.Warn("durable publishes forgotten early", slog.Int64("publishes", early-told))
+				told = early
+			}
 		}
 	}
 }

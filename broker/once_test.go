@@ -1,8 +1,10 @@
 package broker_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -98,7 +100,8 @@ func TestBroker_Publish_durableThatFailedIsNotRemembered(t *testing.T) {
 // TestBroker_Publish_durableForgotten lets the time and the memory run out.
 func TestBroker_Publish_durableForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{RememberFor: time.Hour, RememberBytes: 1 << 20})
+		var log bytes.Buffer
+		b := start(t, broker.Options{RememberFor: time.Hour, RememberBytes: 1 << 20, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		p := broker.Publication{Channel: "a", Topic: "b", Data: []byte("1"), Key: "k"}
 		put(t, b, p)
 		time.Sleep(59 * time.Minute) // of the bubble
@@ -120,6 +123,11 @@ func TestBroker_Publish_durableForgotten(t *testing.T) {
 		s := b.Stats()
 		if s.ForgottenEarly == 0 || int64(s.Remembered)+s.ForgottenEarly != n+1 || s.RememberedBytes > 1<<20 {
 			t.Errorf("after %d: %+v", n+1, s)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if want := fmt.Sprintf("publishes=%d\n", s.ForgottenEarly); strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), want) {
+			t.Errorf("the log says %q, want once %q", log.String(), want)
 		}
 		p.Key = fmt.Sprint(n - 1)
 		if r := put(t, b, p); !r.Duplicate {

@@ -29,7 +29,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 		return err
 	}
 	defer authority.Close()
-	b, err := broker.New(brokerOptions(cfg))
+	b, err := broker.New(brokerOptions(cfg, log))
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func loadKeyring(cfg *Config) (*auth.Keyring, error) {
 	return auth.NewKeyring() // development: a random one, for this start only
 }
 
-func brokerOptions(cfg *Config) broker.Options {
+func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
 	pace := cfg.Pace
 	if pace == 0 {
 		pace = -1
@@ -142,6 +142,6 @@ func brokerOptions(cfg *Config) broker.Options {
 		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor,
 		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
 		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
-		Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
+		Log: log, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
 	}
 }
