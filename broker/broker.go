@@ -18,7 +18,7 @@ type Options struct {
 	Replay Limits // of a channel that no definition gives others
 
 	Memory        int64 // bytes of all rings together; default 256 MiB
-	Hold          int64 // bytes that a ring may exceed its limits by for readers a moment behind; default 4 MiB
+	Hold          int64 // bytes that a ring may exceed its limits by for readers a moment behind, before publishers wait; default 4 MiB
 	MaxChannels   int   // default 1,000,000
 	MaxEventBytes int   // longest event; default 60 KiB
 
@@ -30,7 +30,11 @@ type Options struct {
 	MaxStreamsPerAddress int // 0 for no limit
 	MaxChannelsPerStream int // default 256
 
-	Pace         time.Duration // shortest time between two rounds of telling readers; default 1 ms, negative for none
+	Loops          int           // writer loops, for connections that are taken over; default one a core, negative for none
+	WriteTimeout   time.Duration // how long such a connection may take nothing; default 10 s
+	PublishTimeout time.Duration // how long a publish may wait for loops that are behind; default 5 s
+
+	Pace         time.Duration // shortest time between two passes over the readers of a channel; default 1 ms, negative for none
 	Heartbeat    time.Duration // longest silence on a stream, shortened by up to a fifth; default 15 s
 	MaxStreamAge time.Duration // 0 for no limit; shortened by up to a fifth
 
@@ -50,6 +54,8 @@ func (o Options) withDefaults() Options {
 	defaultTo(&o.RememberBytes, 64<<20)
 	defaultTo(&o.RememberFor, 24*time.Hour)
 	defaultTo(&o.MaxChannelsPerStream, 256)
+	defaultTo(&o.WriteTimeout, 10*time.Second)
+	defaultTo(&o.PublishTimeout, 5*time.Second)
 	defaultTo(&o.Pace, time.Millisecond)
 	defaultTo(&o.Heartbeat, 15*time.Second)
 	defaultTo(&o.Epoch, newEpoch())
@@ -76,10 +82,12 @@ func newEpoch() uint64 {
 // safe for concurrent use.
 type Broker struct {
 	opts     Options
+	began    time.Time
 	seq      sequence
 	registry *registry
 	hoard    hoard
 	herald   *herald
+	loops    loops
 	roster   *roster
 	once     *once
 	stats    *counters
@@ -101,6 +109,7 @@ func New(opts Options) (*Broker, error) {
 	}
 	b := &Broker{
 		opts:     opts,
+		began:    time.Now(),
 		registry: newRegistry(),
 		roster:   newRoster(opts.MaxStreams, opts.MaxStreamsPerSubject, opts.MaxStreamsPerAddress),
 		once:     remembered,
@@ -206,6 +215,7 @@ func (b *Broker) Close() error {
 		for _, s := range open {
 			s.End(Draining())
 		}
+		b.stopLoops()
 		close(b.stop)
 		b.stopped.Wait()
 		err = b.once.close()

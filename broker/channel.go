@@ -34,15 +34,51 @@ type channel struct {
 	filled  *entry // guarded by mu; place among the channels that hold messages, see hoard; nil: none
 	bare    *entry // guarded by mu; place among those with nothing but a run status; nil: none
 
+	room    chan struct{} // guarded by mu; closed when readers have caught up a little; nil: no publisher waits
 	readers audience
 }
 
-// audience is who reads a channel: the streams that named it, and the feeds of
-// the patterns that match it.
+// audience is who reads a channel: the streams that named it, the crowds of such
+// in the writer loops, and the feeds of the patterns that match it.
+//
+// A stream that named the channel is told of news one by one. Once it reads
+// nothing else and a loop writes to it, it moves into the crowd of that loop,
+// which is told as a whole.
 type audience struct {
 	mu      sync.Mutex
 	streams map[*Stream]struct{}
+	crowds  []*crowd
 	feeds   []*feed
+}
+
+// rouse tells the crowds that there is news, and reports whether there are
+// readers besides, to be told one by one.
+func (a *audience) rouse() (others bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, cr := range a.crowds {
+		cr.rouse()
+	}
+	return len(a.streams)+len(a.feeds) > 0
+}
+
+// told reports whether there are readers that are told one by one.
+func (a *audience) told() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.streams)+len(a.feeds) > 0
+}
+
+// passed returns the position that all members of the crowds have passed, and
+// the one that those have for whom publishers wait.
+func (a *audience) passed() (all, served uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, served = nobody, nobody
+	for _, cr := range a.crowds {
+		all, served = min(all, cr.passed.Load()), min(served, cr.served.Load())
+	}
+	return all, served
 }
 
 func (a *audience) add(s *Stream) {
@@ -71,6 +107,11 @@ func (a *audience) named() []*Stream {
 	for s := range a.streams {
 		streams = append(streams, s)
 	}
+	for _, cr := range a.crowds {
+		for _, so := range cr.members {
+			streams = append(streams, so.stream)
+		}
+	}
 	return streams
 }
 
@@ -78,7 +119,7 @@ func (a *audience) named() []*Stream {
 func (a *audience) hasNamed() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.streams) > 0
+	return len(a.streams)+len(a.crowds) > 0
 }
 
 // size returns how many streams read the channel, by name or by pattern.
@@ -86,6 +127,9 @@ func (a *audience) size() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := len(a.streams)
+	for _, cr := range a.crowds {
+		n += len(cr.members)
+	}
 	for _, f := range a.feeds {
 		n += f.size()
 	}
@@ -103,9 +147,9 @@ func (a *audience) follow(f *feed) {
 	}
 }
 
-// each calls visit for every stream that reads the channel; a stream that named
-// it and also follows a matching pattern is visited more than once. Feeds that
-// nobody follows any more are dropped on the way.
+// each calls visit for every stream that is told one by one; a stream that named
+// the channel and also follows a matching pattern is visited more than once.
+// Feeds that nobody follows any more are dropped on the way.
 func (a *audience) each(visit func(*Stream)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -155,20 +199,43 @@ func (f *feed) each(visit func(*Stream)) bool {
 	return !f.dead
 }
 
-// floor returns the position that every reader of the channel has passed.
+// floor returns the position that every reader has passed who is told one by one.
 func (c *channel) floor() uint64 {
 	low := uint64(nobody)
 	c.readers.each(func(s *Stream) { low = min(low, s.position.Load()) })
 	return low
 }
 
+// served returns the position that every reader has passed for whom publishers
+// wait.
+func (c *channel) served(clock time.Duration) uint64 {
+	_, low := c.readers.passed()
+	c.readers.each(func(s *Stream) {
+		if s.awaited(clock) {
+			low = min(low, s.position.Load())
+		}
+	})
+	return low
+}
+
 // tidy drops what is over the limits now. It measures the floor only if that can
 // matter: with many readers that takes a while. The caller holds c.mu.
-func (c *channel) tidy(now time.Time, hold int64) (freed int64) {
+func (b *Broker) tidy(c *channel, now time.Time) {
 	if c.log.full() {
 		c.log.floor = c.floor()
+		c.log.passed, _ = c.readers.passed()
 	}
-	return c.log.trim(now.UnixMilli(), hold)
+	b.held.Add(-c.log.trim(now.UnixMilli()))
+	c.giveRoom()
+}
+
+// giveRoom lets the publishers look again that wait for readers of c. The caller
+// holds c.mu.
+func (c *channel) giveRoom() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 }
 
 // empty reports whether nothing is left that anybody could want, so that

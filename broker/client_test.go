@@ -24,8 +24,8 @@ type client struct {
 	faults faults
 
 	rand     *rand.Rand
-	stream   *broker.Stream
-	batch    broker.Batch
+	wired    bool // over a connection, and not with Next
+	stream   source
 	position uint64 // last id received
 	newest   uint64 // highest id of a message that came in its turn
 	inTurn   map[uint64]bool
@@ -40,18 +40,26 @@ func (c *client) connect() bool {
 	} else {
 		sub.LastEventID = schemas.ID{Epoch: c.broker.Last().Epoch, Seq: c.position}.String()
 	}
-	s, err := c.broker.Subscribe(sub)
+	var err error
+	if c.wired {
+		c.stream, _, err = wired(c.broker, sub, c.rand.IntN(2) == 0, nil)
+	} else {
+		var s *broker.Stream
+		s, err = c.broker.Subscribe(sub)
+		c.stream = &pulled{stream: s}
+	}
 	if err != nil {
 		c.faults.add("subscribe: %v", err)
+		c.stream = nil
 		return false
 	}
 	conn.since, conn.end = c.broker.Last().Seq, c.position
-	c.stream, c.connections = s, append(c.connections, conn)
+	c.connections = append(c.connections, conn)
 	return true
 }
 
 func (c *client) disconnect() {
-	c.stream.Close()
+	c.stream.close()
 	c.stream = nil
 	if !c.now().open && c.now().first {
 		c.connections = nil // it knows nothing: it starts over
@@ -99,7 +107,7 @@ func (c *client) drain(ctx context.Context) {
 // negative, and then the connection is gone. It reports whether there may be
 // more.
 func (c *client) step(ctx context.Context, cut int) bool {
-	err := c.stream.Next(ctx, &c.batch)
+	sent, err := c.stream.next(ctx)
 	switch {
 	case errors.Is(err, io.EOF):
 		c.disconnect()
@@ -107,7 +115,6 @@ func (c *client) step(ctx context.Context, cut int) bool {
 	case err != nil:
 		return false
 	}
-	sent := c.batch.Events
 	if cut >= 0 {
 		sent = sent[:min(cut, len(sent))]
 	}

@@ -6,6 +6,7 @@ import "errors"
 var (
 	ErrClosed          = errors.New("broker: closed")
 	ErrDraining        = errors.New("broker: draining")
+	ErrBusy            = errors.New("broker: readers are being written to")
 	ErrTooLarge        = errors.New("broker: message too large")
 	ErrTooManyChannels = errors.New("broker: too many channels")
 	ErrTooManyInStream = errors.New("broker: too many channels in one stream")

@@ -24,6 +24,10 @@ type herald struct {
 	// further, so that nothing older can reach it later.
 	announced atomic.Uint64
 
+	// restless is set while a channel may wait for an elder message to settle, in
+	// whichever channel that is.
+	restless atomic.Bool
+
 	batch []*channel // owned by run
 	woken []*Stream  // owned by run; each has its told flag set
 }
@@ -54,7 +58,15 @@ func (h *herald) greet(c *channel) {
 	}
 }
 
-// call starts a round. A publisher calls it after its position is settled.
+// settled starts a round if one is needed: a publisher calls it after its position
+// is settled, and says whether its channel waits for a round.
+func (h *herald) settled(waits bool) {
+	if waits || h.restless.Load() {
+		h.call()
+	}
+}
+
+// call starts a round.
 func (h *herald) call() {
 	select {
 	case h.news <- struct{}{}:
@@ -91,6 +103,7 @@ func (h *herald) run(stop <-chan struct{}) {
 // round tells the readers of every dirty channel, and only then raises the
 // watermark and wakes them.
 func (h *herald) round() {
+	h.restless.Store(true)           // before the watermark is read: who settles after that calls
 	mark := h.broker.seq.watermark() // before the queue is taken: what is below it is in the queue or told already
 	h.mu.Lock()
 	h.batch, h.dirty = h.dirty, h.batch[:0]
@@ -101,6 +114,11 @@ func (h *herald) round() {
 	}
 	clear(h.batch)
 	h.announced.Store(mark)
+	h.mu.Lock()
+	if len(h.dirty) == 0 {
+		h.restless.Store(false)
+	}
+	h.mu.Unlock()
 	for _, s := range h.woken {
 		s.told = false
 		s.wake()
@@ -136,7 +154,9 @@ func (h *herald) tell(c *channel, mark uint64) {
 		c.log.floor = floor
 	}
 	if c.log.full() {
-		h.broker.held.Add(-c.log.trim(time.Now().UnixMilli(), h.broker.opts.Hold))
+		c.log.passed, _ = c.readers.passed()
+		h.broker.held.Add(-c.log.trim(time.Now().UnixMilli()))
 	}
+	c.giveRoom()
 	c.mu.Unlock()
 }

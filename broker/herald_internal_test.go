@@ -86,7 +86,7 @@ func TestHerald_lateSettle(t *testing.T) {
 		late := b.seq.take()
 		b.say(t, "a")
 		synctest.Wait()
-		if merged.collect(&batch); batch.Messages != 0 {
+		if merged.collect(&batch, maxBatchBytes); batch.Messages != 0 {
 			t.Fatalf("it was sent %s before an elder one", batch.Events)
 		}
 		told := make(chan error)

@@ -42,7 +42,7 @@ func (b *Broker) History(name schemas.Channel, q Query) History {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b.held.Add(-c.tidy(time.Now(), b.opts.Hold))
+	b.tidy(c, time.Now())
 	h.FirstID, h.LastID = b.span(&c.log)
 	h.Gap = foreign || q.After != "" && c.log.lostOf(q.Topics) > after
 	found, more := c.log.page(q, after, before)
@@ -134,7 +134,7 @@ func (b *Broker) Channel(name schemas.Channel) (ChannelInfo, error) {
 func (b *Broker) describe(c *channel) ChannelInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b.held.Add(-c.tidy(time.Now(), b.opts.Hold))
+	b.tidy(c, time.Now())
 	info := ChannelInfo{Channel: c.name, Subscribers: c.readers.size(), Messages: c.log.count, Bytes: c.log.bytes}
 	info.FirstID, info.LastID = b.span(&c.log)
 	if r := c.run; r != nil {

@@ -142,7 +142,7 @@ func (b *Broker) sweep(now time.Time) {
 			return
 		}
 		e.c.mu.Lock()
-		b.held.Add(-e.c.tidy(now, b.opts.Hold))
+		b.tidy(e.c, now)
 		b.requeue(e, 0)
 	}
 }

@@ -195,7 +195,8 @@ func TestBroker_sweep_ends(t *testing.T) {
 			}
 			for _, after := range tt.published {
 				p := Publication{Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1")}
-				b.seq.settle(b.append(c, &p, now.Add(after*time.Millisecond)).ID.Seq)
+				m, _ := b.append(c, &p, now.Add(after*time.Millisecond))
+				b.seq.settle(m.ID.Seq)
 			}
 			c.mu.Unlock()
 			for _, sweep := range tt.sweeps {

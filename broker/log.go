@@ -32,9 +32,9 @@ const maxMarks = 32
 // log is the short memory of one channel: a ring of frames in the order of
 // their positions. It is guarded by its channel's mutex.
 //
-// Frames over the limits stay while a reader still has to pass them, up to
-// hold more bytes: a burst longer than the ring is not a gap for readers that
-// are only a moment behind.
+// Frames over the limits stay while a reader still has to pass them: a burst
+// longer than the ring is not a gap for readers that are only a moment behind.
+// How much that can be is bounded where messages are published, see flow.go.
 type log struct {
 	limits Limits
 	ring   []frame // a power of two long
@@ -42,7 +42,8 @@ type log struct {
 	count  int
 	bytes  int64
 	last   uint64 // newest position ever appended
-	floor  uint64 // every reader has passed the frames up to here
+	floor  uint64 // every reader that is told one by one has passed the frames up to here
+	passed uint64 // and the crowds have
 	joined bool   // a reader came since the floor was last measured
 
 	marks  []*topicMark
@@ -83,7 +84,7 @@ func (l *log) forgetMarks() {
 
 // append adds f, which is newer than all others, and drops what is over the
 // limits. It returns how many bytes the log grew by.
-func (l *log) append(f frame, hold int64) int64 {
+func (l *log) append(f frame) int64 {
 	before := l.bytes
 	if l.count == len(l.ring) {
 		l.grow()
@@ -93,7 +94,7 @@ func (l *log) append(f frame, hold int64) int64 {
 	l.bytes += f.cost()
 	l.last = f.seq
 	f.mark.held++
-	l.trim(f.at, hold)
+	l.trim(f.at)
 	return l.bytes - before
 }
 
@@ -109,9 +110,9 @@ func (l *log) grow() {
 func (l *log) at(i int) *frame { return &l.ring[(l.first+i)&(len(l.ring)-1)] }
 
 // trim drops the frames that are over the limits at the time now (milliseconds
-// since the Unix epoch), but for those that a reader still has to pass as long
-// as they fit into hold bytes over the limit.
-func (l *log) trim(now, hold int64) (freed int64) {
+// since the Unix epoch), but for those that a reader still has to pass. What is
+// too old goes in any case.
+func (l *log) trim(now int64) (freed int64) {
 	before := l.bytes
 	expired := now - l.limits.ageMillis()
 	for l.count > 0 {
@@ -119,13 +120,24 @@ func (l *log) trim(now, hold int64) (freed int64) {
 		switch {
 		case f.at <= expired:
 			l.drop(gapExpired)
-		case l.full() && l.count > 1 && (f.seq <= l.floor || l.bytes > l.limits.Bytes+hold):
+		case l.full() && l.count > 1 && f.seq <= min(l.floor, l.passed):
 			l.drop(gapOverrun)
 		default:
 			return before - l.bytes
 		}
 	}
 	return before - l.bytes
+}
+
+// cede drops the oldest frame beyond the limits, for which some reader still waits,
+// unless it is above the position served.
+func (l *log) cede(served uint64) (freed int64, ok bool) {
+	if !l.full() || l.count <= 1 || l.at(0).seq > served {
+		return 0, false
+	}
+	freed = l.at(0).cost()
+	l.drop(gapOverrun)
+	return freed, true
 }
 
 // drop removes the oldest frame and remembers that it is lost.

@@ -13,14 +13,14 @@ import (
 // newLog returns a log with a limit of messages and of bytes, for frames of 104
 // bytes.
 func newLog(messages, frames int) *log {
-	return &log{limits: Limits{Messages: messages, Bytes: int64(frames) * testFrame, Age: time.Second}, floor: nobody}
+	return &log{limits: Limits{Messages: messages, Bytes: int64(frames) * testFrame, Age: time.Second}, floor: nobody, passed: nobody}
 }
 
 const testFrame = frameOverhead + 8
 
 // add appends frames; each is written as topic@time. Positions count from 1. A
 // topic $run makes a run message.
-func (l *log) add(hold int64, frames ...string) {
+func (l *log) add(frames ...string) {
 	for _, text := range frames {
 		topic, at, _ := strings.Cut(text, "@")
 		f := frame{seq: l.last + 1, mark: l.mark(schemas.Topic(topic)), kind: schemas.KindData, bytes: make([]byte, 8)}
@@ -28,7 +28,7 @@ func (l *log) add(hold int64, frames ...string) {
 		if topic == "$run" {
 			f.kind = schemas.KindRun
 		}
-		l.append(f, hold)
+		l.append(f)
 	}
 }
 
@@ -45,33 +45,34 @@ func TestLog_append_drops(t *testing.T) {
 		name   string
 		log    *log
 		floor  uint64 // of readers
-		hold   int64
+		passed uint64 // by crowds
 		frames []string
 		want   []uint64
 		lost   uint64
 		reason gapReason
 	}{
-		{"nothing yet", newLog(3, 99), nobody, 0, nil, nil, 0, ""},
-		{"up to the limit", newLog(3, 99), nobody, 0, []string{"a@1", "a@1", "a@1"}, []uint64{1, 2, 3}, 0, ""},
-		{"too many", newLog(3, 99), nobody, 0, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{2, 3, 4}, 1, gapOverrun},
-		{"too many, long wrapped around", newLog(3, 99), nobody, 0, slices.Repeat([]string{"a@1"}, 50), []uint64{48, 49, 50}, 47, gapOverrun},
-		{"bytes up to the limit", newLog(9, 2), nobody, 0, []string{"a@1", "a@1"}, []uint64{1, 2}, 0, ""},
-		{"too many bytes", newLog(9, 2), nobody, 0, []string{"a@1", "a@1", "a@1"}, []uint64{2, 3}, 1, gapOverrun},
-		{"one that is too large by itself", newLog(9, 0), nobody, 0, []string{"a@1", "a@1"}, []uint64{2}, 1, gapOverrun},
-		{"not too old", newLog(9, 9), nobody, 0, []string{"a@1", "a@1000"}, []uint64{1, 2}, 0, ""},
-		{"too old", newLog(9, 9), nobody, 0, []string{"a@1", "a@2", "a@1001"}, []uint64{2, 3}, 1, gapExpired},
-		{"too old, readers or not", newLog(9, 9), 0, 1 << 20, []string{"a@1", "a@2", "a@1001"}, []uint64{2, 3}, 1, gapExpired},
-		{"the clock goes back", newLog(2, 9), nobody, 0, []string{"a@5000", "a@1", "a@1"}, []uint64{2, 3}, 1, gapOverrun},
-		{"held for a reader", newLog(1, 1), 0, 2 * testFrame, []string{"a@1", "a@1", "a@1"}, []uint64{1, 2, 3}, 0, ""},
-		{"held for a reader until it is too much", newLog(1, 1), 0, 2 * testFrame, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{2, 3, 4}, 1, gapOverrun},
-		{"held from where the reader is", newLog(1, 1), 2, 2 * testFrame, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{3, 4}, 2, gapOverrun},
-		{"a run message is no loss", newLog(1, 9), nobody, 0, []string{"a@1", "$run@1", "a@1"}, []uint64{3}, 1, gapOverrun},
+		{"nothing yet", newLog(3, 99), nobody, nobody, nil, nil, 0, ""},
+		{"up to the limit", newLog(3, 99), nobody, nobody, []string{"a@1", "a@1", "a@1"}, []uint64{1, 2, 3}, 0, ""},
+		{"too many", newLog(3, 99), nobody, nobody, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{2, 3, 4}, 1, gapOverrun},
+		{"too many, long wrapped around", newLog(3, 99), nobody, nobody, slices.Repeat([]string{"a@1"}, 50), []uint64{48, 49, 50}, 47, gapOverrun},
+		{"bytes up to the limit", newLog(9, 2), nobody, nobody, []string{"a@1", "a@1"}, []uint64{1, 2}, 0, ""},
+		{"too many bytes", newLog(9, 2), nobody, nobody, []string{"a@1", "a@1", "a@1"}, []uint64{2, 3}, 1, gapOverrun},
+		{"one that is too large by itself", newLog(9, 0), nobody, nobody, []string{"a@1", "a@1"}, []uint64{2}, 1, gapOverrun},
+		{"not too old", newLog(9, 9), nobody, nobody, []string{"a@1", "a@1000"}, []uint64{1, 2}, 0, ""},
+		{"too old", newLog(9, 9), nobody, nobody, []string{"a@1", "a@2", "a@1001"}, []uint64{2, 3}, 1, gapExpired},
+		{"too old, readers or not", newLog(9, 9), 0, 0, []string{"a@1", "a@2", "a@1001"}, []uint64{2, 3}, 1, gapExpired},
+		{"the clock goes back", newLog(2, 9), nobody, nobody, []string{"a@5000", "a@1", "a@1"}, []uint64{2, 3}, 1, gapOverrun},
+		{"held for a reader", newLog(1, 1), 0, nobody, []string{"a@1", "a@1", "a@1"}, []uint64{1, 2, 3}, 0, ""},
+		{"held for a crowd", newLog(1, 1), nobody, 0, []string{"a@1", "a@1", "a@1"}, []uint64{1, 2, 3}, 0, ""},
+		{"held from where the crowd is", newLog(1, 1), 3, 2, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{3, 4}, 2, gapOverrun},
+		{"held from where the reader is", newLog(1, 1), 2, 3, []string{"a@1", "a@1", "a@1", "a@1"}, []uint64{3, 4}, 2, gapOverrun},
+		{"a run message is no loss", newLog(1, 9), nobody, nobody, []string{"a@1", "$run@1", "a@1"}, []uint64{3}, 1, gapOverrun},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := tt.log
-			l.floor = tt.floor
-			l.add(tt.hold, tt.frames...)
+			l.floor, l.passed = tt.floor, tt.passed
+			l.add(tt.frames...)
 			if got := l.positions(); !slices.Equal(got, tt.want) {
 				t.Errorf("holds %v, want %v", got, tt.want)
 			}
@@ -92,13 +93,13 @@ func TestLog_append_drops(t *testing.T) {
 func TestLog_trim_expires(t *testing.T) {
 	l := newLog(9, 9)
 	l.floor = 0 // a reader does not make them younger
-	l.add(0, "a@100", "a@200", "a@300")
+	l.add("a@100", "a@200", "a@300")
 	for _, tt := range []struct {
 		now   int64
 		freed int64
 		left  int
 	}{{1099, 0, 3}, {1100, 1, 2}, {1299, 1, 1}, {1300, 1, 0}, {1301, 0, 0}} {
-		if freed := l.trim(tt.now, 0); freed != tt.freed*testFrame || l.count != tt.left {
+		if freed := l.trim(tt.now); freed != tt.freed*testFrame || l.count != tt.left {
 			t.Errorf("at %d: freed %d, %d are left", tt.now, freed, l.count)
 		}
 	}
@@ -115,7 +116,7 @@ func TestLimits_ageMillis(t *testing.T) {
 func TestLog_lostOf(t *testing.T) {
 	set := func(names ...string) schemas.TopicSet { return schemas.NewTopicSet(names) }
 	l := newLog(3, 99)
-	l.add(0, "a@1", "b@1", "a@1", "$run@1", "c@1", "c@1", "c@1") // 5, 6, 7 are left
+	l.add("a@1", "b@1", "a@1", "$run@1", "c@1", "c@1", "c@1") // 5, 6, 7 are left
 	tests := []struct {
 		topics schemas.TopicSet
 		want   uint64
@@ -143,7 +144,7 @@ func TestLog_lostOf(t *testing.T) {
 func TestLog_mark_many(t *testing.T) {
 	l := newLog(2, 99)
 	for i := range 1000 {
-		l.add(0, fmt.Sprintf("t%d@1", i))
+		l.add(fmt.Sprintf("t%d@1", i))
 		if len(l.marks) > maxMarks {
 			t.Fatalf("%d marks after %d topics", len(l.marks), i+1)
 		}
@@ -158,7 +159,7 @@ func TestLog_mark_many(t *testing.T) {
 	}
 	held := newLog(1000, 1000)
 	for i := range 100 {
-		held.add(0, fmt.Sprintf("t%d@1", i))
+		held.add(fmt.Sprintf("t%d@1", i))
 	}
 	for i := range 100 {
 		if f := held.at(i); f.mark.held != 1 || !slices.Contains(held.marks, f.mark) {
@@ -174,7 +175,7 @@ func TestLog_after(t *testing.T) {
 	}
 	for n := 1; n < 10; n++ {
 		l := newLog(n, 99)
-		l.add(0, slices.Repeat([]string{"a@1"}, 20)...)
+		l.add(slices.Repeat([]string{"a@1"}, 20)...)
 		oldest := 20 - n + 1
 		for seq := range uint64(25) {
 			want := min(max(0, int(seq)-oldest+1), n)
@@ -187,7 +188,7 @@ func TestLog_after(t *testing.T) {
 
 func TestLog_firstOf(t *testing.T) {
 	l := newLog(9, 99)
-	l.add(0, "a@1", "b@1", "$run@1", "a@1", "b@1")
+	l.add("a@1", "b@1", "$run@1", "a@1", "b@1")
 	for _, tt := range []struct {
 		topic string
 		seq   uint64
@@ -202,7 +203,7 @@ func TestLog_firstOf(t *testing.T) {
 
 func TestLog_page(t *testing.T) {
 	l := newLog(5, 99)
-	l.add(0, "a@1", "b@1", "a@1", "b@1", "a@1", "$run@1", "b@1") // 3 to 7 are left
+	l.add("a@1", "b@1", "a@1", "b@1", "a@1", "$run@1", "b@1") // 3 to 7 are left
 	topics := func(names ...string) schemas.TopicSet { return schemas.NewTopicSet(names) }
 	tests := []struct {
 		name          string

@@ -46,7 +46,7 @@ func TestStream_everythingOnceOrToldOf(t *testing.T) {
 		{name: "short everything", opts: tight, delete: true},
 	}
 	until := time.Now().Add(long)
-	rounds, gaps, received := 0, 0, 0
+	rounds, gaps, received, wires := 0, 0, 0, 0
 	for ; time.Now().Before(until) && !t.Failed(); rounds++ {
 		w := weathers[rounds%len(weathers)]
 		r := newRound(t, w, seed, uint64(rounds))
@@ -54,10 +54,13 @@ func TestStream_everythingOnceOrToldOf(t *testing.T) {
 		for _, c := range r.clients {
 			gaps += len(c.gaps())
 			received += len(c.inTurn)
+			if c.wired {
+				wires++
+			}
 		}
 	}
-	t.Logf("SLUICE_SEED=%d: %d rounds, %d messages received, %d gaps told", seed, rounds, received, gaps)
-	if gaps == 0 || received == 0 {
+	t.Logf("SLUICE_SEED=%d: %d rounds, %d messages received, %d gaps told, %d readers over connections", seed, rounds, received, gaps, wires)
+	if gaps == 0 || received == 0 || wires == 0 {
 		t.Error("the rounds show nothing: no message or no gap")
 	}
 }
@@ -126,7 +129,7 @@ func newRound(t *testing.T, w weather, seed, n uint64) *round {
 		random := r.rands()
 		c := &client{
 			broker: r.broker, oracle: r.oracle, rand: random, calm: w.calm, inTurn: make(map[uint64]bool),
-			format: broker.Format(random.IntN(5) / 4),
+			format: broker.Format(random.IntN(5) / 4), wired: r.broker.TakesOver() && random.IntN(2) == 0,
 		}
 		c.replay = []string{"none", "none", "all", "latest", "3"}[random.IntN(5)]
 		c.selectors = selectors(random)
@@ -182,7 +185,7 @@ func (r *round) run() {
 		c.drain(end)
 		r.judge(c)
 		if c.stream != nil {
-			c.stream.Close()
+			c.stream.close()
 		}
 	}
 }

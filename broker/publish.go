@@ -26,10 +26,13 @@ type Publication struct {
 }
 
 // Publish appends a message to its channel, which comes into being if need be,
-// and calls its readers. It does not wait for them. Safe for concurrent use.
+// and calls its readers. It does not wait for them, but for the server itself: when
+// what it has not yet offered to its readers exceeds [Options.Hold] or the
+// memory of all rings, until that has become less, ctx has ended or
+// [Options.PublishTimeout] has passed. Safe for concurrent use.
 //
-// Errors: [ErrTooLarge], [ErrTooManyChannels], [ErrDraining], [ErrClosed].
-// Nothing was published then.
+// Errors: [ErrTooLarge], [ErrTooManyChannels], [ErrBusy], [ErrDraining],
+// [ErrClosed], and that of ctx. Nothing was published then.
 func (b *Broker) Publish(ctx context.Context, p Publication) (schemas.Receipt, error) {
 	if err := b.accepting(ctx); err != nil {
 		return schemas.Receipt{}, err
@@ -38,15 +41,15 @@ func (b *Broker) Publish(ctx context.Context, p Publication) (schemas.Receipt, e
 		p.Kind = schemas.KindData
 	}
 	if p.Key != "" {
-		return b.putOnce(p)
+		return b.putOnce(ctx, p)
 	}
-	return b.put(&p)
+	return b.put(ctx, &p)
 }
 
 // putOnce is put for a durable publish. It stands apart because what a closure
 // takes with it is allocated: in Publish, that would be every publication.
-func (b *Broker) putOnce(p Publication) (schemas.Receipt, error) {
-	return b.once.do(p, func() (schemas.Receipt, error) { return b.put(&p) })
+func (b *Broker) putOnce(ctx context.Context, p Publication) (schemas.Receipt, error) {
+	return b.once.do(p, func() (schemas.Receipt, error) { return b.put(ctx, &p) })
 }
 
 // Recall returns the receipt of a durable publish that is remembered, marked as a
@@ -65,12 +68,15 @@ func (b *Broker) accepting(ctx context.Context) error {
 }
 
 // put appends the message of p.
-func (b *Broker) put(p *Publication) (schemas.Receipt, error) {
+func (b *Broker) put(ctx context.Context, p *Publication) (schemas.Receipt, error) {
 	now := time.Now()
 	if err := b.fits(p); err != nil {
 		return schemas.Receipt{}, err
 	}
 	c, err := b.lock(p.Channel, now)
+	if err == nil && b.behind(c, now) {
+		c, err = b.await(ctx, c, now)
+	}
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
@@ -81,11 +87,11 @@ func (b *Broker) put(p *Publication) (schemas.Receipt, error) {
 			return first.receipt(p.Channel), err
 		}
 	}
-	m := b.append(c, p, now)
+	m, told := b.append(c, p, now)
 	c.mu.Unlock()
 
 	b.seq.settle(m.ID.Seq)
-	b.herald.call()
+	b.herald.settled(told)
 	b.stats.published.Add(1)
 	if b.held.Load() > b.opts.Memory {
 		b.shrink(now)
@@ -123,23 +129,25 @@ func (b *Broker) lock(name schemas.Channel, now time.Time) (*channel, error) {
 }
 
 // append adds the message of p to the log of c, whose mutex the caller holds.
-// The caller settles its position.
-func (b *Broker) append(c *channel, p *Publication, now time.Time) schemas.Message {
-	m := schemas.Message{
+// The caller settles its position. told is whether readers wait for the herald.
+func (b *Broker) append(c *channel, p *Publication, now time.Time) (m schemas.Message, told bool) {
+	m = schemas.Message{
 		ID: b.idOf(b.seq.take()), Channel: p.Channel, Topic: p.Topic, Kind: p.Kind, Data: p.Data,
 		RunID: p.RunID, StreamID: p.StreamID, CreatedAt: schemas.TimeOf(now),
 	}
 	f := encodeFrame(&m, c.log.mark(m.Topic), eventBytes(p, b.idBytes()))
 	c.log.limits = b.limits(p.Limits)
-	grown := c.log.append(f, b.opts.Hold)
+	grown := c.log.append(f)
 	c.touched = max(c.touched, f.at)
 	if p.change != nil {
 		grown += c.setRun(&run{frame: f, change: *p.change, id: m.ID})
 	}
 	b.held.Add(grown)
 	b.keep(c)
-	b.herald.enqueue(c)
-	return m
+	if told = c.readers.rouse(); told {
+		b.herald.enqueue(c)
+	}
+	return m, told
 }
 
 // idBytes returns how long the next id is.

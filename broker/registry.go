@@ -65,6 +65,7 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 	}
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
 	c.log.lose(c.born, gapExpired)
+	c.log.passed = nobody
 	c.readers.streams = sh.waiting[name]
 	delete(sh.waiting, name)
 	c.readers.feeds = r.feedsOf(name)
@@ -165,6 +166,23 @@ func (r *registry) attach(s *Stream, name schemas.Channel) *channel {
 	}
 	waiting[s] = struct{}{}
 	return nil
+}
+
+// seat moves s, which a loop writes to, from the readers of its channel that are
+// told one by one into the crowd of that loop. It returns nil, and s stays where
+// it is, if there is no such channel or s has not read all of it.
+func (r *registry) seat(so *socket) *crowd {
+	name, _ := so.stream.wants.selectors[0].Channel.Exact()
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	c := sh.channels[name]
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seat(so)
 }
 
 // detach undoes attach and returns the channel if it now has no reader by name.

@@ -136,7 +136,7 @@ func TestRegistry_forgotten(t *testing.T) {
 	}
 	c, _ := r.create("a:b:1")
 	c.log = *newLog(9, 9)
-	c.log.add(0, "a@1", "a@1", "a@1")
+	c.log.add("a@1", "a@1", "a@1")
 	r.remove(c, gapExpired, nil)
 	for _, name := range names {
 		lost(name, 2, true)
@@ -179,7 +179,7 @@ func TestRegistry_remove_unread(t *testing.T) {
 	r := newRegistry()
 	c, _ := r.create("a")
 	c.log.limits = Limits{Messages: 9, Bytes: 9999, Age: 1}
-	c.log.add(0, "$run@1")
+	c.log.add("$run@1")
 	c.setRun(&run{frame: *c.log.at(0)})
 	src := &source{channel: c, topics: schemas.NewTopicSet([]string{"x"})}
 	if _, removed := r.remove(c, gapOverrun, func() bool { return true }); removed {

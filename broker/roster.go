@@ -136,7 +136,7 @@ func (b *Broker) Streams(f Filter, limit int) []StreamInfo {
 			break
 		}
 		if f.matches(s) {
-			infos = append(infos, s.info())
+			infos = append(infos, s.Info())
 		}
 	}
 	return infos
@@ -165,12 +165,14 @@ type StreamInfo struct {
 	Position    schemas.ID        `json:"position"`
 	ConnectedAt schemas.Time      `json:"connected_at"`
 	Format      string            `json:"format"`
+	RequestID   string            `json:"-"`
 }
 
-func (s *Stream) info() StreamInfo {
+// Info describes s. Safe for concurrent use.
+func (s *Stream) Info() StreamInfo {
 	return StreamInfo{
 		ID: s.id, Subject: s.owner.Subject, TokenID: s.owner.TokenID, Address: s.owner.Address,
 		Channels: s.wants.patterns(), Topics: s.wants.all(), Position: s.broker.idOf(s.position.Load()),
-		ConnectedAt: schemas.TimeOf(s.opened), Format: s.format.String(),
+		ConnectedAt: schemas.TimeOf(s.opened), Format: s.format.String(), RequestID: s.owner.RequestID,
 	}
 }

@@ -55,7 +55,7 @@ func (b *Broker) SetRun(ctx context.Context, name schemas.Channel, change RunCha
 		Channel: name, Topic: schemas.TopicRun, Kind: schemas.KindRun,
 		Data: change.encode(), RunID: change.RunID, Limits: limits, change: &change,
 	}
-	return b.put(&p)
+	return b.put(ctx, &p)
 }
 
 // follow checks whether the change of p may come after the run r, which may be

@@ -106,8 +106,8 @@ func (src *source) fill(position, limit uint64) (lost *gap) {
 func (l *log) holds(seq uint64) bool { return l.count > 0 && seq >= l.at(0).seq }
 
 // collect puts what its channels have for the stream into b, in the order of
-// positions, and moves the position past it.
-func (s *Stream) collect(b *Batch) {
+// positions, until that has maxBytes, and moves the position past it.
+func (s *Stream) collect(b *Batch, maxBytes int) {
 	limit := uint64(math.MaxUint64)
 	if !s.alone {
 		limit = max(s.broker.herald.announced.Load(), s.position.Load())
@@ -115,7 +115,7 @@ func (s *Stream) collect(b *Batch) {
 	s.attend()
 	merge := s.refill(b, limit)
 	bytes := 0
-	for len(merge) > 0 && bytes < maxBatchBytes && b.Messages < maxBatchMessages {
+	for len(merge) > 0 && bytes < maxBytes && b.Messages < maxBatchMessages {
 		src := merge[0]
 		bytes += s.hand(b, src)
 		if src.empty() {
@@ -129,39 +129,45 @@ func (s *Stream) collect(b *Batch) {
 	}
 	if len(merge) == 0 {
 		s.arrive(limit)
+		s.lags.Store(false)
 	}
 }
 
 // attend turns the channels with news into sources.
 func (s *Stream) attend() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for c := range s.pending {
 		if s.sources[c] == nil {
 			// What was lost before the channel came, while the stream was there to be
 			// told of it, is no news.
-			s.sources[c] = &source{channel: c, topics: s.wants.topics(c.name), told: c.born}
+			s.read(&source{channel: c, topics: s.wants.topics(c.name), told: c.born})
 		}
 	}
 	clear(s.pending)
+	s.mu.Unlock()
 	if s.outlived(len(s.sources)) {
 		clear(s.sources)
+		s.End(SlowConsumer())
 	}
+}
+
+// read makes src one of the stream's sources.
+func (s *Stream) read(src *source) {
+	if s.sources == nil {
+		s.sources = make(map[*channel]*source, 1)
+	}
+	s.sources[src.channel] = src
 }
 
 // maxOutlived is how many channels that are forgotten a stream may still have to
 // read. It pins no more than a few messages of each that the rings have dropped.
 const maxOutlived = 1000
 
-// outlived ends a stream that holds on to so many channels that more than
-// maxOutlived of them must be gone: it is too slow for how fast they come and go.
-// It resumes by id, and is told what it has missed.
+// outlived reports whether a stream holds on to so many channels that more than
+// maxOutlived of them must be gone: it is too slow for how fast they come and go,
+// and has to end. It resumes by id, and is told what it has missed.
 func (s *Stream) outlived(channels int) bool {
-	if channels <= int(s.broker.registry.count.Load())+maxOutlived {
-		return false
-	}
-	s.End(SlowConsumer())
-	return true
+	return channels > int(s.broker.registry.count.Load())+maxOutlived
 }
 
 // refill draws from every source that is empty and returns those that have a

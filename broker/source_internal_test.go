@@ -45,7 +45,7 @@ func TestSelection_takes(t *testing.T) {
 // the steps. The log holds positions 7 to 9 of 9.
 func TestSource_fill_gap(t *testing.T) {
 	c := &channel{log: *newLog(3, 99)}
-	c.log.add(0, slices.Repeat([]string{"a@1"}, 9)...)
+	c.log.add(slices.Repeat([]string{"a@1"}, 9)...)
 	src := &source{channel: c}
 	steps := []struct {
 		name            string
@@ -58,10 +58,10 @@ func TestSource_fill_gap(t *testing.T) {
 		{"told already", 4, 5, nil, 0, 0, nil},
 		{"the rest", 5, 8, []uint64{7, 8}, 0, 0, nil},
 		{"nothing between position and limit", 8, 8, nil, 0, 0, nil},
-		{"nothing, and something is lost above the limit", 8, 8, nil, 0, 0, func() { c.log.add(0, "a@1", "a@1", "a@1", "a@1") }},
+		{"nothing, and something is lost above the limit", 8, 8, nil, 0, 0, func() { c.log.add("a@1", "a@1", "a@1", "a@1") }},
 		{"lost since", 8, math.MaxUint64, []uint64{11, 12, 13}, 8, 11, nil},
 		{"all is gone, and known", 13, math.MaxUint64, nil, 0, 0, func() { c.log.clear(gapExpired) }},
-		{"gone before it was read", 13, math.MaxUint64, nil, 13, 0, func() { c.log.add(0, "a@1"); c.log.clear(gapExpired) }},
+		{"gone before it was read", 13, math.MaxUint64, nil, 13, 0, func() { c.log.add("a@1"); c.log.clear(gapExpired) }},
 		{"told already, nothing resumes", 13, math.MaxUint64, nil, 0, 0, nil},
 	}
 	for _, tt := range steps {
@@ -84,7 +84,7 @@ func TestSource_fill_gap(t *testing.T) {
 func TestSource_fill_lots(t *testing.T) {
 	c := &channel{log: *newLog(9999, 9999)}
 	for range 2*lotSize + 10 {
-		c.log.add(0, "a@1", "b@1", "c@1")
+		c.log.add("a@1", "b@1", "c@1")
 	}
 	src := &source{channel: c, topics: schemas.NewTopicSet([]string{"b"})}
 	for _, want := range []int{lotSize, lotSize, 10, 0} {
@@ -106,9 +106,9 @@ func TestSource_fill_lots(t *testing.T) {
 func TestSource_fill_runOutlivesRing(t *testing.T) {
 	for held := 1; held <= 6; held++ {
 		c := &channel{log: *newLog(held, 99)}
-		c.log.add(0, "a@1", "$run@1")
+		c.log.add("a@1", "$run@1")
 		c.run = &run{frame: *c.log.at(c.log.count - 1)}
-		c.log.add(0, "a@1", "a@1", "a@1", "a@1")
+		c.log.add("a@1", "a@1", "a@1", "a@1")
 		src := &source{channel: c, topics: schemas.NewTopicSet([]string{"b"})}
 		src.fill(0, 1)
 		if got := src.taken(); got != nil {

@@ -5,6 +5,9 @@ import "sync/atomic"
 // counters are what the broker counts; gaps has one for each reason.
 type counters struct {
 	published       atomic.Int64
+	waits           atomic.Int64
+	delivered       atomic.Int64
+	deliveredBytes  atomic.Int64
 	evictedChannels atomic.Int64
 	gaps            map[gapReason]*atomic.Int64 // static map
 }
@@ -23,6 +26,9 @@ type Stats struct {
 	HeldBytes int64
 
 	Published       int64            // messages
+	Waits           int64            // publishes that had to wait for the writing to readers
+	Delivered       int64            // messages written to streams
+	DeliveredBytes  int64            // bytes written to streams
 	Replayed        int64            // durable publishes that were answered with the first receipt
 	ForgottenEarly  int64            // durable publishes forgotten before their time, for want of memory
 	Remembered      int              // durable publishes that are remembered
@@ -39,9 +45,16 @@ func (b *Broker) Stats() Stats {
 	}
 	return Stats{
 		Channels: b.registry.count.Load(), Streams: b.roster.size(), HeldBytes: b.held.Load(),
-		Published: b.stats.published.Load(), Replayed: b.once.replayed.Load(),
+		Published: b.stats.published.Load(), Waits: b.stats.waits.Load(), Delivered: b.stats.delivered.Load(),
+		DeliveredBytes: b.stats.deliveredBytes.Load(), Replayed: b.once.replayed.Load(),
 		ForgottenEarly: b.once.early.Load() + b.once.receipts.Stats().Collisions,
 		Remembered:     b.once.receipts.Len(), RememberedBytes: int64(b.once.receipts.Capacity()),
 		Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
 	}
+}
+
+// Delivered counts what was written to streams that are read with [Stream.Next].
+func (b *Broker) Delivered(messages int, bytes int64) {
+	b.stats.delivered.Add(int64(messages))
+	b.stats.deliveredBytes.Add(bytes)
 }

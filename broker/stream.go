@@ -14,44 +14,51 @@ type Owner struct {
 	Subject   string    // of the token; "" for none
 	TokenID   string    // "" for none
 	Address   string    // of the client, without port
+	RequestID string    // of the request that opened it
 	ExpiresAt time.Time // when the stream must end; zero for never
 }
 
 // Stream is one reader of one or many channels: a position, and what it has
-// asked for. One goroutine calls [Stream.Next] until that returns an error, then
-// [Stream.Close].
+// asked for. It is read in one of two ways: one goroutine calls [Stream.Next]
+// until that returns an error and then [Stream.Close], or [Broker.TakeOver] gives
+// it and its connection to a writer loop.
 type Stream struct {
 	// Static after construction.
-	broker  *Broker
-	id      uint64
-	owner   Owner
-	format  Format
-	wants   wants
-	opened  time.Time
-	alone   bool      // one channel by name: no watermark is needed
-	endsAt  time.Time // of owner.ExpiresAt and the maximum age the earlier; zero for never
-	endsFor Ending    // what happens then
+	broker *Broker
+	id     uint64
+	owner  Owner
+	wants  wants
+	opened time.Time
+	endsAt time.Time // of owner.ExpiresAt and the maximum age the earlier; zero for never
+	format Format
+	alone  bool // one channel by name: no watermark is needed
+	ages   bool // endsAt is that of the maximum age
 
-	wakeup   chan struct{}          // capacity 1
 	ending   atomic.Pointer[Ending] // why the server ends it; the first one counts
-	position atomic.Uint64          // every message up to here is handed out or not wanted; written by Next alone
+	position atomic.Uint64          // every message up to here is handed out or not wanted; written by the carrier alone
+	lags     atomic.Bool            // its client took nothing when its turn came: publishers do not wait for it until it has caught up
+	outSince atomic.Int64           // when Next last returned, nanoseconds on the broker's clock; 0: it is being waited in
 
 	told bool // owned by the herald
 
 	mu      sync.Mutex
+	carrier carrier               // guarded by mu; nil: nobody reads it yet
 	pending map[*channel]struct{} // guarded by mu; channels with news
 
-	// Owned by the goroutine that calls Next.
+	// Owned by the carrier.
 	intro    *intro               // nil once handed out
 	known    map[*channel]uint64  // run messages that the introduction has told ahead of their turn
 	sources  map[*channel]*source // channels that are being read
 	reported uint64               // the position that the client knows of
-	passes   bool                 // over messages that it leaves out, so that its position moves in silence
-	beatAt   time.Time            // when a heartbeat is due
-	timer    *time.Timer
-	closed   bool
+	beatAt   time.Duration        // when a heartbeat is due, on the broker's clock
 	messages int64
+	passes   bool // over messages that it leaves out, so that its position moves in silence
+	closed   bool
 }
+
+// carrier is who brings a stream's events to its client, and is woken when there
+// may be something for it to gather. It calls nothing back.
+type carrier interface{ wake(s *Stream) }
 
 // Batch is what a stream has to write next. The slices are shared with other
 // streams: they must not be changed.
@@ -62,12 +69,20 @@ type Batch struct {
 
 func (b *Batch) add(event []byte) { b.Events = append(b.Events, event) }
 
-// Bounds of a batch, so that one stream's burst does not delay its heartbeat,
-// its end and other streams.
+func (b *Batch) reset() {
+	clear(b.Events)
+	b.Events, b.Messages = b.Events[:0], 0
+}
+
+// Bounds of a batch, so that one stream's burst does not delay its heartbeat, its
+// end and other streams.
 const (
 	maxBatchBytes    = 256 << 10
 	maxBatchMessages = 1024
 )
+
+// Age returns how long ago the stream was opened.
+func (s *Stream) Age() time.Duration { return time.Since(s.opened) }
 
 // ID returns the stream's number, unique in this process.
 func (s *Stream) ID() uint64 { return s.id }
@@ -79,35 +94,84 @@ func (s *Stream) Format() Format { return s.format }
 // reuses the memory. The first batch begins with $open; after the batch with
 // $close it returns [io.EOF]. When ctx ends it returns the error of ctx.
 func (s *Stream) Next(ctx context.Context, b *Batch) error {
-	clear(b.Events)
-	b.Events, b.Messages = b.Events[:0], 0
 	if s.closed {
+		b.reset()
 		return io.EOF
 	}
+	p := s.puller()
+	s.outSince.Store(0)
+	defer func() { s.outSince.Store(int64(s.broker.clock(time.Now()))) }()
 	for {
 		now := time.Now()
-		if s.gather(b, now); len(b.Events) > 0 {
-			s.messages += int64(b.Messages)
-			s.beatAt = now.Add(s.broker.opts.Heartbeat - jitter(s.broker.opts.Heartbeat/5))
+		if s.gather(b, now, maxBatchBytes); len(b.Events) > 0 {
 			return nil
 		}
-		s.rest(now)
+		p.set(s.rest(now))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.wakeup:
-		case <-s.timer.C:
+		case <-p.news:
+		case <-p.timer.C:
 		}
 	}
 }
 
-// gather puts what is due at the time now into b.
-func (s *Stream) gather(b *Batch, now time.Time) {
+// puller is the carrier of a stream whose reader calls Next.
+type puller struct {
+	news  chan struct{} // capacity 1
+	timer *time.Timer   // owned by Next
+}
+
+func (p *puller) wake(*Stream) {
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
+}
+
+func (p *puller) set(wait time.Duration) {
+	if p.timer == nil {
+		p.timer = time.NewTimer(wait)
+		return
+	}
+	p.timer.Reset(wait)
+}
+
+// carryBy makes c the carrier, which then looks at s.
+func (s *Stream) carryBy(c carrier) {
+	s.mu.Lock()
+	s.carrier = c
+	s.mu.Unlock()
+	s.outSince.Store(0)
+}
+
+// puller returns the carrier of s, made with the first call.
+func (s *Stream) puller() *puller {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.carrier.(*puller)
+	if !ok {
+		p = &puller{news: make(chan struct{}, 1)}
+		s.carrier = p
+	}
+	return p
+}
+
+// gather puts what is due at the time now into b: messages until they have limit
+// bytes, or nothing. It does not wait.
+func (s *Stream) gather(b *Batch, now time.Time, limit int) {
+	b.reset()
+	defer func() {
+		if len(b.Events) > 0 {
+			s.messages += int64(b.Messages)
+			s.delayBeat(now)
+		}
+	}()
 	if s.intro != nil {
 		s.introduce(b)
 	}
 	if !s.endsAt.IsZero() && !now.Before(s.endsAt) {
-		s.End(s.endsFor)
+		s.expire()
 	}
 	if ending := s.ending.Load(); ending != nil {
 		b.add(ending.event(s.at(s.position.Load())).encode(s.format))
@@ -117,10 +181,28 @@ func (s *Stream) gather(b *Batch, now time.Time) {
 	if s.intro != nil {
 		return // the rest of it comes first
 	}
-	s.collect(b)
-	if len(b.Events) == 0 && !now.Before(s.beatAt) {
+	s.collect(b, limit)
+	if len(b.Events) == 0 && s.broker.clock(now) >= s.beatAt {
 		s.beat(b)
 	}
+}
+
+// expire ends a stream whose time has come.
+func (s *Stream) expire() {
+	if s.ages {
+		s.End(MaxAge())
+		return
+	}
+	s.End(TokenExpired())
+}
+
+// delayBeat puts the next heartbeat off. Each stream has a rhythm of its own, up
+// to a fifth faster than the longest silence, so that streams which were written
+// to together do not beat together.
+func (s *Stream) delayBeat(now time.Time) {
+	longest := s.broker.opts.Heartbeat
+	own := float64(s.id*0x9E3779B97F4A7C15>>11) / (1 << 53) // in [0, 1), spread evenly
+	s.beatAt = s.broker.clock(now) + longest - time.Duration(own*float64(longest/5))
 }
 
 // End makes the stream end with e, unless it is ending already.
@@ -145,39 +227,53 @@ func (s *Stream) Close() { s.broker.leave(s) }
 // that calls Next.
 func (s *Stream) Messages() int64 { return s.messages }
 
-// wake makes Next look again.
+// wake makes the carrier look again. One that has not come yet looks when it does.
 func (s *Stream) wake() {
-	select {
-	case s.wakeup <- struct{}{}:
-	default:
+	s.mu.Lock()
+	c := s.carrier
+	s.mu.Unlock()
+	if c != nil {
+		c.wake(s)
 	}
 }
 
 // pend marks c as having news.
 func (s *Stream) pend(c *channel) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.pending == nil {
 		s.pending = make(map[*channel]struct{}, 1)
 	}
 	s.pending[c] = struct{}{}
-	if s.outlived(len(s.pending)) {
+	late := s.outlived(len(s.pending))
+	if late {
 		clear(s.pending)
+	}
+	s.mu.Unlock()
+	if late {
+		s.End(SlowConsumer())
 	}
 }
 
-// rest sets the timer to the next heartbeat, or to the stream's end if that
-// comes first.
-func (s *Stream) rest(now time.Time) {
-	wait := s.beatAt.Sub(now)
+// rest returns how long it is until the next heartbeat, or until the stream's end
+// if that comes first.
+func (s *Stream) rest(now time.Time) time.Duration {
+	wait := s.beatAt - s.broker.clock(now)
 	if !s.endsAt.IsZero() {
 		wait = min(wait, s.endsAt.Sub(now))
 	}
-	if s.timer == nil {
-		s.timer = time.NewTimer(wait)
-		return
+	return max(wait, 0)
+}
+
+// grace is how long a reader may be away from Next before publishers no longer
+// wait for it: its socket was full.
+const grace = 25 * time.Millisecond
+
+// awaited reports whether publishers wait for s when it is behind.
+func (s *Stream) awaited(clock time.Duration) bool {
+	if out := s.outSince.Load(); out != 0 && clock-time.Duration(out) > grace {
+		s.lags.Store(true)
 	}
-	s.timer.Reset(wait)
+	return !s.lags.Load()
 }
 
 // beat keeps a quiet connection alive. When the position has moved past messages
@@ -203,10 +299,29 @@ func (s *Stream) beat(b *Batch) {
 // most of the time, it would be most of what they take.
 func (s *Stream) slim(b *Batch) {
 	b.Events = nil
+	s.mu.Lock()
+	if len(s.pending) == 0 {
+		s.pending = nil
+	}
+	s.mu.Unlock()
+	if len(s.sources) == 0 {
+		s.sources = nil
+	}
 	for _, src := range s.sources {
 		if src.empty() {
 			src.lot, src.next = nil, 0
 		}
+	}
+}
+
+// forget lets go of what a stream of one channel needs only until it has caught
+// up.
+func (s *Stream) forget() {
+	s.sources, s.known = nil, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) == 0 {
+		s.pending = nil
 	}
 }
 

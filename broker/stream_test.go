@@ -227,7 +227,7 @@ func TestStream_slowReaderDelaysNobody(t *testing.T) {
 			}
 			want(t, "quick", quick.now(), fmt.Sprint("status@", i+1))
 		}
-		want(t, "slow", slow.now(), "$gap@9[a:1 overrun>0<10] status@10")
+		want(t, "slow", slow.now(), "$gap@8[a:1 overrun>0<9] status@9 status@10")
 		if n := b.Stats().Gaps["overrun"]; n != 1 {
 			t.Errorf("%d gaps are counted", n)
 		}

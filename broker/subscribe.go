@@ -71,17 +71,15 @@ func (b *Broker) Fits(names []string) error {
 func (b *Broker) newStream(sub Subscription) *Stream {
 	now := time.Now()
 	s := &Stream{
-		broker:  b,
-		id:      b.streams.Add(1),
-		owner:   sub.Owner,
-		format:  sub.Format,
-		wants:   newWants(sub.Channels),
-		opened:  now,
-		wakeup:  make(chan struct{}, 1),
-		sources: make(map[*channel]*source, 1),
-		endsAt:  sub.Owner.ExpiresAt,
-		endsFor: TokenExpired(),
+		broker: b,
+		id:     b.streams.Add(1),
+		owner:  sub.Owner,
+		format: sub.Format,
+		wants:  newWants(sub.Channels),
+		opened: now,
+		endsAt: sub.Owner.ExpiresAt,
 	}
+	s.outSince.Store(int64(b.clock(now)))
 	_, exact := sub.Channels[0].Channel.Exact()
 	s.alone = exact && len(sub.Channels) == 1
 	for _, sel := range sub.Channels {
@@ -91,7 +89,7 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 		// 80 to 100 % of it, so that streams opened together do not end together.
 		end := now.Add(age - jitter(age/5))
 		if s.endsAt.IsZero() || end.Before(s.endsAt) {
-			s.endsAt, s.endsFor = end, MaxAge()
+			s.endsAt, s.ages = end, true
 		}
 	}
 	return s
@@ -131,7 +129,10 @@ func (b *Broker) leave(s *Stream) {
 			b.registry.unfollow(s, sel.Channel)
 		} else if c := b.registry.detach(s, name); c != nil {
 			c.mu.Lock()
-			b.held.Add(-c.tidy(time.Now(), b.opts.Hold)) // what was held for s
+			if !c.readers.told() {
+				c.log.floor = nobody // there is none left to measure it
+			}
+			b.tidy(c, time.Now()) // what was held for s
 			c.mu.Unlock()
 			b.forget(c)
 		}
@@ -169,12 +170,12 @@ func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscr
 func (s *Stream) resume(channels []*channel, absent []schemas.Pattern, now time.Time, position uint64) {
 	for _, c := range channels {
 		c.mu.Lock()
-		s.broker.held.Add(-c.tidy(now, s.broker.opts.Hold))
+		s.broker.tidy(c, now)
 		s.broker.herald.greet(c)
 		news := c.log.last > position || c.log.lost > position
 		c.mu.Unlock()
 		if news {
-			s.sources[c] = &source{channel: c, topics: s.wants.topics(c.name)}
+			s.read(&source{channel: c, topics: s.wants.topics(c.name)})
 		}
 	}
 	for _, pattern := range absent {
@@ -227,14 +228,14 @@ func (s *Stream) choose(channels []*channel, replay Replay, now time.Time, head 
 	for _, c := range channels {
 		src := &source{channel: c, topics: s.wants.topics(c.name)}
 		c.mu.Lock()
-		s.broker.held.Add(-c.tidy(now, s.broker.opts.Hold))
+		s.broker.tidy(c, now)
 		first, some := replay.pick(&c.log, src)
 		if some {
 			head = min(head, first-1)
 		}
 		s.broker.herald.greet(c)
 		c.mu.Unlock()
-		s.sources[c] = src
+		s.read(src)
 	}
 	return head
 }

@@ -17,14 +17,12 @@ import (
 // metrics counts what happens over HTTP. Labels come from fixed sets: routes,
 // statuses, problems and endings; never a channel, a topic or a subject.
 type metrics struct {
-	registry  *prometheus.Registry
-	requests  *prometheus.CounterVec
-	seconds   *prometheus.HistogramVec
-	problems  *prometheus.CounterVec
-	streams   *prometheus.CounterVec
-	refusals  *prometheus.CounterVec
-	delivered prometheus.Counter
-	bytes     prometheus.Counter
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	problems *prometheus.CounterVec
+	streams  *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 }
 
 func newMetrics(b *broker.Broker, authority *auth.Authority) *metrics {
@@ -46,15 +44,9 @@ func newMetrics(b *broker.Broker, authority *auth.Authority) *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_streams_refused_total", Help: "Streams turned away for now, by reason.",
 		}, []string{"reason"}),
-		delivered: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_delivered_messages_total", Help: "Messages written to streams.",
-		}),
-		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_delivered_bytes_total", Help: "Bytes written to streams.",
-		}),
 	}
 	m.registry.MustRegister(
-		m.requests, m.seconds, m.problems, m.streams, m.refusals, m.delivered, m.bytes,
+		m.requests, m.seconds, m.problems, m.streams, m.refusals,
 		&gauges{broker: b, auth: authority},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, e := range broker.Endings() {
@@ -89,11 +81,6 @@ func (m *metrics) refused(e broker.Ending) { m.refusals.WithLabelValues(e.Reason
 
 func (m *metrics) streamed(e broker.Ending) { m.streams.WithLabelValues(e.Reason).Inc() }
 
-func (m *metrics) wrote(messages int, bytes int64) {
-	m.delivered.Add(float64(messages))
-	m.bytes.Add(float64(bytes))
-}
-
 // serveMetrics answers GET /metrics.
 func (a *api) serveMetrics(c echo.Context) error {
 	promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(c.Response(), c.Request())
@@ -125,6 +112,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	emit(gauge, "sluice_streams", "Streams that are open.", float64(b.Streams))
 	emit(gauge, "sluice_ring_bytes", "Bytes that the replay buffers of all channels take.", float64(b.HeldBytes))
 	emit(counter, "sluice_published_messages_total", "Messages published.", float64(b.Published))
+	emit(counter, "sluice_delivered_messages_total", "Messages written to streams.", float64(b.Delivered))
+	emit(counter, "sluice_delivered_bytes_total", "Bytes written to streams.", float64(b.DeliveredBytes))
+	emit(counter, "sluice_publish_waits_total", "Publishes that had to wait for the writing to readers.", float64(b.Waits))
 	emit(counter, "sluice_replayed_publishes_total", "Durable publishes answered with the first receipt.", float64(b.Replayed))
 	emit(gauge, "sluice_remembered_publishes", "Durable publishes that are remembered.", float64(b.Remembered))
 	emit(gauge, "sluice_remembered_bytes", "Bytes that remembered publishes take.", float64(b.RememberedBytes))

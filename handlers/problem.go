@@ -128,6 +128,7 @@ func mappings() []mapping {
 		{broker.ErrNoChannel, notFound},
 		{broker.ErrTooManyInStream, malformed},
 		{broker.ErrTooManyChannels, rateLimited},
+		{broker.ErrBusy, engineUnavailable},
 		{broker.ErrTooManyStreams, tooManyStreams},
 		{broker.ErrDraining, draining},
 		{broker.ErrClosed, draining},

@@ -40,6 +40,7 @@ type api struct {
 	Options
 	metrics *metrics
 	buffers buffers
+	done    func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
 }
 
 // New returns the handler of the whole service.
@@ -48,6 +49,7 @@ func New(o Options) http.Handler {
 		o.Stopping = context.Background()
 	}
 	a := &api{Options: o, metrics: newMetrics(o.Broker, o.Auth)}
+	a.done = a.finished
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
 	e.IPExtractor = extractIP(o.TrustedProxies)

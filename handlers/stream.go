@@ -30,22 +30,32 @@ func streamHeaders(h http.Header, format broker.Format) {
 	h.Set(echo.HeaderVary, "Accept, Authorization, Origin")
 }
 
-// stream writes s to the client until one of them ends it, and logs it.
-func (a *api) stream(c echo.Context, s *broker.Stream, sub broker.Subscription) error {
-	began := time.Now()
-	streamHeaders(c.Response().Header(), sub.Format)
+// stream brings s to the client, through a writer loop where that can be, and
+// through net/http else.
+func (a *api) stream(c echo.Context, s *broker.Stream) error {
+	request(c).stream = true
+	streamHeaders(c.Response().Header(), s.Format())
+	if a.Broker.TakesOver() && plainConnection(c.Request()) {
+		return a.takeOver(c, s)
+	}
+	defer s.Close()
 	c.Response().WriteHeader(http.StatusOK)
 	out := a.writer(c)
 	err := out.copy(c.Request().Context(), s)
-	end := outcome(s, err)
-	request(c).stream = true
-	a.metrics.streamed(end)
-	a.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "stream finished",
-		slog.String(keyRequestID, requestID(c)), slog.Any(keyChannels, patterns(sub)), slog.String(keySubject, sub.Owner.Subject),
-		slog.String(keyAddress, sub.Owner.Address), slog.Float64(keySeconds, seconds(time.Since(began))),
-		slog.Int64(keyMessages, s.Messages()), slog.Int64(keyBytes, out.bytes),
-		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))
+	a.finished(s, out.bytes, err)
 	return nil
+}
+
+// finished counts and logs a stream that is over.
+func (a *api) finished(s *broker.Stream, bytes int64, err error) {
+	end := outcome(s, err)
+	a.metrics.streamed(end)
+	info := s.Info()
+	a.Log.LogAttrs(context.Background(), slog.LevelInfo, "stream finished",
+		slog.String(keyRequestID, info.RequestID), slog.Any(keyChannels, info.Channels), slog.String(keySubject, info.Subject),
+		slog.String(keyAddress, info.Address), slog.Float64(keySeconds, seconds(s.Age())),
+		slog.Int64(keyMessages, s.Messages()), slog.Int64(keyBytes, bytes),
+		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))
 }
 
 // outcome returns how a stream ended: by the server's $close, by a socket that
@@ -61,14 +71,6 @@ func outcome(s *broker.Stream, err error) broker.Ending {
 	return broker.Ending{Reason: "client_left"}
 }
 
-func patterns(sub broker.Subscription) []string {
-	names := make([]string, len(sub.Channels))
-	for i, sel := range sub.Channels {
-		names[i] = string(sel.Channel)
-	}
-	return names
-}
-
 // streamWriter writes an answer that goes on for long through net/http: what is
 // there at once leaves in one flush. Owned by the handler's goroutine.
 type streamWriter struct {
@@ -78,7 +80,7 @@ type streamWriter struct {
 	timeout time.Duration
 	lift    bool // a deadline must not stay when nothing is written
 	buffers *buffers
-	metrics *metrics
+	broker  *broker.Broker
 
 	bytes int64
 }
@@ -87,7 +89,7 @@ func (a *api) writer(c echo.Context) *streamWriter {
 	return &streamWriter{
 		to: c.Response(), control: controller(c), timeout: a.WriteTimeout,
 		lift:    c.Request().ProtoMajor >= 2, // there it would reset the stream when it passes
-		buffers: &a.buffers, metrics: a.metrics,
+		buffers: &a.buffers, broker: a.Broker,
 	}
 }
 
@@ -111,7 +113,7 @@ func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {
 		if err := w.write(batch.Events); err != nil {
 			return err
 		}
-		w.metrics.wrote(batch.Messages, w.bytes-before)
+		w.broker.Delivered(batch.Messages, w.bytes-before)
 	}
 }
 

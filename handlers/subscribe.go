@@ -31,13 +31,12 @@ func (a *api) subscribe(c echo.Context) error {
 		}
 		return err
 	}
-	defer s.Close()
 	// Asked again now that the stream can be found: a revocation in between
 	// would have missed it.
 	if who := principal(c); who.TokenID != "" && a.Auth.Revoked(who.TokenID) {
 		s.End(broker.TokenRevoked())
 	}
-	return a.stream(c, s, sub)
+	return a.stream(c, s)
 }
 
 // subscription reads the query and checks it against what is granted.
@@ -60,7 +59,7 @@ func (a *api) subscription(c echo.Context) (broker.Subscription, error) {
 		LastEventID: lastEventID(c),
 		Format:      format(c.Request()),
 		Owner: broker.Owner{
-			Subject: who.Subject, TokenID: who.TokenID, Address: c.RealIP(), ExpiresAt: who.ExpiresAt,
+			Subject: who.Subject, TokenID: who.TokenID, Address: c.RealIP(), RequestID: requestID(c), ExpiresAt: who.ExpiresAt,
 		},
 	}
 	if sub.Replay, err = broker.ParseReplay(c.QueryParam("replay")); err != nil {

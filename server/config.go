@@ -57,6 +57,7 @@ type Config struct {
 	MaxStreams           int           `default:"0" group:"streams" help:"Streams at a time; 0 is no limit."`
 	MaxStreamsPerSubject int           `default:"0" group:"streams" help:"Streams at a time of one token subject; 0 is no limit."`
 	MaxStreamsPerAddress int           `default:"0" group:"streams" help:"Streams at a time from one address; 0 is no limit."`
+	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http, one goroutine each, as those over TLS and HTTP/2 are. Without it, plain HTTP/1.1 streams on Linux are written by a few loops."`
 	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Channels and patterns that one stream may ask for."`
 
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Least level that is logged: debug, info, warn or error."`
@@ -103,6 +104,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("max_message_bytes", c.MaxMessageBytes.String()),
 		slog.Int("max_streams", c.MaxStreams),
 		slog.String("pace", c.Pace.String()),
+		slog.Bool("portable", c.Portable),
 		slog.String("heartbeat", c.Heartbeat.String()),
 	)
 }

@@ -136,7 +136,12 @@ func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
 	if pace == 0 {
 		pace = -1
 	}
+	loops := 0 // one a core
+	if cfg.Portable {
+		loops = -1
+	}
 	return broker.Options{
+		Loops: loops, WriteTimeout: cfg.WriteTimeout,
 		Replay: broker.Limits{Messages: cfg.ReplayMessages, Bytes: int64(cfg.ReplayBytes), Age: cfg.ReplayAge},
 		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
 		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor,

@@ -53,6 +53,7 @@ func rules() []rule {
 		{"go-sse", "github.com/tmaxmax/go-sse", nil, true, "a peer in tests"},
 		{"goleak", "go.uber.org/goleak", nil, true, "for tests"},
 		{"testscript", "github.com/rogpeppe/go-internal", nil, true, "for tests"},
+		{"x-sys", "golang.org/x/sys", []string{"broker/poll_linux.go", "broker/write_linux.go"}, true, "system calls are what the writer loops stand on, and nothing else does"},
 		{"kong", "github.com/alecthomas/kong", []string{"server"}, false, "flags are read by the program, parts are handed values"},
 		{"isatty", "github.com/mattn/go-isatty", []string{"server"}, false, "only the program knows its terminal"},
 		{"prometheus", "github.com/prometheus", []string{"handlers"}, false, "parts count, handlers expose"},

@@ -1,0 +1,591 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// maxWrite bounds what one stream is sent at a time, in bytes, where it needs
+	// more than the newest messages of its channel.
+	maxWrite = 16 << 10
+	// maxTurn bounds for how long a loop works before publishers have their turn.
+	maxTurn = 200 * time.Microsecond
+	// linger is how long a client may take to hang up after the end of its stream. A
+	// connection that is closed before would take what is still on its way with it.
+	linger = time.Second
+)
+
+// loop writes to many sockets. It is one goroutine, which owns them for life: no
+// part of a socket needs a lock. It never waits for one of them.
+//
+// A stream of one channel that has caught up sits in the channel's crowd, and is
+// served in passes (see [crowd]); every other one runs its own errands.
+type loop struct {
+	// Static after construction.
+	broker *Broker
+	poll   *poll
+	news   chan struct{} // capacity 1: there may be something in the inbox
+
+	mu    sync.Mutex
+	inbox inbox // guarded by mu
+	over  bool  // guarded by mu
+
+	// Owned by run.
+	taken   inbox // the last inbox, emptied
+	sockets []*socket
+	life    int32
+	wheel   wheel
+	errands []*socket // that have something to do, oldest first
+	passes  []*crowd  // that are being passed over, the next one first
+	paced   []*crowd  // that were passed over a moment ago, and wait for their time
+	volleys [4]volley // of this stretch of a pass
+	loaded  int       // how many of them are
+	batch   Batch
+	out     []byte
+	now     time.Time
+	clock   time.Duration
+	counted tally
+}
+
+// inbox is what others have for a loop.
+type inbox struct {
+	arrived []*socket
+	woken   []*socket
+	dirty   []*crowd
+	ready   []readiness
+}
+
+func (in *inbox) reset() {
+	clear(in.arrived)
+	clear(in.woken)
+	clear(in.dirty)
+	in.arrived, in.woken, in.dirty, in.ready = in.arrived[:0], in.woken[:0], in.dirty[:0], in.ready[:0]
+}
+
+func newLoop(b *Broker) (*loop, error) {
+	p, err := newPoll()
+	if err != nil {
+		return nil, err
+	}
+	return &loop{broker: b, poll: p, news: make(chan struct{}, 1)}, nil
+}
+
+// adopt makes so the loop's; false if the loop is over.
+func (l *loop) adopt(so *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	l.inbox.arrived = append(l.inbox.arrived, so)
+	l.call()
+	return true
+}
+
+// errand makes the loop look at so.
+func (l *loop) errand(so *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox.woken = append(l.inbox.woken, so)
+	l.call()
+}
+
+// hear makes the loop pass over cr.
+func (l *loop) hear(cr *crowd) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox.dirty = append(l.inbox.dirty, cr)
+	l.call()
+}
+
+func (l *loop) call() {
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
+
+// stop makes run and watch return.
+func (l *loop) stop() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.call()
+}
+
+// watch hands on what becomes of the sockets, until the poll is closed.
+func (l *loop) watch() {
+	for {
+		ready, err := l.poll.wait()
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		l.inbox.ready = append(l.inbox.ready, ready...)
+		l.call()
+		l.mu.Unlock()
+	}
+}
+
+// run works until stop is called, then ends what is left.
+func (l *loop) run() {
+	defer l.poll.close()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for {
+		over := l.turn()
+		if over {
+			l.end()
+			return
+		}
+		if len(l.errands)+len(l.passes) > 0 {
+			l.poll.yield()
+			continue
+		}
+		if wait, some := l.idle(); some {
+			rest.Reset(wait)
+		} else {
+			rest.Stop()
+		}
+		select {
+		case <-l.news:
+		case <-rest.C:
+		}
+	}
+}
+
+// idle returns for how long there is nothing to do, and whether that ends by
+// itself.
+func (l *loop) idle() (wait time.Duration, some bool) {
+	at, some := l.wheel.next()
+	if len(l.paced) > 0 {
+		due := l.paced[0].began + l.broker.opts.Pace
+		if !some || due < at {
+			at, some = due, true
+		}
+	}
+	return max(at-l.broker.clock(time.Now()), 0), some
+}
+
+// turn takes what is new and works for a while. It reports whether the loop is to
+// end.
+func (l *loop) turn() (over bool) {
+	l.look()
+	began := l.now
+	over = l.receive()
+	l.wheel.turn(l.clock, l.ring)
+	for len(l.paced) > 0 && l.clock >= l.paced[0].began+l.broker.opts.Pace {
+		l.passes = append(l.passes, l.paced[0])
+		l.paced[0].begin(l.clock)
+		l.paced = pop(l.paced)
+	}
+	for l.now.Sub(began) < maxTurn && len(l.errands)+len(l.passes) > 0 {
+		l.work()
+		l.look()
+	}
+	l.count()
+	return over
+}
+
+func (l *loop) look() {
+	l.now = time.Now()
+	l.clock = l.broker.clock(l.now)
+}
+
+// work does one errand and one stretch of a pass.
+func (l *loop) work() {
+	if len(l.errands) > 0 {
+		so := l.errands[0]
+		l.errands = pop(l.errands)
+		so.queued = false
+		l.drive(so)
+	}
+	if len(l.passes) > 0 {
+		cr := l.passes[0]
+		l.passes = pop(l.passes)
+		if l.stretch(cr); cr.next >= 0 {
+			l.passes = append(l.passes, cr)
+			return
+		}
+		more := cr.end(l.broker, l.now)
+		cr.lined = false
+		if more || cr.again {
+			cr.again = false
+			l.line(cr)
+		}
+	}
+}
+
+// pop takes the first out of a queue.
+func pop[T any](queue []T) []T {
+	var none T
+	queue[0] = none
+	if len(queue) == 1 {
+		return queue[:0]
+	}
+	return queue[1:]
+}
+
+// receive takes in what the others have left in the inbox.
+func (l *loop) receive() (over bool) {
+	l.mu.Lock()
+	l.inbox, l.taken = l.taken, l.inbox
+	over = l.over
+	l.mu.Unlock()
+	for _, e := range l.taken.ready {
+		l.heed(e)
+	}
+	for _, so := range l.taken.arrived {
+		l.welcome(so)
+	}
+	for _, so := range l.taken.woken {
+		l.queue(so)
+	}
+	for _, cr := range l.taken.dirty {
+		l.line(cr)
+	}
+	l.taken.reset()
+	return over
+}
+
+// line puts a dirty crowd in line for a pass: now, or when it is time again.
+func (l *loop) line(cr *crowd) {
+	if cr.lined {
+		cr.again = true
+		return
+	}
+	cr.lined = true
+	if cr.began != 0 && l.clock < cr.began+l.broker.opts.Pace {
+		l.paced = append(l.paced, cr)
+		return
+	}
+	cr.begin(l.clock)
+	l.passes = append(l.passes, cr)
+}
+
+// welcome begins to serve a socket that was taken over.
+func (l *loop) welcome(so *socket) {
+	for int(so.fd) >= len(l.sockets) {
+		l.sockets = append(l.sockets, make([]*socket, 64+len(l.sockets)/4)...)
+	}
+	l.life++
+	so.life = l.life
+	l.sockets[so.fd] = so
+	so.stream.carryBy(so)
+	if err := l.poll.add(so.fd, so.life, l.broker.opts.WriteTimeout); err != nil {
+		l.finish(so, err)
+		return
+	}
+	l.queue(so)
+}
+
+// queue gives so an errand, unless it has one, or can do nothing now.
+func (l *loop) queue(so *socket) {
+	if !so.queued && so.state == open {
+		so.queued = true
+		l.errands = append(l.errands, so)
+	}
+}
+
+// heed acts on what the system says of a socket.
+func (l *loop) heed(e readiness) {
+	if int(e.fd) >= len(l.sockets) {
+		return
+	}
+	so := l.sockets[e.fd]
+	switch {
+	case so == nil || so.life != e.life:
+	case e.gone && so.state == leaving:
+		l.drop(so)
+	case e.gone:
+		l.finish(so, hangUp(so.fd))
+	case so.state == full:
+		so.state = open
+		l.queue(so)
+	}
+}
+
+// ring is called when a socket's alarm goes off.
+func (l *loop) ring(so *socket) {
+	switch {
+	case so.state == leaving:
+		l.drop(so)
+	case so.state == open && so.stream.rest(l.now) > 0:
+		l.wheel.set(so, l.clock+so.stream.rest(l.now)) // it was written to meanwhile
+	case so.state == open:
+		l.queue(so)
+	case so.sent >= so.owed:
+		l.wait(so)
+	default:
+		l.finish(so, os.ErrDeadlineExceeded)
+	}
+}
+
+// wait gives a socket that is full the write time-out to take a little more.
+func (l *loop) wait(so *socket) {
+	so.state = full
+	so.owed = so.sent + min(int64(len(so.rest)), maxWrite)
+	so.limit = l.clock + l.broker.opts.WriteTimeout
+	l.wheel.set(so, so.limit)
+}
+
+// drive sends what the stream of so has, as far as its turn goes.
+func (l *loop) drive(so *socket) {
+	if so.state != open {
+		return
+	}
+	s := so.stream
+	for budget := maxVolley; ; {
+		if len(so.rest) > 0 && !s.opening() && !l.flush(so) {
+			return
+		}
+		if s.closed {
+			l.finish(so, io.EOF)
+			return
+		}
+		if so.crowd != nil {
+			s.pend(so.crowd.channel)
+		}
+		s.gather(&l.batch, l.now, maxWrite)
+		if len(l.batch.Events) == 0 {
+			l.settle(so)
+			return
+		}
+		if budget -= l.post(so); so.state != open {
+			return
+		}
+		if budget <= 0 && !s.closed {
+			l.queue(so)
+			return
+		}
+	}
+}
+
+// opening reports whether nothing has been handed out yet.
+func (s *Stream) opening() bool { return s.intro != nil && !s.intro.said }
+
+// post sends the loop's batch and returns its length.
+func (l *loop) post(so *socket) int {
+	out := append(l.out[:0], so.rest...) // the head of the answer leaves with the first event
+	so.rest = nil
+	for _, event := range l.batch.Events {
+		out = so.coding.append(out, event)
+	}
+	if so.stream.closed {
+		out = so.coding.end(out)
+	}
+	l.counted.messages += int64(l.batch.Messages)
+	if l.out = out; cap(out) > 4*maxVolley {
+		l.out = nil
+	}
+	if n := l.write(so, out); n < len(out) && so.state == open {
+		so.rest = bytes.Clone(out[n:])
+		l.fill(so)
+	}
+	return len(out)
+}
+
+// flush sends the rest and reports whether nothing of it is left.
+func (l *loop) flush(so *socket) bool {
+	n := l.write(so, so.rest)
+	if so.state != open {
+		return false
+	}
+	if so.rest = so.rest[n:]; len(so.rest) > 0 {
+		l.fill(so)
+		return false
+	}
+	so.rest = nil
+	return true
+}
+
+// fill notes that so takes nothing more.
+func (l *loop) fill(so *socket) {
+	so.behind = true
+	late := so.stream.lags.Swap(true)
+	if late && so.sent < so.owed { // the time-out is running
+		so.state = full
+		l.wheel.set(so, so.limit)
+		return
+	}
+	l.wait(so)
+}
+
+// write sends p, or a part of it if the socket takes no more. When the connection
+// has failed, the stream is finished.
+func (l *loop) write(so *socket, p []byte) int {
+	n, err := send(so.fd, p)
+	if err != nil {
+		l.finish(so, err)
+		return 0
+	}
+	so.sent += int64(n)
+	l.counted.bytes += int64(n)
+	return n
+}
+
+// settle leaves so alone until there is news or its alarm goes off. A stream that
+// needs nothing but the news of one channel joins the crowd of that.
+func (l *loop) settle(so *socket) {
+	s := so.stream
+	if s.alone {
+		if so.crowd == nil {
+			so.crowd = l.broker.registry.seat(so)
+		} else if so.behind {
+			l.line(so.crowd) // for what is held for it to go
+		}
+		if so.behind = false; so.crowd != nil {
+			s.forget()
+		}
+	}
+	l.wheel.set(so, l.clock+s.rest(l.now))
+}
+
+// stretch serves the next members of a crowd.
+func (l *loop) stretch(cr *crowd) {
+	const members = 16
+	l.loaded = 0
+	cr.next = min(cr.next, len(cr.members)-1)
+	for n := 0; n < members && cr.next >= 0; n++ {
+		so := cr.members[cr.next]
+		cr.next--
+		l.serve(cr, so)
+	}
+}
+
+// serve sends so the newest messages of its crowd.
+func (l *loop) serve(cr *crowd, so *socket) {
+	s := so.stream
+	if s.lags.Load() {
+		cr.lags = min(cr.lags, s.position.Load())
+		return // it gets there by itself
+	}
+	if so.queued {
+		cr.low = min(cr.low, s.position.Load())
+		return
+	}
+	v := l.volley(cr, key{from: s.position.Load(), format: s.format, coding: so.coding, topics: s.wants.selectors[0].Topics})
+	if v == nil || s.ending.Load() != nil {
+		cr.low = min(cr.low, s.position.Load())
+		l.queue(so)
+		return
+	}
+	if len(v.bytes) > 0 {
+		n := l.write(so, v.bytes)
+		if so.state != open {
+			return
+		}
+		if n < len(v.bytes) {
+			l.interrupt(cr, so, v, n)
+			return
+		}
+		s.reported = v.last
+		s.messages += int64(v.messages)
+		l.counted.messages += int64(v.messages)
+		s.delayBeat(l.now)
+	}
+	s.position.Store(v.to)
+	cr.low = min(cr.low, v.to)
+}
+
+// interrupt leaves off in the n-th byte of v: the message which that is in is
+// finished later, and all others are not taken yet.
+func (l *loop) interrupt(cr *crowd, so *socket, v *volley, n int) {
+	last, messages := v.cutAt(n)
+	so.rest = bytes.Clone(v.bytes[n:last.end])
+	s := so.stream
+	s.position.Store(last.seq)
+	s.reported = last.seq
+	s.messages += int64(messages)
+	l.counted.messages += int64(messages)
+	s.delayBeat(l.now)
+	cr.lags = min(cr.lags, last.seq)
+	l.fill(so)
+}
+
+// volley returns what k is sent of the crowd's channel, loaded at most once in a
+// stretch; nil if the stream has to find out by itself.
+func (l *loop) volley(cr *crowd, k key) *volley {
+	for i := range l.loaded {
+		if l.volleys[i].equal(&k) {
+			return &l.volleys[i]
+		}
+	}
+	if l.loaded == len(l.volleys) {
+		l.loaded = 0
+	}
+	v := &l.volleys[l.loaded]
+	if !v.load(cr.channel, k) {
+		return nil
+	}
+	l.loaded++
+	return v
+}
+
+// finish ends a stream, with why. After a $close the connection stays until the
+// client has hung up.
+func (l *loop) finish(so *socket, why error) {
+	s := so.stream
+	if so.crowd != nil {
+		so.crowd.unseat(so)
+		so.crowd = nil
+	}
+	s.Close()
+	so.stream, so.rest = nil, nil
+	if errors.Is(why, io.EOF) {
+		so.state = leaving
+		shutdown(so.fd)
+		l.wheel.set(so, l.clock+linger)
+	} else {
+		l.release(so, timedOut(why))
+	}
+	l.broker.stopped.Go(func() { so.done(s, so.sent, why) }) // it logs, and that may take a while
+}
+
+// drop closes a socket whose stream is over.
+func (l *loop) drop(so *socket) { l.release(so, false) }
+
+// release closes the descriptor; what is not sent yet is thrown away with abort.
+func (l *loop) release(so *socket, abort bool) {
+	l.wheel.cancel(so)
+	so.state = closed
+	l.sockets[so.fd] = nil
+	closeSocket(int(so.fd), abort)
+}
+
+// end is the last of a loop: streams that were told to end say so if their
+// sockets take it.
+func (l *loop) end() {
+	l.receive()
+	for _, so := range l.sockets {
+		if so == nil {
+			continue
+		}
+		if so.state == open {
+			l.drive(so)
+		}
+		if so.state == open || so.state == full {
+			l.finish(so, ErrClosed)
+		}
+		if so.state == leaving {
+			l.drop(so)
+		}
+	}
+	l.count()
+}
+
+// tally is what a loop has sent and not counted yet.
+type tally struct{ messages, bytes int64 }
+
+// count adds the tally to the broker's counters.
+func (l *loop) count() {
+	if l.counted != (tally{}) {
+		l.broker.Delivered(int(l.counted.messages), l.counted.bytes)
+		l.counted = tally{}
+	}
+}

@@ -1,0 +1,170 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/broker"
+)
+
+// source is how a client gets its events: from Next, or over a connection that a
+// writer loop has taken over.
+type source interface {
+	// next returns whole events, at least one; io.EOF after $close.
+	next(ctx context.Context) ([][]byte, error)
+	close()
+}
+
+// pulled is a stream that is read with Next.
+type pulled struct {
+	stream *broker.Stream
+	batch  broker.Batch
+}
+
+func (p *pulled) next(ctx context.Context) ([][]byte, error) {
+	err := p.stream.Next(ctx, &p.batch)
+	return p.batch.Events, err
+}
+
+func (p *pulled) close() { p.stream.Close() }
+
+// wire is the client's end of a connection that carries a stream.
+type wire struct {
+	conn   net.Conn
+	format broker.Format
+	raw    []byte // received, and not taken apart yet
+	got    []byte // of the body, and not returned yet
+	ended  bool
+	buffer [4096]byte
+}
+
+// wired opens a stream and gives it to a writer loop. With tiny buffers a burst
+// fills its socket.
+func wired(b *broker.Broker, sub broker.Subscription, tiny bool, done func(*broker.Stream, int64, error)) (*wire, *broker.Stream, error) {
+	s, err := b.Subscribe(sub)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, client := pair()
+	if tiny {
+		_ = server.SetWriteBuffer(1)
+		_ = client.SetReadBuffer(8 << 10)
+	}
+	w := &wire{conn: client, format: sub.Format}
+	if done == nil {
+		done = func(*broker.Stream, int64, error) {}
+	}
+	if err := b.TakeOver(s, broker.Takeover{Conn: server, Chunked: true, Done: done}); err != nil {
+		s.Close()
+		client.Close()
+		return nil, nil, err
+	}
+	return w, s, nil
+}
+
+// pair returns both ends of a TCP connection.
+func pair() (server, client *net.TCPConn) {
+	l := must(net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}))
+	defer l.Close()
+	client = must(net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)))
+	return must(l.AcceptTCP()), client
+}
+
+func (w *wire) next(ctx context.Context) ([][]byte, error) {
+	_ = w.conn.SetReadDeadline(time.Time{})
+	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Now()) })
+	defer stop()
+	for {
+		if whole := w.whole(); whole > 0 {
+			events := split(w.format, bytes.Clone(w.got[:whole]))
+			w.got = w.got[whole:]
+			return events, nil
+		}
+		if w.ended {
+			return nil, io.EOF
+		}
+		n, err := w.conn.Read(w.buffer[:])
+		if n == 0 && err != nil {
+			return nil, err
+		}
+		w.raw = append(w.raw, w.buffer[:n]...)
+		w.dechunk()
+	}
+}
+
+// dechunk takes whole chunks out of what was received.
+func (w *wire) dechunk() {
+	for {
+		line, rest, found := bytes.Cut(w.raw, []byte("\r\n"))
+		size, err := strconv.ParseUint(string(line), 16, 31)
+		if !found || err != nil || len(rest) < int(size)+2 {
+			return
+		}
+		w.got = append(w.got, rest[:size]...)
+		w.raw = rest[size+2:]
+		w.ended = size == 0
+	}
+}
+
+func (w *wire) close() { w.conn.Close() }
+
+// end returns what ends an event of the format.
+func end(format broker.Format) []byte {
+	if format == broker.NDJSON {
+		return []byte("\n")
+	}
+	return []byte("\n\n")
+}
+
+// whole returns how much of what was got is whole events.
+func (w *wire) whole() int {
+	if i := bytes.LastIndex(w.got, end(w.format)); i >= 0 {
+		return i + len(end(w.format))
+	}
+	if bytes.HasSuffix(w.got, []byte(":\n")) && !bytes.Contains(w.got, []byte("id: ")) {
+		return len(w.got) // nothing but heartbeats
+	}
+	return 0
+}
+
+func split(format broker.Format, whole []byte) [][]byte {
+	parts := bytes.SplitAfter(whole, end(format))
+	if last := len(parts) - 1; len(parts[last]) == 0 {
+		parts = parts[:last]
+	}
+	return parts
+}
+
+// TestTakeOver_plain: what a loop sends is what Next hands out.
+func TestTakeOver_plain(t *testing.T) {
+	b := start(t, broker.Options{})
+	w, _, err := wired(b, asking("a:1"), false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	var got []byte
+	for i := range 100 {
+		publish(t, b, "a:1", "status", "1")
+		for bytes.Count(got, []byte("event: status")) <= i {
+			events, err := w.next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, bytes.Join(events, nil)...)
+		}
+	}
+	r := subscribe(t, b, resuming(asking("a:1"), 0))
+	if err := r.Next(t.Context(), &r.batch); err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Join(r.batch.Events[1:], nil)
+	if _, messages, _ := bytes.Cut(got, []byte("\n\n")); !bytes.Equal(messages, want) {
+		t.Errorf("got %s, want %s", messages, want)
+	}
+}
