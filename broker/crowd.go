@@ -70,7 +70,7 @@ func (c *channel) seat(so *socket) *crowd {
 		cr.served.Store(nobody)
 		a.crowds = append(a.crowds, cr)
 	}
-	so.seat = len(cr.members)
+	so.seat = int32(len(cr.members))
 	cr.members = append(cr.members, so)
 	cr.passed.Store(min(cr.passed.Load(), position))
 	cr.served.Store(min(cr.served.Load(), position))

@@ -319,7 +319,7 @@ func (l *loop) ring(so *socket) {
 		l.wheel.set(so, l.clock+so.stream.rest(l.now)) // it was written to meanwhile
 	case so.state == open:
 		l.queue(so)
-	case so.sent >= so.owed:
+	case so.sent >= so.jam.owed:
 		l.wait(so)
 	default:
 		l.finish(so, os.ErrDeadlineExceeded)
@@ -329,9 +329,9 @@ func (l *loop) ring(so *socket) {
 // wait gives a socket that is full the write time-out to take a little more.
 func (l *loop) wait(so *socket) {
 	so.state = full
-	so.owed = so.sent + min(int64(len(so.rest)), maxWrite)
-	so.limit = l.clock + l.broker.opts.WriteTimeout
-	l.wheel.set(so, so.limit)
+	so.jam.owed = so.sent + min(int64(len(so.jam.rest)), maxWrite)
+	so.jam.deadline = l.clock + l.broker.opts.WriteTimeout
+	l.wheel.set(so, so.jam.deadline)
 }
 
 // drive sends what the stream of so has, as far as its turn goes.
@@ -341,7 +341,7 @@ func (l *loop) drive(so *socket) {
 	}
 	s := so.stream
 	for budget := maxVolley; ; {
-		if len(so.rest) > 0 && !s.opening() && !l.flush(so) {
+		if so.jam != nil && len(so.jam.rest) > 0 && !s.opening() && !l.flush(so) {
 			return
 		}
 		if s.closed {
@@ -371,8 +371,11 @@ func (s *Stream) opening() bool { return s.intro != nil && !s.intro.said }
 
 // post sends the loop's batch and returns its length.
 func (l *loop) post(so *socket) int {
-	out := append(l.out[:0], so.rest...) // the head of the answer leaves with the first event
-	so.rest = nil
+	out := l.out[:0]
+	if so.jam != nil { // the head of the answer leaves with the first event
+		out = append(out, so.jam.rest...)
+		so.jam.rest = nil
+	}
 	for _, event := range l.batch.Events {
 		out = so.coding.append(out, event)
 	}
@@ -384,33 +387,37 @@ func (l *loop) post(so *socket) int {
 		l.out = nil
 	}
 	if n := l.write(so, out); n < len(out) && so.state == open {
-		so.rest = bytes.Clone(out[n:])
-		l.fill(so)
+		l.fill(so, out[n:])
 	}
 	return len(out)
 }
 
 // flush sends the rest and reports whether nothing of it is left.
 func (l *loop) flush(so *socket) bool {
-	n := l.write(so, so.rest)
+	rest := so.jam.rest
+	n := l.write(so, rest)
 	if so.state != open {
 		return false
 	}
-	if so.rest = so.rest[n:]; len(so.rest) > 0 {
-		l.fill(so)
+	if n < len(rest) {
+		l.fill(so, rest[n:])
 		return false
 	}
-	so.rest = nil
+	so.jam.rest = nil
 	return true
 }
 
-// fill notes that so takes nothing more.
-func (l *loop) fill(so *socket) {
-	so.behind = true
+// fill notes that so takes nothing more, and what it has to be sent first when it
+// does.
+func (l *loop) fill(so *socket, rest []byte) {
+	if so.jam == nil {
+		so.jam = new(jam)
+	}
+	so.jam.rest = bytes.Clone(rest)
 	late := so.stream.lags.Swap(true)
-	if late && so.sent < so.owed { // the time-out is running
+	if late && so.sent < so.jam.owed { // the time-out is running
 		so.state = full
-		l.wheel.set(so, so.limit)
+		l.wheel.set(so, so.jam.deadline)
 		return
 	}
 	l.wait(so)
@@ -436,13 +443,14 @@ func (l *loop) settle(so *socket) {
 	if s.alone {
 		if so.crowd == nil {
 			so.crowd = l.broker.registry.seat(so)
-		} else if so.behind {
+		} else if so.jam != nil {
 			l.line(so.crowd) // for what is held for it to go
 		}
-		if so.behind = false; so.crowd != nil {
+		if so.crowd != nil {
 			s.forget()
 		}
 	}
+	so.jam = nil
 	l.wheel.set(so, l.clock+s.rest(l.now))
 }
 
@@ -497,7 +505,6 @@ func (l *loop) serve(cr *crowd, so *socket) {
 // finished later, and all others are not taken yet.
 func (l *loop) interrupt(cr *crowd, so *socket, v *volley, n int) {
 	last, messages := v.cutAt(n)
-	so.rest = bytes.Clone(v.bytes[n:last.end])
 	s := so.stream
 	s.position.Store(last.seq)
 	s.reported = last.seq
@@ -505,7 +512,7 @@ func (l *loop) interrupt(cr *crowd, so *socket, v *volley, n int) {
 	l.counted.messages += int64(messages)
 	s.delayBeat(l.now)
 	cr.lags = min(cr.lags, last.seq)
-	l.fill(so)
+	l.fill(so, v.bytes[n:last.end])
 }
 
 // volley returns what k is sent of the crowd's channel, loaded at most once in a
@@ -536,7 +543,7 @@ func (l *loop) finish(so *socket, why error) {
 		so.crowd = nil
 	}
 	s.Close()
-	so.stream, so.rest = nil, nil
+	so.stream, so.jam = nil, nil
 	if errors.Is(why, io.EOF) {
 		so.state = leaving
 		shutdown(so.fd)

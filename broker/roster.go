@@ -15,17 +15,17 @@ type roster struct {
 	total, perSubject, perAddress int
 
 	mu       sync.Mutex
-	closed   error                // guarded by mu; why nobody is admitted any more
-	streams  map[*Stream]struct{} // guarded by mu
-	subjects map[string]int       // guarded by mu; only while perSubject is set
-	address  map[string]int       // guarded by mu; only while perAddress is set
-	empty    chan struct{}        // guarded by mu; closed when the last stream of a closed roster leaves
+	closed   error          // guarded by mu; why nobody is admitted any more
+	streams  []*Stream      // guarded by mu; each knows its place
+	subjects map[string]int // guarded by mu; only while perSubject is set
+	address  map[string]int // guarded by mu; only while perAddress is set
+	empty    chan struct{}  // guarded by mu; closed when the last stream of a closed roster leaves
 }
 
 func newRoster(total, perSubject, perAddress int) *roster {
 	return &roster{
 		total: total, perSubject: perSubject, perAddress: perAddress,
-		streams: make(map[*Stream]struct{}), subjects: make(map[string]int), address: make(map[string]int),
+		subjects: make(map[string]int), address: make(map[string]int),
 		empty: make(chan struct{}),
 	}
 }
@@ -34,19 +34,20 @@ func newRoster(total, perSubject, perAddress int) *roster {
 func (r *roster) admit(s *Stream) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch o := s.owner; {
+	switch o := &s.owner; {
 	case r.closed != nil:
 		return r.closed
 	case r.total > 0 && len(r.streams) >= r.total:
 		return fmt.Errorf("%w: this server takes %d", ErrTooManyStreams, r.total)
-	case r.perSubject > 0 && o.Subject != "" && r.subjects[o.Subject] >= r.perSubject:
+	case r.perSubject > 0 && o.subject() != "" && r.subjects[o.subject()] >= r.perSubject:
 		return fmt.Errorf("%w: %d of one subject are allowed", ErrTooManyStreams, r.perSubject)
-	case r.perAddress > 0 && r.address[o.Address] >= r.perAddress:
+	case r.perAddress > 0 && r.address[o.address()] >= r.perAddress:
 		return fmt.Errorf("%w: %d from one address are allowed", ErrTooManyStreams, r.perAddress)
 	}
-	r.streams[s] = struct{}{}
-	count(r.subjects, r.perSubject, s.owner.Subject, 1)
-	count(r.address, r.perAddress, s.owner.Address, 1)
+	s.place = int32(len(r.streams))
+	r.streams = append(r.streams, s)
+	count(r.subjects, r.perSubject, s.owner.subject(), 1)
+	count(r.address, r.perAddress, s.owner.address(), 1)
 	return nil
 }
 
@@ -54,12 +55,17 @@ func (r *roster) admit(s *Stream) error {
 func (r *roster) dismiss(s *Stream) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.streams[s]; !ok {
+	if s.place < 0 {
 		return false
 	}
-	delete(r.streams, s)
-	count(r.subjects, r.perSubject, s.owner.Subject, -1)
-	count(r.address, r.perAddress, s.owner.Address, -1)
+	last := len(r.streams) - 1
+	r.streams[s.place] = r.streams[last]
+	r.streams[s.place].place = s.place
+	r.streams[last] = nil
+	r.streams = r.streams[:last]
+	s.place = -1
+	count(r.subjects, r.perSubject, s.owner.subject(), -1)
+	count(r.address, r.perAddress, s.owner.address(), -1)
 	if r.closed != nil && len(r.streams) == 0 {
 		close(r.empty)
 	}
@@ -91,10 +97,7 @@ func (r *roster) close(why error) (open []*Stream, left <-chan struct{}) {
 
 // list returns the streams in the order of their opening. The caller holds mu.
 func (r *roster) list() []*Stream {
-	streams := make([]*Stream, 0, len(r.streams))
-	for s := range r.streams {
-		streams = append(streams, s)
-	}
+	streams := slices.Clone(r.streams)
 	slices.SortFunc(streams, func(a, b *Stream) int { return cmp.Compare(a.id, b.id) })
 	return streams
 }
@@ -119,7 +122,7 @@ type Filter struct {
 }
 
 func (f Filter) matches(s *Stream) bool {
-	if f.Subject != "" && f.Subject != s.owner.Subject || f.TokenID != "" && f.TokenID != s.owner.TokenID {
+	if f.Subject != "" && f.Subject != s.owner.subject() || f.TokenID != "" && f.TokenID != s.owner.tokenID() {
 		return false
 	}
 	return f.Channel == "" || slices.ContainsFunc(s.wants.selectors, func(sel Selector) bool {
@@ -171,8 +174,8 @@ type StreamInfo struct {
 // Info describes s. Safe for concurrent use.
 func (s *Stream) Info() StreamInfo {
 	return StreamInfo{
-		ID: s.id, Subject: s.owner.Subject, TokenID: s.owner.TokenID, Address: s.owner.Address,
+		ID: s.id, Subject: s.owner.subject(), TokenID: s.owner.tokenID(), Address: s.owner.address(),
 		Channels: s.wants.patterns(), Topics: s.wants.all(), Position: s.broker.idOf(s.position.Load()),
-		ConnectedAt: schemas.TimeOf(s.opened), Format: s.format.String(), RequestID: s.owner.RequestID,
+		ConnectedAt: schemas.TimeOf(s.broker.began.Add(s.opened)), Format: s.format.String(), RequestID: s.owner.requestID(),
 	}
 }

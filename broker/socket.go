@@ -10,18 +10,23 @@ type socket struct {
 	stream *Stream
 	crowd  *crowd // nil: the stream is told of news by itself
 	done   func(s *Stream, sent int64, err error)
-	rest   []byte // of an event that was sent in part; before the first one, the head of the answer
-	sent   int64  // bytes
-	owed   int64  // what must have been sent at the deadline for it to be put off
-	limit  time.Duration
+	jam    *jam  // nil while the socket takes everything
+	sent   int64 // bytes
 	alarm  alarm
-	seat   int // index in the crowd
+	seat   int32 // index in the crowd
 	fd     int32
 	life   int32 // tells this socket from others that had its descriptor
 	coding coding
 	state  state
 	queued bool // among the loop's errands
-	behind bool // it was full, and has not caught up since
+}
+
+// jam is what a socket needs that was full, until it has caught up. Of one that
+// was taken over just now, rest is the head of the answer.
+type jam struct {
+	rest     []byte        // of an event that was sent in part
+	owed     int64         // what must have been sent at the deadline for it to be put off
+	deadline time.Duration // on the broker's clock
 }
 
 // state is what a loop does with a socket.

@@ -8,16 +8,6 @@ import (
 	"time"
 )
 
-// Owner is by whom a stream was opened. It serves to list streams, to end them
-// and to limit their number.
-type Owner struct {
-	Subject   string    // of the token; "" for none
-	TokenID   string    // "" for none
-	Address   string    // of the client, without port
-	RequestID string    // of the request that opened it
-	ExpiresAt time.Time // when the stream must end; zero for never
-}
-
 // Stream is one reader of one or many channels: a position, and what it has
 // asked for. It is read in one of two ways: one goroutine calls [Stream.Next]
 // until that returns an error and then [Stream.Close], or [Broker.TakeOver] gives
@@ -26,10 +16,10 @@ type Stream struct {
 	// Static after construction.
 	broker *Broker
 	id     uint64
-	owner  Owner
+	owner  owner
 	wants  wants
-	opened time.Time
-	endsAt time.Time // of owner.ExpiresAt and the maximum age the earlier; zero for never
+	opened time.Duration // on the broker's clock
+	endsAt int64         // the owner's expiry or that of the maximum age, milliseconds since the Unix epoch; 0 for never
 	format Format
 	alone  bool // one channel by name: no watermark is needed
 	ages   bool // endsAt is that of the maximum age
@@ -39,7 +29,8 @@ type Stream struct {
 	lags     atomic.Bool            // its client took nothing when its turn came: publishers do not wait for it until it has caught up
 	outSince atomic.Int64           // when Next last returned, nanoseconds on the broker's clock; 0: it is being waited in
 
-	told bool // owned by the herald
+	told  bool  // owned by the herald
+	place int32 // in the roster, guarded by its mutex
 
 	mu      sync.Mutex
 	carrier carrier               // guarded by mu; nil: nobody reads it yet
@@ -82,7 +73,7 @@ const (
 )
 
 // Age returns how long ago the stream was opened.
-func (s *Stream) Age() time.Duration { return time.Since(s.opened) }
+func (s *Stream) Age() time.Duration { return s.broker.clock(time.Now()) - s.opened }
 
 // ID returns the stream's number, unique in this process.
 func (s *Stream) ID() uint64 { return s.id }
@@ -170,7 +161,7 @@ func (s *Stream) gather(b *Batch, now time.Time, limit int) {
 	if s.intro != nil {
 		s.introduce(b)
 	}
-	if !s.endsAt.IsZero() && !now.Before(s.endsAt) {
+	if s.endsAt != 0 && now.UnixMilli() >= s.endsAt {
 		s.expire()
 	}
 	if ending := s.ending.Load(); ending != nil {
@@ -258,8 +249,8 @@ func (s *Stream) pend(c *channel) {
 // if that comes first.
 func (s *Stream) rest(now time.Time) time.Duration {
 	wait := s.beatAt - s.broker.clock(now)
-	if !s.endsAt.IsZero() {
-		wait = min(wait, s.endsAt.Sub(now))
+	if s.endsAt != 0 {
+		wait = min(wait, time.UnixMilli(s.endsAt).Sub(now))
 	}
 	return max(wait, 0)
 }

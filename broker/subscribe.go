@@ -73,11 +73,13 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 	s := &Stream{
 		broker: b,
 		id:     b.streams.Add(1),
-		owner:  sub.Owner,
+		owner:  newOwner(sub.Owner),
 		format: sub.Format,
 		wants:  newWants(sub.Channels),
-		opened: now,
-		endsAt: sub.Owner.ExpiresAt,
+		opened: b.clock(now),
+	}
+	if !sub.Owner.ExpiresAt.IsZero() {
+		s.endsAt = millisUp(sub.Owner.ExpiresAt)
 	}
 	s.outSince.Store(int64(b.clock(now)))
 	_, exact := sub.Channels[0].Channel.Exact()
@@ -87,13 +89,16 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 	}
 	if age := b.opts.MaxStreamAge; age > 0 {
 		// 80 to 100 % of it, so that streams opened together do not end together.
-		end := now.Add(age - jitter(age/5))
-		if s.endsAt.IsZero() || end.Before(s.endsAt) {
+		end := millisUp(now.Add(age - jitter(age/5)))
+		if s.endsAt == 0 || end < s.endsAt {
 			s.endsAt, s.ages = end, true
 		}
 	}
 	return s
 }
+
+// millisUp returns t in milliseconds since the Unix epoch, not before t.
+func millisUp(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // enter makes s a reader of what it wants and returns the channels that exist,
 // and what it asked for of which channels may be gone.
@@ -144,7 +149,7 @@ func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscr
 	now := time.Now()
 	// After s has become a reader: of every message above, it is told.
 	head := s.broker.seq.last()
-	in := &intro{open: openData{Channels: s.wants.patterns(), ExpiresAt: timePtr(s.owner.ExpiresAt)}}
+	in := &intro{open: openData{Channels: s.wants.patterns(), ExpiresAt: timePtr(sub.Owner.ExpiresAt)}}
 	s.intro = in
 	id, err := schemas.ParseID(sub.LastEventID)
 	switch {

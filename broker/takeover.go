@@ -59,7 +59,7 @@ func (b *Broker) TakeOver(s *Stream, t Takeover) error {
 		return err
 	}
 	l := b.loops.all[s.id%uint64(len(b.loops.all))]
-	so := &socket{loop: l, stream: s, done: t.Done, rest: t.Head, fd: int32(fd), alarm: newAlarm()}
+	so := &socket{loop: l, stream: s, done: t.Done, jam: &jam{rest: t.Head}, fd: int32(fd), alarm: newAlarm()}
 	if t.Chunked {
 		so.coding = chunked
 	}

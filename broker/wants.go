@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -13,7 +14,12 @@ type wants struct {
 	alike     bool // all ask for the same topics
 }
 
-func newWants(selectors []Selector) wants {
+// newWants keeps no text alive that a name in the selectors is a part of.
+func newWants(asked []Selector) wants {
+	selectors := make([]Selector, len(asked))
+	for i, sel := range asked {
+		selectors[i] = Selector{schemas.Pattern(strings.Clone(string(sel.Channel))), sel.Topics.Clone()}
+	}
 	first := selectors[0].Topics
 	return wants{selectors, !slices.ContainsFunc(selectors, func(sel Selector) bool { return !sel.Topics.Equal(first) })}
 }

@@ -78,7 +78,7 @@ func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Request().Header.Get(echo.HeaderXRequestID)
 		if !plain(id) {
-			id = rand.Text()
+			id = rand.Text()[:16] // 80 bits: streams keep it as long as they live
 		}
 		c.Set(requestKey, &requestInfo{id: id})
 		c.Response().Header().Set(echo.HeaderXRequestID, id)

@@ -138,6 +138,15 @@ func NewTopicSet(names []string) TopicSet {
 	return TopicSet{slices.Compact(set)}
 }
 
+// Clone returns a copy that keeps no text alive which the names are parts of.
+func (s TopicSet) Clone() TopicSet {
+	names := slices.Clone(s.names)
+	for i, name := range names {
+		names[i] = Topic(strings.Clone(string(name)))
+	}
+	return TopicSet{names}
+}
+
 // All reports whether every topic is in s.
 func (s TopicSet) All() bool { return s.names == nil }
 
