@@ -51,6 +51,8 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 	go func() { failed <- serveHTTP(server, listener) }() // ends with server.Close
 	defer server.Close()                                  //nolint:errcheck // closed already after a drain
 
+	go giveBack(ctx, func() int { return b.Stats().Streams }) // ends with ctx
+
 	log.Info("listening", slog.String("address", listener.Addr().String()), slog.Any("config", cfg))
 	if err := greet(stdout, cfg, listener.Addr(), authority, b); err != nil {
 		return err

@@ -1,0 +1,41 @@
+package main
+
+import "testing"
+
+func TestCalm_after(t *testing.T) {
+	type look struct {
+		streams   int
+		allocated uint64 // since the look before
+		want      bool
+	}
+	for _, tt := range []struct {
+		name  string
+		looks []look
+	}{
+		{"nothing happens", []look{{0, 0, false}, {0, 0, false}}},
+		{"a few come", []look{{500, 1 << 20, false}, {500, 0, false}, {999, 0, false}, {999, 0, false}}},
+		{"a storm, once", []look{{3000, 50 << 20, false}, {5000, 50 << 20, false}, {5004, 1 << 10, true}, {5000, 0, false}}},
+		{"they go", []look{{5000, 0, false}, {5000, 0, true}, {10, 1 << 20, false}, {10, 0, true}}},
+		{"busy", []look{{5000, 0, false}, {5000, 5 << 20, false}, {5000, 5 << 20, false}, {5000, 0, true}}},
+		{"little by little", []look{{600, 0, false}, {1200, 0, false}, {1205, 0, true}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c calm
+			total := uint64(0)
+			for i, l := range tt.looks {
+				total += l.allocated
+				if got := c.after(l.streams, total); got != l.want {
+					t.Errorf("look %d: %+v gives %t", i, l, got)
+				}
+			}
+		})
+	}
+}
+
+func TestAllocated(t *testing.T) {
+	before := allocated()
+	kept := make([]byte, 10<<20)
+	if grown := allocated() - before; grown < uint64(len(kept)) {
+		t.Errorf("%d bytes after %d more", grown, len(kept))
+	}
+}
