@@ -75,6 +75,7 @@ check-tidy:
 vet:
 	@echo '== $@'
 	@go vet ./...
+	@go vet -C bench ./...
 
 check-generated:
 	@echo '== $@'
@@ -87,11 +88,12 @@ check-generated:
 lint: $(LINT) ## Run the linters
 	@echo '== $@'
 	@$(LINT) run ./...
+	@cd bench && ../$(LINT) run ./...
 
 test-go: ## Run the Go tests, with the race detector
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@go test -json -race -shuffle=on ./... | go run ./scripts/testreport | tee $(CACHE)/test-go.log
+	@{ go test -json -race -shuffle=on ./...; go test -C bench -json -race -shuffle=on ./...; } | go run ./scripts/testreport | tee $(CACHE)/test-go.log
 
 test-web: build $(NPM_DONE) ## Run the tests of the page in a browser
 	@echo '== $@'
@@ -100,12 +102,23 @@ test-web: build $(NPM_DONE) ## Run the tests of the page in a browser
 
 ##### Longer runs
 
-.PHONY: fuzz bench
+.PHONY: fuzz bench bench-quick bench-go
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: ## Run the benchmarks; BENCH is the pattern (.)
+bench: $(CACHE)/bench ## Measure beside other servers, about forty minutes; writes docs/benchmarks.md
+	$(CACHE)/bench run -root . -json $(CACHE)/bench.json
+	$(CACHE)/bench report -json $(CACHE)/bench.json -out docs
+
+bench-quick: $(CACHE)/bench ## The same in two minutes: three scenarios, short, to the terminal
+	$(CACHE)/bench run -root . -scenarios A,E,F -servers sluice,floor-1ms,nethttp,bare -rounds 3 -seconds 1
+
+bench-go: ## Run the benchmarks of Go's testing package; BENCH is the pattern (.)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: $(CACHE)/bench
+$(CACHE)/bench:
+	@go build -C bench -o ../$@ .
 
 ##### Tools, in the versions that tools/go.mod and the lock file pin
 

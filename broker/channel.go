@@ -81,6 +81,13 @@ func (a *audience) passed() (all, served uint64) {
 	return all, served
 }
 
+// empty reports whether nobody is there but feeds.
+func (a *audience) empty() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.streams)+len(a.crowds) == 0
+}
+
 func (a *audience) add(s *Stream) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -226,7 +233,6 @@ func (b *Broker) tidy(c *channel, now time.Time) {
 		c.log.passed, _ = c.readers.passed()
 	}
 	b.held.Add(-c.log.trim(now.UnixMilli()))
-	c.giveRoom()
 }
 
 // giveRoom lets the publishers look again that wait for readers of c. The caller

@@ -10,13 +10,16 @@ import (
 // that want the same topics are sent the same bytes.
 type crowd struct {
 	// Static after construction.
-	channel *channel
-	loop    *loop
+	loop *loop
 
-	members []*socket     // written by the loop with channel.readers.mu held: it reads without, others with it
+	channel atomic.Pointer[channel] // nil while there is none of the name; changes with the registry's shard locked
+
+	members []*socket     // written by the loop with the audience's mutex held: it reads without, others with it
 	passed  atomic.Uint64 // every member has been sent what is up to here,
 	served  atomic.Uint64 // and every one for which publishers wait what is up to here
 	dirty   atomic.Bool   // there is news since the last pass began
+	hurried atomic.Bool   // publishers wait for the next one
+	mark    atomic.Int64  // log.total when that was
 
 	// Owned by the loop.
 	pass
@@ -40,17 +43,33 @@ func (cr *crowd) rouse() {
 	}
 }
 
-// seat moves so into the crowd of its loop. It returns nil if so is not one of
-// the channel's streams that are told one by one, or has not read everything: then
-// it has an errand. The caller holds c.mu.
-func (c *channel) seat(so *socket) *crowd {
-	position := so.stream.position.Load()
-	if position < c.log.last {
-		so.stream.pend(c)
-		so.wake(so.stream)
-		return nil
+// maxGather is how many bytes may gather for the next pass over a crowd before
+// publishers wait for that to begin. It is a part of what a reader can be sent in
+// one pass: more would be a backlog that grows, and the writing hardly becomes
+// cheaper by it.
+const maxGather = maxVolley / 2
+
+// gathered reports whether as much has gathered for a pass over one of the crowds
+// as may, of total bytes in all; that crowd is not left waiting for its time then.
+func (a *audience) gathered(total int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	enough := false
+	for _, cr := range a.crowds {
+		if total-cr.mark.Load() >= maxGather {
+			enough = true
+			if cr.hurried.CompareAndSwap(false, true) {
+				cr.loop.hurry(cr)
+			}
+		}
 	}
-	a := &c.readers
+	return enough
+}
+
+// seat moves so into the crowd of its loop, of the channel c, or of one to come if
+// c is nil. It returns nil if so is not one of the streams that are told one by
+// one. The caller holds what guards a beside its own mutex.
+func (a *audience) seat(so *socket, c *channel) *crowd {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.streams[so.stream]; !ok {
@@ -59,22 +78,46 @@ func (c *channel) seat(so *socket) *crowd {
 	delete(a.streams, so.stream)
 	if len(a.streams) == 0 {
 		a.streams = nil
-		if len(a.feeds) == 0 {
-			c.log.floor = nobody // there is none left to measure it
-		}
 	}
 	cr := a.crowdOf(so.loop)
 	if cr == nil {
-		cr = &crowd{channel: c, loop: so.loop}
-		cr.passed.Store(nobody)
-		cr.served.Store(nobody)
+		cr = newCrowd(so.loop, c)
 		a.crowds = append(a.crowds, cr)
 	}
 	so.seat = int32(len(cr.members))
 	cr.members = append(cr.members, so)
+	position := so.stream.position.Load()
 	cr.passed.Store(min(cr.passed.Load(), position))
 	cr.served.Store(min(cr.served.Load(), position))
+	return cr
+}
+
+func newCrowd(l *loop, c *channel) *crowd {
+	cr := &crowd{loop: l}
+	cr.passed.Store(nobody)
+	cr.served.Store(nobody)
+	if c != nil {
+		cr.channel.Store(c)
+		cr.mark.Store(c.log.total)
+	}
+	return cr
+}
+
+// seat moves so into the crowd of its loop, see [audience.seat]. The caller holds
+// c.mu.
+func (c *channel) seat(so *socket) *crowd {
+	cr := c.readers.seat(so, c)
+	if cr == nil {
+		return nil
+	}
+	if !c.readers.told() {
+		c.log.floor = nobody // there is none left to measure it
+	}
+	position := so.stream.position.Load()
 	c.log.passed = min(c.log.passed, position)
+	if c.log.last > position {
+		cr.rouse() // the one who published it may not have seen so here
+	}
 	return cr
 }
 
@@ -87,15 +130,8 @@ func (a *audience) crowdOf(l *loop) *crowd {
 	return nil
 }
 
-// unseat takes so out. A crowd without members is no longer told of anything.
-func (cr *crowd) unseat(so *socket) {
-	c := cr.channel
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.readers.unseat(cr, so)
-	c.log.passed, _ = c.readers.passed()
-}
-
+// unseat takes so out of its crowd. A crowd without members is no longer told of
+// anything.
 func (a *audience) unseat(cr *crowd, so *socket) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -120,30 +156,92 @@ func (a *audience) unseat(cr *crowd, so *socket) {
 
 // begin starts a pass.
 func (cr *crowd) begin(clock time.Duration) {
+	cr.hurried.Store(false)
 	cr.dirty.Store(false) // before the head is read: what comes later makes it dirty again
-	c := cr.channel
+	cr.pass = pass{began: clock, next: -1, low: nobody, lags: nobody}
+	c := cr.channel.Load()
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cr.pass = pass{began: clock, next: len(cr.members) - 1, target: c.log.last, low: nobody, lags: nobody}
+	cr.mark.Store(c.log.total)
+	c.giveRoom()
+	cr.next, cr.target = len(cr.members)-1, c.log.last
 }
 
 // end finishes a pass: what was held for the members goes, and publishers that
 // waited for them may go on. It reports whether some have not been sent
 // everything.
 func (cr *crowd) end(b *Broker, now time.Time) (more bool) {
-	c := cr.channel
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	served := min(cr.target, cr.low)
 	if len(cr.members) == 0 {
 		served = nobody
 	}
 	cr.served.Store(served)
 	cr.passed.Store(min(served, cr.lags))
+	c := cr.channel.Load()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.log.passed, _ = c.readers.passed()
 	if c.log.full() {
 		b.held.Add(-c.log.trim(now.UnixMilli()))
 	}
 	c.giveRoom()
 	return served < cr.target
+}
+
+// take empties a and returns who was in it, now for the channel c, which may be
+// nil. The registry's shard is locked.
+func (a *audience) take(c *channel) (streams map[*Stream]struct{}, crowds []*crowd) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	streams, crowds = a.streams, a.crowds
+	a.streams, a.crowds = nil, nil
+	for _, cr := range crowds {
+		cr.channel.Store(c)
+		cr.mark.Store(0)
+	}
+	return streams, crowds
+}
+
+// seat moves so from the readers of its channel that are told one by one, or
+// from those that wait for the channel, into the crowd of its loop.
+func (r *registry) seat(so *socket) *crowd {
+	name, _ := so.stream.wants.selectors[0].Channel.Exact()
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if c := sh.channels[name]; c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.seat(so)
+	}
+	if waiting := sh.waiting[name]; waiting != nil {
+		return waiting.seat(so, nil)
+	}
+	return nil
+}
+
+// unseat undoes seat.
+func (r *registry) unseat(so *socket) {
+	name, _ := so.stream.wants.selectors[0].Channel.Exact()
+	sh := r.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if c := sh.channels[name]; c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.readers.unseat(so.crowd, so)
+		c.log.passed, _ = c.readers.passed()
+		return
+	}
+	waiting := sh.waiting[name]
+	waiting.unseat(so.crowd, so)
+	if waiting.empty() {
+		delete(sh.waiting, name)
+	}
 }

@@ -10,9 +10,15 @@ import (
 const remeasure = 5 * time.Millisecond
 
 // behind reports whether so much of c is held for readers that have not had their
-// turn that a publish must wait. What is held for others goes: their sockets were
-// full when it was their turn. The caller holds c.mu.
+// turn that a publish must wait. The caller holds c.mu.
 func (b *Broker) behind(c *channel, now time.Time) bool {
+	return c.readers.gathered(c.log.total) || b.overfull(c, now)
+}
+
+// overfull reports whether c holds more than it may for readers that have not had
+// their turn. What is held for others goes: their sockets were full when it was
+// their turn.
+func (b *Broker) overfull(c *channel, now time.Time) bool {
 	if !c.log.full() || !b.over(c) {
 		return false
 	}
@@ -27,9 +33,11 @@ func (b *Broker) behind(c *channel, now time.Time) bool {
 	return false
 }
 
-// over reports whether c holds more than it may beyond its limits.
+// over reports whether c holds more than it may beyond its limits: by itself, or
+// because the memory of all rings is nearly used up. When it is used up, channels
+// lose messages whether they have been read or not.
 func (b *Broker) over(c *channel) bool {
-	return c.log.bytes > c.log.limits.Bytes+b.opts.Hold || b.held.Load() > b.opts.Memory
+	return c.log.bytes > c.log.limits.Bytes+b.opts.Hold || b.held.Load() > b.opts.Memory-b.opts.Memory/16
 }
 
 // await waits until c is no longer behind, and returns it with its mutex held, as
@@ -58,7 +66,7 @@ func (b *Broker) await(ctx context.Context, c *channel, since time.Time) (*chann
 		}
 		now := time.Now()
 		if now.Sub(since) > b.opts.PublishTimeout {
-			return nil, fmt.Errorf("%w: %s has more than %d bytes on the way to them", ErrBusy, name, b.opts.Hold)
+			return nil, fmt.Errorf("%w: what was published to %s has not reached them yet", ErrBusy, name)
 		}
 		var err error
 		if c, err = b.lock(name, now); err != nil {

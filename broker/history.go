@@ -183,9 +183,12 @@ func (b *Broker) Channels(prefix string, after schemas.Channel, limit int) (info
 // it. Streams that follow a pattern go on. It returns [ErrNoChannel].
 func (b *Broker) Delete(name schemas.Channel) error {
 	readers := b.registry.waiters(name)
-	if c := b.registry.get(name); c != nil && b.remove(c, gapExpired, nil) {
-		readers = append(readers, c.readers.named()...)
-	} else if len(readers) == 0 {
+	found := len(readers) > 0
+	if c := b.registry.get(name); c != nil {
+		named, removed := b.remove(c, gapExpired, nil)
+		readers, found = append(readers, named...), found || removed
+	}
+	if !found {
 		return ErrNoChannel
 	}
 	for _, s := range readers {

@@ -177,11 +177,11 @@ func (b *Broker) forget(c *channel) {
 }
 
 // remove takes c out of the registry and of the queues, see registry.remove. It
-// reports whether it was there.
-func (b *Broker) remove(c *channel, reason gapReason, unless func() bool) bool {
-	freed, removed := b.registry.remove(c, reason, unless)
+// returns the streams that named it and whether it was there.
+func (b *Broker) remove(c *channel, reason gapReason, unless func() bool) (named []*Stream, removed bool) {
+	freed, named, removed := b.registry.remove(c, reason, unless)
 	if !removed {
-		return false
+		return nil, false
 	}
 	b.held.Add(-freed)
 	c.mu.Lock()
@@ -190,7 +190,7 @@ func (b *Broker) remove(c *channel, reason gapReason, unless func() bool) bool {
 	c.mu.Unlock()
 	b.hoard.remove(filled)
 	b.hoard.remove(bare)
-	return true
+	return named, true
 }
 
 // tries is how many channels with readers are looked at before it is given up
@@ -262,7 +262,7 @@ func (b *Broker) makeRoom(now time.Time) bool {
 func (b *Broker) displace(e *entry, now time.Time) bool {
 	c := e.c
 	read := false
-	removed := b.remove(c, gapOverrun, func() bool {
+	_, removed := b.remove(c, gapOverrun, func() bool {
 		read = c.readers.hasNamed()
 		return read || c.expiry() > e.key
 	})

@@ -42,6 +42,7 @@ type log struct {
 	count  int
 	bytes  int64
 	last   uint64 // newest position ever appended
+	total  int64  // bytes ever appended
 	floor  uint64 // every reader that is told one by one has passed the frames up to here
 	passed uint64 // and the crowds have
 	joined bool   // a reader came since the floor was last measured
@@ -92,6 +93,7 @@ func (l *log) append(f frame) int64 {
 	l.ring[(l.first+l.count)&(len(l.ring)-1)] = f
 	l.count++
 	l.bytes += f.cost()
+	l.total += f.cost()
 	l.last = f.seq
 	f.mark.held++
 	l.trim(f.at)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +16,8 @@ const (
 	maxWrite = 16 << 10
 	// maxTurn bounds for how long a loop works before publishers have their turn.
 	maxTurn = 200 * time.Microsecond
+	// stretchMembers is how many sockets have their turn before others do.
+	stretchMembers = 16
 	// linger is how long a client may take to hang up after the end of its stream. A
 	// connection that is closed before would take what is still on its way with it.
 	linger = time.Second
@@ -57,6 +60,7 @@ type inbox struct {
 	arrived []*socket
 	woken   []*socket
 	dirty   []*crowd
+	hurried []*crowd
 	ready   []readiness
 }
 
@@ -64,7 +68,9 @@ func (in *inbox) reset() {
 	clear(in.arrived)
 	clear(in.woken)
 	clear(in.dirty)
-	in.arrived, in.woken, in.dirty, in.ready = in.arrived[:0], in.woken[:0], in.dirty[:0], in.ready[:0]
+	clear(in.hurried)
+	in.arrived, in.woken, in.ready = in.arrived[:0], in.woken[:0], in.ready[:0]
+	in.dirty, in.hurried = in.dirty[:0], in.hurried[:0]
 }
 
 func newLoop(b *Broker) (*loop, error) {
@@ -89,6 +95,9 @@ func (l *loop) adopt(so *socket) bool {
 
 // errand makes the loop look at so.
 func (l *loop) errand(so *socket) {
+	if so.called.Swap(true) {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inbox.woken = append(l.inbox.woken, so)
@@ -100,6 +109,14 @@ func (l *loop) hear(cr *crowd) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inbox.dirty = append(l.inbox.dirty, cr)
+	l.call()
+}
+
+// hurry makes the loop pass over cr as soon as it can, whatever the pace.
+func (l *loop) hurry(cr *crowd) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox.hurried = append(l.inbox.hurried, cr)
 	l.call()
 }
 
@@ -180,8 +197,7 @@ func (l *loop) turn() (over bool) {
 	over = l.receive()
 	l.wheel.turn(l.clock, l.ring)
 	for len(l.paced) > 0 && l.clock >= l.paced[0].began+l.broker.opts.Pace {
-		l.passes = append(l.passes, l.paced[0])
-		l.paced[0].begin(l.clock)
+		l.start(l.paced[0])
 		l.paced = pop(l.paced)
 	}
 	for l.now.Sub(began) < maxTurn && len(l.errands)+len(l.passes) > 0 {
@@ -197,9 +213,9 @@ func (l *loop) look() {
 	l.clock = l.broker.clock(l.now)
 }
 
-// work does one errand and one stretch of a pass.
+// work does some errands and one stretch of a pass.
 func (l *loop) work() {
-	if len(l.errands) > 0 {
+	for range min(stretchMembers, len(l.errands)) { // not those that come meanwhile
 		so := l.errands[0]
 		l.errands = pop(l.errands)
 		so.queued = false
@@ -244,10 +260,17 @@ func (l *loop) receive() (over bool) {
 		l.welcome(so)
 	}
 	for _, so := range l.taken.woken {
+		so.called.Store(false) // before it looks: who calls later has news
 		l.queue(so)
 	}
 	for _, cr := range l.taken.dirty {
 		l.line(cr)
+	}
+	for _, cr := range l.taken.hurried {
+		if i := slices.Index(l.paced, cr); i >= 0 {
+			l.paced = slices.Delete(l.paced, i, i+1)
+			l.start(cr)
+		}
 	}
 	l.taken.reset()
 	return over
@@ -264,6 +287,11 @@ func (l *loop) line(cr *crowd) {
 		l.paced = append(l.paced, cr)
 		return
 	}
+	l.start(cr)
+}
+
+// start begins a pass.
+func (l *loop) start(cr *crowd) {
 	cr.begin(l.clock)
 	l.passes = append(l.passes, cr)
 }
@@ -319,6 +347,8 @@ func (l *loop) ring(so *socket) {
 		l.wheel.set(so, l.clock+so.stream.rest(l.now)) // it was written to meanwhile
 	case so.state == open:
 		l.queue(so)
+	case l.clock < so.jam.deadline:
+		l.wheel.set(so, so.jam.deadline)
 	case so.sent >= so.jam.owed:
 		l.wait(so)
 	default:
@@ -349,16 +379,34 @@ func (l *loop) drive(so *socket) {
 			return
 		}
 		if so.crowd != nil {
-			s.pend(so.crowd.channel)
+			l.loaded = 0
+			s.forget() // what it has taken by itself: it goes on from its position
+			sent, ok := l.catchUp(so)
+			if so.state != open {
+				return
+			}
+			if ok && sent > 0 {
+				if budget -= sent; budget <= 0 {
+					l.queue(so)
+					return
+				}
+				continue
+			}
+			if c := so.crowd.channel.Load(); c != nil {
+				s.pend(c)
+			}
 		}
 		s.gather(&l.batch, l.now, maxWrite)
 		if len(l.batch.Events) == 0 {
+			l.join(so)
 			l.settle(so)
 			return
 		}
-		if budget -= l.post(so); so.state != open {
+		budget -= l.post(so)
+		if so.state != open {
 			return
 		}
+		l.join(so)
 		if budget <= 0 && !s.closed {
 			l.queue(so)
 			return
@@ -436,88 +484,93 @@ func (l *loop) write(so *socket, p []byte) int {
 	return n
 }
 
-// settle leaves so alone until there is news or its alarm goes off. A stream that
-// needs nothing but the news of one channel joins the crowd of that.
+// join makes so a member of its channel's crowd, if its stream needs nothing else
+// than that is served.
+func (l *loop) join(so *socket) {
+	if so.crowd != nil || so.stream.closed || !so.stream.plain() {
+		return
+	}
+	if so.crowd = l.broker.registry.seat(so); so.crowd != nil {
+		so.stream.forget()
+	}
+}
+
+// settle leaves so alone until there is news or its alarm goes off.
 func (l *loop) settle(so *socket) {
-	s := so.stream
-	if s.alone {
-		if so.crowd == nil {
-			so.crowd = l.broker.registry.seat(so)
-		} else if so.jam != nil {
-			l.line(so.crowd) // for what is held for it to go
-		}
-		if so.crowd != nil {
-			s.forget()
-		}
+	if so.crowd != nil && so.jam != nil {
+		l.line(so.crowd) // for what is held for so to go
 	}
 	so.jam = nil
-	l.wheel.set(so, l.clock+s.rest(l.now))
+	l.wheel.set(so, l.clock+so.stream.rest(l.now))
 }
 
 // stretch serves the next members of a crowd.
 func (l *loop) stretch(cr *crowd) {
-	const members = 16
 	l.loaded = 0
 	cr.next = min(cr.next, len(cr.members)-1)
-	for n := 0; n < members && cr.next >= 0; n++ {
+	for n := 0; n < stretchMembers && cr.next >= 0; n++ {
 		so := cr.members[cr.next]
 		cr.next--
 		l.serve(cr, so)
 	}
 }
 
-// serve sends so the newest messages of its crowd.
+// serve is the turn of so in a pass over its crowd.
 func (l *loop) serve(cr *crowd, so *socket) {
 	s := so.stream
-	if s.lags.Load() {
-		cr.lags = min(cr.lags, s.position.Load())
-		return // it gets there by itself
-	}
-	if so.queued {
-		cr.low = min(cr.low, s.position.Load())
-		return
-	}
-	v := l.volley(cr, key{from: s.position.Load(), format: s.format, coding: so.coding, topics: s.wants.selectors[0].Topics})
-	if v == nil || s.ending.Load() != nil {
-		cr.low = min(cr.low, s.position.Load())
-		l.queue(so)
-		return
-	}
-	if len(v.bytes) > 0 {
-		n := l.write(so, v.bytes)
-		if so.state != open {
-			return
+	if !s.lags.Load() && (so.jam == nil || so.jam.rest == nil) { // else it gets there by itself
+		if _, ok := l.catchUp(so); !ok {
+			l.queue(so)
 		}
-		if n < len(v.bytes) {
-			l.interrupt(cr, so, v, n)
-			return
-		}
-		s.reported = v.last
-		s.messages += int64(v.messages)
-		l.counted.messages += int64(v.messages)
-		s.delayBeat(l.now)
 	}
-	s.position.Store(v.to)
-	cr.low = min(cr.low, v.to)
+	switch position := s.position.Load(); {
+	case so.crowd == nil: // it is over
+	case s.lags.Load():
+		cr.lags = min(cr.lags, position)
+	default:
+		cr.low = min(cr.low, position)
+	}
 }
 
-// interrupt leaves off in the n-th byte of v: the message which that is in is
-// finished later, and all others are not taken yet.
-func (l *loop) interrupt(cr *crowd, so *socket, v *volley, n int) {
-	last, messages := v.cutAt(n)
+// catchUp sends so what comes next in its crowd's channel, and returns how many
+// bytes that is. It reports false if the stream has to find out by itself what
+// comes next.
+func (l *loop) catchUp(so *socket) (sent int, ok bool) {
 	s := so.stream
-	s.position.Store(last.seq)
-	s.reported = last.seq
+	v := l.volley(so.crowd, key{from: s.position.Load(), format: s.format, coding: so.coding, topics: s.wants.selectors[0].Topics})
+	if v == nil || s.ending.Load() != nil {
+		return 0, false
+	}
+	if len(v.bytes) == 0 {
+		s.position.Store(v.to)
+		return 0, true
+	}
+	n := l.write(so, v.bytes)
+	if so.state != open {
+		return n, true
+	}
+	to, messages := cut{seq: v.last}, v.messages
+	if n < len(v.bytes) { // the message that this is in is finished later, and those after it are not taken yet
+		to, messages = v.cutAt(n)
+		l.fill(so, v.bytes[n:to.end])
+		s.position.Store(to.seq)
+	} else {
+		s.position.Store(v.to)
+	}
+	s.reported = to.seq
 	s.messages += int64(messages)
 	l.counted.messages += int64(messages)
 	s.delayBeat(l.now)
-	cr.lags = min(cr.lags, last.seq)
-	l.fill(so, v.bytes[n:last.end])
+	return n, true
 }
 
 // volley returns what k is sent of the crowd's channel, loaded at most once in a
 // stretch; nil if the stream has to find out by itself.
 func (l *loop) volley(cr *crowd, k key) *volley {
+	c := cr.channel.Load()
+	if c == nil {
+		return nil
+	}
 	for i := range l.loaded {
 		if l.volleys[i].equal(&k) {
 			return &l.volleys[i]
@@ -527,7 +580,7 @@ func (l *loop) volley(cr *crowd, k key) *volley {
 		l.loaded = 0
 	}
 	v := &l.volleys[l.loaded]
-	if !v.load(cr.channel, k) {
+	if !v.load(c, k) {
 		return nil
 	}
 	l.loaded++
@@ -539,7 +592,7 @@ func (l *loop) volley(cr *crowd, k key) *volley {
 func (l *loop) finish(so *socket, why error) {
 	s := so.stream
 	if so.crowd != nil {
-		so.crowd.unseat(so)
+		l.broker.registry.unseat(so)
 		so.crowd = nil
 	}
 	s.Close()

@@ -156,6 +156,8 @@ func send(fd int32, p []byte) (int, error) {
 			return sent, nil
 		case err == unix.EINTR:
 			continue
+		case err == unix.ETIMEDOUT: // see add
+			return sent, os.ErrDeadlineExceeded
 		case err != 0:
 			return sent, err
 		}

@@ -3,7 +3,6 @@ package broker
 import (
 	"hash/maphash"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,15 +28,15 @@ type registry struct {
 
 type shard struct {
 	mu       sync.RWMutex
-	channels map[schemas.Channel]*channel             // guarded by mu
-	waiting  map[schemas.Channel]map[*Stream]struct{} // guarded by mu
+	channels map[schemas.Channel]*channel  // guarded by mu
+	waiting  map[schemas.Channel]*audience // guarded by mu; of channels that do not exist
 }
 
 func newRegistry() *registry {
 	r := &registry{seed: maphash.MakeSeed(), feeds: make(map[schemas.Pattern]*feed)}
 	for i := range r.shards {
 		r.shards[i].channels = make(map[schemas.Channel]*channel)
-		r.shards[i].waiting = make(map[schemas.Channel]map[*Stream]struct{})
+		r.shards[i].waiting = make(map[schemas.Channel]*audience)
 	}
 	return r
 }
@@ -65,9 +64,11 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 	}
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
 	c.log.lose(c.born, gapExpired)
-	c.log.passed = nobody
-	c.readers.streams = sh.waiting[name]
-	delete(sh.waiting, name)
+	if waiting := sh.waiting[name]; waiting != nil {
+		c.readers.streams, c.readers.crowds = waiting.take(c)
+		delete(sh.waiting, name)
+	}
+	c.log.passed, _ = c.readers.passed()
 	c.readers.feeds = r.feedsOf(name)
 	if len(c.readers.streams)+len(c.readers.feeds) == 0 {
 		c.log.floor = nobody // else 0, until it is measured
@@ -78,17 +79,18 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 }
 
 // remove takes c out of the registry. Streams that named it wait for the next
-// channel of that name. The caller holds neither shard nor channel.
+// channel of that name; they are returned. The caller holds neither shard nor
+// channel.
 //
 // When unless is given and holds under the locks, nothing happens.
-func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (freed int64, removed bool) {
+func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (freed int64, named []*Stream, removed bool) {
 	sh := r.shard(c.name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone || unless != nil && unless() {
-		return 0, false
+		return 0, nil, false
 	}
 	freed = c.log.clear(reason) + channelOverhead
 	if c.run != nil {
@@ -101,12 +103,11 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 	r.count.Add(-1)
 	r.forget(c.name, max(c.log.lost, c.log.last))
 
-	c.readers.mu.Lock()
-	defer c.readers.mu.Unlock()
-	if len(c.readers.streams) > 0 {
-		sh.waiting[c.name] = maps.Clone(c.readers.streams)
+	named = c.readers.named()
+	if streams, crowds := c.readers.take(nil); len(streams)+len(crowds) > 0 {
+		sh.waiting[c.name] = &audience{streams: streams, crowds: crowds}
 	}
-	return freed, true
+	return freed, named, true
 }
 
 // waiters returns the streams that wait for the channel name and are not about to
@@ -115,7 +116,10 @@ func (r *registry) waiters(name schemas.Channel) []*Stream {
 	sh := r.shard(name)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return staying(sh.waiting[name])
+	if waiting := sh.waiting[name]; waiting != nil {
+		return staying(waiting.named())
+	}
+	return nil
 }
 
 // awaited returns the names of channels that do not exist and that streams wait
@@ -125,8 +129,8 @@ func (r *registry) awaited() map[schemas.Channel]int {
 	for i := range r.shards {
 		sh := &r.shards[i]
 		sh.mu.RLock()
-		for name, streams := range sh.waiting {
-			if n := len(staying(streams)); n > 0 {
+		for name, waiting := range sh.waiting {
+			if n := len(staying(waiting.named())); n > 0 {
 				names[name] = n
 			}
 		}
@@ -136,14 +140,11 @@ func (r *registry) awaited() map[schemas.Channel]int {
 }
 
 // staying returns the streams that are not about to end.
-func staying(streams map[*Stream]struct{}) []*Stream {
-	var found []*Stream
-	for s := range streams {
-		if _, ending := s.Ended(); !ending {
-			found = append(found, s)
-		}
-	}
-	return found
+func staying(streams []*Stream) []*Stream {
+	return slices.DeleteFunc(streams, func(s *Stream) bool {
+		_, ending := s.Ended()
+		return ending
+	})
 }
 
 // attach makes s a reader of the channel name, or lets it wait for the channel,
@@ -161,28 +162,11 @@ func (r *registry) attach(s *Stream, name schemas.Channel) *channel {
 	}
 	waiting := sh.waiting[name]
 	if waiting == nil {
-		waiting = make(map[*Stream]struct{}, 1)
+		waiting = new(audience)
 		sh.waiting[name] = waiting
 	}
-	waiting[s] = struct{}{}
+	waiting.add(s)
 	return nil
-}
-
-// seat moves s, which a loop writes to, from the readers of its channel that are
-// told one by one into the crowd of that loop. It returns nil, and s stays where
-// it is, if there is no such channel or s has not read all of it.
-func (r *registry) seat(so *socket) *crowd {
-	name, _ := so.stream.wants.selectors[0].Channel.Exact()
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	c := sh.channels[name]
-	if c == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.seat(so)
 }
 
 // detach undoes attach and returns the channel if it now has no reader by name.
@@ -191,8 +175,8 @@ func (r *registry) detach(s *Stream, name schemas.Channel) *channel {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if waiting := sh.waiting[name]; waiting != nil {
-		delete(waiting, s)
-		if len(waiting) == 0 {
+		waiting.remove(s)
+		if waiting.empty() {
 			delete(sh.waiting, name)
 		}
 	}

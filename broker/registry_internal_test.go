@@ -84,10 +84,10 @@ func TestRegistry_readers(t *testing.T) {
 	r.unfollow(s[3], "*") // asked for twice
 	has(c, s[0], s[1], s[2], s[3])
 
-	if _, removed := r.remove(c, gapExpired, nil); !removed || r.get("a:1") != nil || r.count.Load() != 0 {
+	if _, _, removed := r.remove(c, gapExpired, nil); !removed || r.get("a:1") != nil || r.count.Load() != 0 {
 		t.Error("not removed")
 	}
-	if _, removed := r.remove(c, gapExpired, nil); removed || r.count.Load() != 0 {
+	if _, _, removed := r.remove(c, gapExpired, nil); removed || r.count.Load() != 0 {
 		t.Error("removed twice")
 	}
 	c, _ = r.create("a:1")
@@ -182,10 +182,10 @@ func TestRegistry_remove_unread(t *testing.T) {
 	c.log.add("$run@1")
 	c.setRun(&run{frame: *c.log.at(0)})
 	src := &source{channel: c, topics: schemas.NewTopicSet([]string{"x"})}
-	if _, removed := r.remove(c, gapOverrun, func() bool { return true }); removed {
+	if _, _, removed := r.remove(c, gapOverrun, func() bool { return true }); removed {
 		t.Fatal("removed against the condition")
 	}
-	freed, _ := r.remove(c, gapOverrun, func() bool { return false })
+	freed, _, _ := r.remove(c, gapOverrun, func() bool { return false })
 	if freed != channelOverhead+2*testFrame {
 		t.Errorf("freed %d", freed)
 	}

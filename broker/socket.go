@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // socket is a connection that a loop has taken over, with the stream that it
 // carries. All of it is owned by the loop; seat also by whoever holds the mutex
@@ -18,7 +21,8 @@ type socket struct {
 	life   int32 // tells this socket from others that had its descriptor
 	coding coding
 	state  state
-	queued bool // among the loop's errands
+	queued bool        // among the loop's errands
+	called atomic.Bool // in the loop's inbox
 }
 
 // jam is what a socket needs that was full, until it has caught up. Of one that

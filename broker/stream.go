@@ -305,8 +305,27 @@ func (s *Stream) slim(b *Batch) {
 	}
 }
 
-// forget lets go of what a stream of one channel needs only until it has caught
-// up.
+// plain reports whether the stream needs nothing but what comes next in its one
+// channel, for all topics that it wants.
+func (s *Stream) plain() bool {
+	if !s.alone || s.intro != nil || len(s.sources) > 1 {
+		return false
+	}
+	position := s.position.Load()
+	for _, src := range s.sources {
+		if position < max(src.pick.from, src.pick.upTo) {
+			return false
+		}
+	}
+	for _, told := range s.known {
+		if position < told {
+			return false
+		}
+	}
+	return true
+}
+
+// forget lets go of what a stream needs only until it is plain.
 func (s *Stream) forget() {
 	s.sources, s.known = nil, nil
 	s.mu.Lock()

@@ -138,6 +138,7 @@ func (b *Broker) leave(s *Stream) {
 				c.log.floor = nobody // there is none left to measure it
 			}
 			b.tidy(c, time.Now()) // what was held for s
+			c.giveRoom()
 			c.mu.Unlock()
 			b.forget(c)
 		}

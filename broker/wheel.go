@@ -63,7 +63,8 @@ func (w *wheel) cancel(so *socket) {
 // may set and cancel.
 func (w *wheel) turn(now time.Duration, ring func(*socket)) {
 	until := int64(now / wheelTick)
-	for ticks := 0; w.tick < until && ticks < wheelTicks; ticks++ {
+	w.tick = max(w.tick, until-wheelTicks) // after a longer rest, one turn meets all of them
+	for w.tick < until {
 		w.tick++
 		slot := &w.slots[w.tick%wheelTicks]
 		for so := *slot; so != nil; so = *slot {
@@ -71,7 +72,6 @@ func (w *wheel) turn(now time.Duration, ring func(*socket)) {
 			ring(so)
 		}
 	}
-	w.tick = max(w.tick, until)
 }
 
 // next returns when the next slot with a socket in it is due, and whether there

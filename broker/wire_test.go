@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"testing"
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
@@ -138,33 +137,4 @@ func split(format broker.Format, whole []byte) [][]byte {
 		parts = parts[:last]
 	}
 	return parts
-}
-
-// TestTakeOver_plain: what a loop sends is what Next hands out.
-func TestTakeOver_plain(t *testing.T) {
-	b := start(t, broker.Options{})
-	w, _, err := wired(b, asking("a:1"), false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.close()
-	var got []byte
-	for i := range 100 {
-		publish(t, b, "a:1", "status", "1")
-		for bytes.Count(got, []byte("event: status")) <= i {
-			events, err := w.next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, bytes.Join(events, nil)...)
-		}
-	}
-	r := subscribe(t, b, resuming(asking("a:1"), 0))
-	if err := r.Next(t.Context(), &r.batch); err != nil {
-		t.Fatal(err)
-	}
-	want := bytes.Join(r.batch.Events[1:], nil)
-	if _, messages, _ := bytes.Cut(got, []byte("\n\n")); !bytes.Equal(messages, want) {
-		t.Errorf("got %s, want %s", messages, want)
-	}
 }

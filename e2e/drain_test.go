@@ -45,9 +45,15 @@ func watchEnd(events *decoder) (f farewell) {
 // TestDrain shows how a server leaves: nothing new is taken first, then the
 // streams are sent away a few at a time and for different times, then it exits.
 func TestDrain(t *testing.T) {
+	for name, flags := range paths() {
+		t.Run(name, func(t *testing.T) { testDrain(t, flags...) })
+	}
+}
+
+func testDrain(t *testing.T, flags ...string) {
 	t.Parallel()
 	const readers, timeout = 200, 6 * time.Second
-	s := start(t, "--drain-timeout="+timeout.String())
+	s := start(t, append(flags, "--drain-timeout="+timeout.String())...)
 	farewells := make(chan farewell, readers)
 	var reading sync.WaitGroup
 	defer reading.Wait()

@@ -27,39 +27,46 @@ func routes() []route {
 func TestInterop(t *testing.T) {
 	for _, r := range readers() {
 		for _, via := range routes() {
-			t.Run(r.name+"/"+via.name, func(t *testing.T) {
-				t.Parallel()
-				s := start(t, "--heartbeat=300ms")
-				wire := via.to(t, s)
-				in := listen(t, r, wire.url, s.token(t, runChannel, "*"))
-
-				in.expectOpen(false) // before there is any message
-				in.expectBeats(wire, r.beat)
-				s.count(t, 1, 5)
-				in.expectMessages(1, 5)
-
-				wire.cut()
-				s.count(t, 6, 10)
-				wire.mend()
-				in.expectOpen(true)
-				in.expectMessages(6, 10)
-
-				if !r.losesHalves {
-					cut := wire.cutAfter(`"data":{"n":12`)
-					s.count(t, 11, 12)
-					in.expectMessages(11, 11)
-					<-cut
-					s.count(t, 13, 15)
-					wire.mend()
-					in.expectOpen(true)
-					in.expectMessages(12, 15)
-				}
-				in.expectBeats(wire, r.beat)
-				s.count(t, 16, 16)
-				in.expectMessages(16, 16)
-			})
+			for name, flags := range paths() {
+				t.Run(r.name+"/"+via.name+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					s := start(t, append(flags, "--heartbeat=300ms")...)
+					wire := via.to(t, s)
+					in := listen(t, r, wire.url, s.token(t, runChannel, "*"))
+					in.staysWhole(s, wire, r)
+				})
+			}
 		}
 	}
+}
+
+// staysWhole breaks the reader's connections while numbers are published.
+func (l *listener) staysWhole(s *server, wire *cutter, r reader) {
+	l.Helper()
+	l.expectOpen(false) // before there is any message
+	l.expectBeats(wire, r.beat)
+	s.count(l, 1, 5)
+	l.expectMessages(1, 5)
+
+	wire.cut()
+	s.count(l, 6, 10)
+	wire.mend()
+	l.expectOpen(true)
+	l.expectMessages(6, 10)
+
+	if !r.losesHalves {
+		cut := wire.cutAfter(`"data":{"n":12`)
+		s.count(l, 11, 12)
+		l.expectMessages(11, 11)
+		<-cut
+		s.count(l, 13, 15)
+		wire.mend()
+		l.expectOpen(true)
+		l.expectMessages(12, 15)
+	}
+	l.expectBeats(wire, r.beat)
+	s.count(l, 16, 16)
+	l.expectMessages(16, 16)
 }
 
 // count publishes the numbers from first to last, to two topics in turn, and

@@ -64,7 +64,9 @@ func peakMemory(t testing.TB, pid int) int {
 // metric returns the value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
-	resp, err := newClient(t).Get(s.url + "/metrics")
+	c := newClient(t)
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(s.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

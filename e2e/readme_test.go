@@ -126,7 +126,7 @@ func mask(text string) string {
 		{`sk_dev_(…|[0-9a-f]+)`, "KEY"},
 		{`\b(127\.0\.0\.1|localhost):\d+\b`, "ADDRESS"},
 		{`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "TIME"},
-		{`\b[A-Z2-7]{26}\b`, "RANDOM"},
+		{`\b[A-Z2-7]{16}([A-Z2-7]{10})?\b`, "RANDOM"},
 		{`\b[0-9a-z]{6,8}-(\d+)\b`, "EPOCH-$1"},
 	} {
 		text = regexp.MustCompile(m.pattern).ReplaceAllString(text, m.with)

@@ -13,8 +13,14 @@ import (
 // anything: the others get every message while it is stuck, and the publisher
 // is done before it is cut. When it comes back it is told what it lost.
 func TestSlowReader(t *testing.T) {
+	for name, flags := range paths() {
+		t.Run(name, func(t *testing.T) { testSlowReader(t, flags...) })
+	}
+}
+
+func testSlowReader(t *testing.T, flags ...string) {
 	t.Parallel()
-	s := start(t, "--write-timeout=8s")
+	s := start(t, append(flags, "--write-timeout=8s")...)
 	stuck := dial(t, s.address())
 	if err := stuck.SetReadBuffer(256 << 10); err != nil { // or the system makes it as large as it likes
 		t.Fatal(err)

@@ -13,18 +13,24 @@ import (
 type suite struct {
 	described *description
 	log       *journal
+	path      path // of its streams over HTTP/1.x
 }
 
 // start runs a server of the suite until the test ends.
 func (s *suite) start(t *testing.T, change ...func(*setup)) *server {
 	t.Helper()
-	srv := start(t, append([]func(*setup){func(o *setup) { o.log = s.log }}, change...)...)
+	srv := start(t, append([]func(*setup){s.path.change, func(o *setup) { o.log = s.log }}, change...)...)
 	srv.observe = func(a *answer) { s.described.check(t, a) }
 	return srv
 }
 
 func TestContract(t *testing.T) {
-	s := &suite{described: readDescription(t), log: new(journal)}
+	for _, p := range paths() {
+		t.Run(p.name, (&suite{described: readDescription(t), log: new(journal), path: p}).all)
+	}
+}
+
+func (s *suite) all(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		test func(*testing.T)

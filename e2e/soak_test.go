@@ -1,0 +1,170 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestSoak lets readers come and go for SLUICE_SOAK, four seconds by default: each
+// stays for a while, leaves without a word and comes back with its last id. None
+// may miss a message or get one twice, and the server must not grow. With
+// SLUICE_SOAK set there are 5,000 readers, and figures are logged once a minute.
+func TestSoak(t *testing.T) {
+	long, readers := 4*time.Second, 300
+	if text := os.Getenv("SLUICE_SOAK"); text != "" {
+		var err error
+		if long, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+		readers = 5000
+	}
+	s := start(t, "--log-level=error")
+	ctx, stop := context.WithTimeout(t.Context(), long)
+	defer stop()
+	k := &soak{server: s, channels: 50, stay: min(20*time.Second, long/4)}
+	var running sync.WaitGroup
+	running.Go(func() { k.publish(ctx, t) })
+	for i := range readers {
+		running.Go(func() { k.read(ctx, i%k.channels) })
+	}
+	k.observe(ctx, t, long)
+	stop() // at once if there is a fault
+	running.Wait()
+	if k.received.Load() == 0 || k.returned.Load() == 0 {
+		t.Errorf("%d messages received, readers came back %d times", k.received.Load(), k.returned.Load())
+	}
+	if fault := k.fault.Load(); fault != nil {
+		t.Error(*fault)
+	}
+}
+
+// soak is what all readers share.
+type soak struct {
+	server   *server
+	channels int
+	stay     time.Duration // at most
+	received atomic.Int64
+	returned atomic.Int64
+	fault    atomic.Pointer[string] // the first one
+}
+
+func (k *soak) failed(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	k.fault.CompareAndSwap(nil, &text)
+}
+
+// publish sends numbers, one channel after the other, in each channel without a
+// hole: how a reader sees that it has missed one.
+func (k *soak) publish(ctx context.Context, t *testing.T) {
+	c := newClient(t)
+	defer c.CloseIdleConnections()
+	for n := 0; ctx.Err() == nil; n++ {
+		path := fmt.Sprintf("%s/v1/publish/soak:%d/t", k.server.url, n%k.channels)
+		if status := call(t, c, k.server.key, "POST", path, strconv.Itoa(n/k.channels), nil); status != 201 {
+			k.failed("publish: %d", status)
+			return
+		}
+		wait(ctx, 4*time.Millisecond)
+	}
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// read is the life of one reader.
+func (k *soak) read(ctx context.Context, channel int) {
+	last, next := "", -1
+	for ctx.Err() == nil && k.fault.Load() == nil {
+		stay := time.Duration(rand.Int64N(int64(k.stay)))
+		if err := k.visit(ctx, channel, stay, &last, &next); err != nil && ctx.Err() == nil {
+			k.failed("channel %d: %v", channel, err)
+		}
+		k.returned.Add(1)
+		wait(ctx, time.Duration(rand.Int64N(int64(time.Second))))
+	}
+}
+
+// visit reads for a while over a connection of its own.
+func (k *soak) visit(ctx context.Context, channel int, stay time.Duration, last *string, next *int) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", k.server.address())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	end := context.AfterFunc(ctx, func() { conn.Close() })
+	defer end()
+	_ = conn.SetDeadline(time.Now().Add(stay + patience))
+	fmt.Fprintf(conn, "GET /v1/subscribe?channel=soak:%d HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nLast-Event-ID: %s\r\n\r\n",
+		channel, k.server.address(), k.server.key, *last)
+	in := bufio.NewReaderSize(conn, 512)
+	id, left := "", time.Now().Add(stay)
+	for time.Now().Before(left) {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		switch name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); name {
+		case "id":
+			id = value
+		case "event":
+			if value == "$gap" {
+				return fmt.Errorf("a gap at %s", id)
+			}
+		case "data":
+			*last = id
+			if _, text, found := strings.Cut(value, `"data":`); found {
+				number, _, _ := strings.Cut(text, ",")
+				n, err := strconv.Atoi(number)
+				if err != nil || *next >= 0 && n != *next {
+					return fmt.Errorf("got %s, want %d", value, *next)
+				}
+				*next = n + 1
+				k.received.Add(1)
+			}
+		}
+	}
+	return nil
+}
+
+// observe holds what the server takes in the second half against the first.
+func (k *soak) observe(ctx context.Context, t *testing.T, long time.Duration) {
+	most := [2]map[string]float64{{}, {}}
+	began, told := time.Now(), time.Now()
+	for ctx.Err() == nil && k.fault.Load() == nil {
+		wait(ctx, min(time.Second, long/16))
+		half := min(1, int(2*time.Since(began)/long))
+		var figures []string
+		for _, name := range []string{"process_resident_memory_bytes", "process_open_fds", "go_goroutines", "sluice_streams"} {
+			v := k.server.metric(t, name)
+			most[half][name] = max(most[half][name], v)
+			figures = append(figures, fmt.Sprintf("%s %.0f", name, v))
+		}
+		if time.Since(told) > time.Minute {
+			told = time.Now()
+			t.Log(time.Since(began).Round(time.Second), strings.Join(figures, ", "), "received", k.received.Load(), "returned", k.returned.Load())
+		}
+	}
+	t.Logf("at most, in the first half %v, in the second %v", most[0], most[1])
+	for name, first := range most[0] {
+		if second := most[1][name]; second > 1.25*first+200 && (name != "process_resident_memory_bytes" || second > first+16<<20) {
+			t.Errorf("%s grew from %.0f to %.0f", name, first, second)
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package handlers_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// path is a way on which a stream gets from the broker to a plain HTTP/1.x
+// connection.
+type path struct {
+	name   string
+	change func(*setup)
+}
+
+// paths are all that there are. Where the system has no writer loops, the first
+// is the second.
+func paths() []path {
+	return []path{
+		{"writer loops", func(*setup) {}},
+		{"portable", func(o *setup) { o.broker.Loops = -1 }},
+	}
+}
+
+// onBothPaths runs test once for each path, on a server of its own.
+func onBothPaths(t *testing.T, test func(t *testing.T, srv *server), change ...func(*setup)) {
+	for _, p := range paths() {
+		t.Run(p.name, func(t *testing.T) { test(t, start(t, append([]func(*setup){p.change}, change...)...)) })
+	}
+}
+
+// wire is a stream below HTTP: what is asked for and answered, byte for byte.
+type wire struct {
+	*feed
+	conn *net.TCPConn
+}
+
+// ask sends a request for a stream of the channel c, with more of its head and
+// whatever follows, and reads the answer up to $open.
+func (s *server) ask(t testing.TB, proto, header, rest string) *wire {
+	t.Helper()
+	conn := s.connect(t).(*net.TCPConn)
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	head := "GET /v1/subscribe?channel=c " + proto + "\r\nHost: localhost\r\nAuthorization: Bearer " + apiKey + "\r\n" + header + "\r\n"
+	if _, err := io.WriteString(conn, head+rest); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // it is the connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("answer %s: %s", resp.Status, drained(t, resp.Body))
+	}
+	w := &wire{conn: conn, feed: &feed{t: t, resp: resp, in: bufio.NewReader(resp.Body), ndjson: strings.Contains(header, "ndjson")}}
+	w.after("$open")
+	return w
+}
+
+// TestSubscribe_sameHead holds the heads that are written for writer loops to
+// those that net/http writes.
+func TestSubscribe_sameHead(t *testing.T) {
+	var servers []*server
+	for _, p := range paths() {
+		servers = append(servers, start(t, p.change, func(o *setup) { o.handlers.CORSOrigins = []string{"https://app.example.com"} }))
+	}
+	if !servers[0].broker.TakesOver() || servers[1].broker.TakesOver() {
+		t.Skip("this system has no writer loops")
+	}
+	for _, tt := range []struct{ name, proto, header string }{
+		{"SSE", "HTTP/1.1", ""},
+		{"NDJSON", "HTTP/1.1", "Accept: application/x-ndjson\r\n"},
+		{"allowed origin", "HTTP/1.1", "Origin: https://app.example.com\r\n"},
+		{"other origin", "HTTP/1.1", "Origin: https://other.example.com\r\n"},
+		{"last request of its connection", "HTTP/1.1", "Connection: close\r\n"},
+		{"SSE over HTTP/1.0", "HTTP/1.0", ""},
+		{"NDJSON over HTTP/1.0", "HTTP/1.0", "Accept: application/x-ndjson\r\nOrigin: https://app.example.com\r\n"},
+		{"kept alive over HTTP/1.0", "HTTP/1.0", "Connection: keep-alive\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var heads []http.Header
+			for i, srv := range servers {
+				resp := srv.ask(t, tt.proto, "X-Request-Id: same-head\r\n"+tt.header, "").resp
+				checkFraming(t, resp, tt.proto)
+				if last := i == 0 || tt.proto == "HTTP/1.0" || strings.Contains(tt.header, "close"); resp.Close != last {
+					t.Errorf("Connection: close is %t, want %t", resp.Close, last)
+				}
+				resp.Header.Del("Date")
+				heads = append(heads, resp.Header)
+			}
+			if !reflect.DeepEqual(heads[0], heads[1]) {
+				t.Errorf("writer loops answer with\n%v\nnet/http with\n%v", heads[0], heads[1])
+			}
+		})
+	}
+}
+
+// checkFraming looks at what the client reads the answer by. HTTP/1.0 knows no
+// chunks: there the body ends with the connection.
+func checkFraming(t *testing.T, resp *http.Response, proto string) {
+	t.Helper()
+	chunked := len(resp.TransferEncoding) == 1 && resp.TransferEncoding[0] == "chunked"
+	if want := proto == "HTTP/1.1"; chunked != want || resp.ContentLength >= 0 {
+		t.Errorf("chunked %t, want %t; length %d", chunked, want, resp.ContentLength)
+	}
+	dates := resp.Header.Values("Date")
+	if len(dates) != 1 {
+		t.Fatalf("Date %q", dates)
+	}
+	date, err := http.ParseTime(dates[0])
+	if off := time.Since(date); err != nil || off < -time.Second || off > patience {
+		t.Errorf("Date %q, %v", dates, err)
+	}
+}
+
+// TestSubscribe_moreThanARequest has clients that send what no reader of a stream
+// needs, and want their streams whole all the same.
+func TestSubscribe_moreThanARequest(t *testing.T) {
+	next := "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	onBothPaths(t, func(t *testing.T, srv *server) {
+		for name, more := range map[string]struct{ header, rest string }{
+			"the next request":      {"", next},
+			"no request":            {"", strings.Repeat("\x00\xff\r\n", 10_000)},
+			"a body":                {"Content-Length: 4\r\n", "body"},
+			"a body to come":        {"Content-Length: 4\r\n", ""},
+			"a body in chunks":      {"Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n" + next},
+			"Expect":                {"Expect: 100-continue\r\n", ""},
+			"Expect, with a body":   {"Expect: 100-continue\r\nContent-Length: 4\r\n", ""},
+			"Upgrade to WebSocket":  {"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""},
+			"Upgrade to h2c":        {"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", ""},
+			"trailing empty lines":  {"", "\r\n\r\n"},
+			"half of the next head": {"", "GET /healthz HTT"},
+		} {
+			for _, proto := range []string{"HTTP/1.1", "HTTP/1.0"} {
+				if proto == "HTTP/1.0" && strings.Contains(more.header, "chunked") {
+					continue // it has no chunks
+				}
+				if name == "a body to come" && !srv.broker.TakesOver() {
+					continue // net/http waits for it
+				}
+				t.Run(name+" "+proto, func(t *testing.T) {
+					w := srv.ask(t, proto, more.header, more.rest)
+					srv.publish("c", "t", "1")
+					w.gets("1")
+					if _, err := io.WriteString(w.conn, next); err != nil { // and while the stream goes on
+						t.Fatal(err)
+					}
+					srv.publish("c", "t", "2")
+					w.gets("2")
+					srv.check(t, call{method: "DELETE", path: "/v1/channels/c", as: apiKey, status: 204})
+					w.after("$close")
+					if proto == "HTTP/1.1" || srv.broker.TakesOver() { // else net/http resets what it has not read all of
+						w.ends()
+					}
+				})
+			}
+		}
+	})
+}
+
+// TestSubscribe_hangsUp has clients that are gone: nothing is published, so that
+// no write can tell.
+func TestSubscribe_hangsUp(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, srv *server) {
+		for name, leave := range map[string]func(*net.TCPConn) error{
+			"closed":      (*net.TCPConn).Close,
+			"half closed": (*net.TCPConn).CloseWrite,
+			"reset": func(c *net.TCPConn) error {
+				if err := c.SetLinger(0); err != nil {
+					return err
+				}
+				return c.Close()
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				id := "hangs-up-" + strings.ReplaceAll(name, " ", "-")
+				w := srv.ask(t, "HTTP/1.1", "X-Request-Id: "+id+"\r\n", "")
+				if err := leave(w.conn); err != nil {
+					t.Fatal(err)
+				}
+				srv.finished(t, id)
+				if len(srv.log.lines(`"request_id":"`+id+`"`, `"code":0,"reason":"client_left"`)) != 1 {
+					t.Errorf("log: %s", srv.log.lines(id))
+				}
+				if name == "half closed" {
+					if _, err := io.Copy(io.Discard, w.conn); err != nil {
+						t.Errorf("the connection ends with %v", err)
+					}
+				}
+			})
+		}
+		if n := srv.broker.Stats().Streams; n != 0 {
+			t.Errorf("%d streams are left", n)
+		}
+		srv.check(t, call{method: "GET", path: "/metrics", status: 200, says: "\nsluice_streams_finished_total{reason=\"client_left\"} 3\n"})
+	})
+}
+
+// TestSubscribe_finished holds the log line and the counters of a stream to what
+// was sent.
+func TestSubscribe_finished(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, srv *server) {
+		w := srv.ask(t, "HTTP/1.1", "X-Request-Id: it-is-over\r\n", "")
+		for i := range 3 {
+			srv.publish("c", "t", fmt.Sprint(i))
+		}
+		w.gets("0", "1", "2")
+		srv.check(t, call{method: "DELETE", path: "/v1/channels/c", as: apiKey, status: 204})
+		w.after("$close")
+		w.ends()
+		srv.finished(t, "it-is-over")
+		if len(srv.log.lines(`"msg":"stream finished"`, `"channels":["c"]`, `"address":"127.0.0.1"`, `"messages":3`, `"code":4410,"reason":"channel_deleted"`)) != 1 {
+			t.Errorf("log: %s", srv.log.lines("it-is-over"))
+		}
+		metrics := srv.check(t, call{method: "GET", path: "/metrics", status: 200}).body
+		for name, want := range map[string]string{
+			`sluice_streams_finished_total{reason="channel_deleted"}`: "1", "sluice_streams": "0", "sluice_delivered_messages_total": "3",
+			`sluice_http_requests_total{method="GET",route="/v1/subscribe",status="200"}`: "1",
+		} {
+			if !strings.Contains(metrics, "\n"+name+" "+want+"\n") {
+				t.Errorf("%s is not %s", name, want)
+			}
+		}
+	})
+}
