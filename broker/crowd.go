@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"sync/atomic"
 	"time"
 )
@@ -194,18 +195,18 @@ func (cr *crowd) end(b *Broker, now time.Time) (more bool) {
 	return served < cr.target
 }
 
-// take empties a and returns who was in it, now for the channel c, which may be
-// nil. The registry's shard is locked.
-func (a *audience) take(c *channel) (streams map[*Stream]struct{}, crowds []*crowd) {
+// handOver passes the streams and crowds of a on to the channel c, which may be nil.
+// The streams stay as well: of what is lost with a channel that is gone, they
+// have yet to be told. The registry's shard is locked.
+func (a *audience) handOver(c *channel) (streams map[*Stream]struct{}, crowds []*crowd) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	streams, crowds = a.streams, a.crowds
-	a.streams, a.crowds = nil, nil
+	crowds, a.crowds = a.crowds, nil
 	for _, cr := range crowds {
 		cr.channel.Store(c)
 		cr.mark.Store(0)
 	}
-	return streams, crowds
+	return maps.Clone(a.streams), crowds
 }
 
 // seat moves so from the readers of its channel that are told one by one, or

@@ -165,3 +165,32 @@ func TestHerald_floor(t *testing.T) {
 		})
 	}
 }
+
+// TestHerald_gone: a channel goes before its readers were told of its last
+// message. They are told that it is lost before their position passes it.
+func TestHerald_gone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{Pace: time.Second, Epoch: 20})
+		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var batch Batch
+		_ = s.Next(t.Context(), &batch) // $open
+		b.say(t, "b")
+		_ = s.Next(t.Context(), &batch)
+		synctest.Wait() // the herald rests for a second now
+		b.say(t, "a")
+		if _, _, removed := b.registry.remove(b.registry.get("a"), gapExpired, nil); !removed {
+			t.Fatal("not removed")
+		}
+		b.say(t, "b")
+		if err := s.Next(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Join(batch.Events, nil); !bytes.Contains(got, []byte("event: $gap")) {
+			t.Errorf("it was sent %s", got)
+		}
+	})
+}

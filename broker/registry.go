@@ -65,7 +65,7 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
 	c.log.lose(c.born, gapExpired)
 	if waiting := sh.waiting[name]; waiting != nil {
-		c.readers.streams, c.readers.crowds = waiting.take(c)
+		c.readers.streams, c.readers.crowds = waiting.handOver(c)
 		delete(sh.waiting, name)
 	}
 	c.log.passed, _ = c.readers.passed()
@@ -104,7 +104,7 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 	r.forget(c.name, max(c.log.lost, c.log.last))
 
 	named = c.readers.named()
-	if streams, crowds := c.readers.take(nil); len(streams)+len(crowds) > 0 {
+	if streams, crowds := c.readers.handOver(nil); len(streams)+len(crowds) > 0 {
 		sh.waiting[c.name] = &audience{streams: streams, crowds: crowds}
 	}
 	return freed, named, true

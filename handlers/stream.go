@@ -39,8 +39,9 @@ func (a *api) stream(c echo.Context, s *broker.Stream) error {
 		return a.takeOver(c, s)
 	}
 	defer s.Close()
-	c.Response().WriteHeader(http.StatusOK)
 	out := a.writer(c)
+	_ = out.control.EnableFullDuplex() // or HTTP/1 would wait for a body that nobody needs
+	c.Response().WriteHeader(http.StatusOK)
 	err := out.copy(c.Request().Context(), s)
 	a.finished(s, out.bytes, err)
 	return nil
