@@ -1,0 +1,35 @@
+package peers
+
+import (
+	"strings"
+
+	"github.com/sluicehq/sluice/bench/floor"
+)
+
+// floorPeer is the floor in one of its modes: see package floor. A reader that is
+// slow costs the log that it has not read yet, without a limit, and holds up
+// nobody.
+func floorPeer(name string) Peer {
+	return Peer{
+		Name:      name,
+		Floor:     true,
+		Resume:    true,
+		Shared:    true,
+		Version:   goVersion,
+		Command:   self(name, "GODEBUG=asyncpreemptoff=1"),
+		Subscribe: subscribePath,
+		Publish:   publishPath,
+	}
+}
+
+// floorMode is the mode of the floor that a peer's name ends in.
+func floorMode(name string) (floor.Mode, bool) {
+	suffix, found := strings.CutPrefix(name, "floor-")
+	if !found {
+		return 0, false
+	}
+	mode, err := floor.ParseMode(suffix)
+	return mode, err == nil
+}
+
+func serveFloor(addr string, mode floor.Mode) error { return floor.Serve(addr, mode) }

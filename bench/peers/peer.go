@@ -1,0 +1,119 @@
+package peers
+
+import (
+	"fmt"
+	"net/url"
+	"os/exec"
+)
+
+// Peer is a server that can be measured. It runs as a process, or a tree of
+// processes, of its own. All its functions can be called at the same time.
+type Peer struct {
+	// Name is what the command line and the reports call it.
+	Name string
+	// Floor marks a physical limit: not a server that one would run.
+	Floor bool
+	// Resume says that it keeps messages and gives a reader that comes back with
+	// the id of its last event exactly what it missed.
+	Resume bool
+	// Shared says that a request names its channel. (All do.)
+	Shared bool
+	// Loses says when the peer does not deliver everything; empty if nothing is
+	// known that makes it lose a message for a reader that stays connected.
+	Loses string
+
+	// Version names what runs with these options, as "nchan 1.3.6, nginx 1.22.1";
+	// what is not installed, or does not say, is "unknown".
+	Version func(Options) string
+	// Command is the process, not started yet, that serves on addr, an IPv4
+	// address and a port. dir is an empty folder of its own, an absolute path. The
+	// process ends on SIGTERM, and its children with it. Killed by force, nginx
+	// leaves its worker behind: kill the process group then.
+	Command func(addr, dir string, o Options) (*exec.Cmd, error)
+	// Subscribe is a whole request for the events of a channel from now on, or, if
+	// lastEventID is not empty and the peer can resume, from after that one. A
+	// token that is empty stands for the peer's own credential. Nil for a server
+	// that has no readers. The reader's subscription may be young when the head of
+	// the answer comes: it is certain with the first message.
+	Subscribe func(channel, lastEventID, token string) []byte
+	// Publish is a whole request that publishes payload, one line of JSON, over a
+	// connection that is kept. It is answered with 2xx.
+	Publish func(channel string, payload []byte) []byte
+}
+
+// Options are what a run asks of a peer.
+type Options struct {
+	// Streams is how many streams there will be at a time, for peers that must be
+	// told; 0 stands for 20,000.
+	Streams int
+	// Channels is how many channels there will be.
+	Channels int
+	// SluiceBin is the path of the Sluice binary, which only its own peer needs.
+	SluiceBin string
+	// Self is the path of a binary whose command "serve NAME ADDR" calls [Serve],
+	// which the peers that are written in Go need.
+	Self string
+}
+
+// streams is the number of streams to be ready for.
+func (o Options) streams() int {
+	if o.Streams <= 0 {
+		return 20_000
+	}
+	return o.Streams
+}
+
+// All returns every peer: Sluice, the floors, then the others.
+func All() []Peer {
+	return []Peer{
+		sluice(),
+		floorPeer("floor-write"),
+		floorPeer("floor-coalesce"),
+		floorPeer("floor-1ms"),
+		netHTTP(),
+		r3labs(),
+		goSSE(),
+		centrifugeSSE(),
+		nchan(),
+		bare(),
+	}
+}
+
+// ByName returns the peer of that name.
+func ByName(name string) (Peer, bool) {
+	for _, p := range All() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Peer{}, false
+}
+
+// get builds a GET request; headers are whole lines with their line ends.
+func get(target, headers string) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%s\r\n", target, headers)
+}
+
+// post builds a POST request; headers are whole lines with their line ends.
+func post(target, headers string, payload []byte) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s",
+		target, headers, len(payload), payload)
+}
+
+// lastEvent is the header line of a reader that comes back, if it does.
+func lastEvent(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "Last-Event-ID: " + id + "\r\n"
+}
+
+// subscribePath and publishPath are the requests of the servers whose addresses
+// are ours to choose.
+func subscribePath(channel, lastEventID, _ string) []byte {
+	return get("/sub/"+url.PathEscape(channel), lastEvent(lastEventID))
+}
+
+func publishPath(channel string, payload []byte) []byte {
+	return post("/pub/"+url.PathEscape(channel), "", payload)
+}

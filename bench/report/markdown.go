@@ -1,0 +1,140 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const intro = `# Benchmarks
+
+Sluice beside servers that do the same work, and beside programs that do nothing but write: the floors, which show what the machine can do. All of this page is made by the program in [bench](../bench), which [says](../bench/README.md) how it measures and what its figures do not say.
+
+- One server at a time, on a core of its own; one client on another, which reads every event on every connection and checks that none is lost, doubled or out of order.
+- A figure is the median of the rounds; beside it the least and the greatest. **wrong** is what was not delivered once and in order; a run with anything there is in no median, unless all of a server's runs are.
+- **×** is a row's figure divided by that of another server in the same case. *Best peer* is the best server here that is neither Sluice nor a floor.
+- **CPU second** is a second of the server's processor time, in the kernel and outside. Where *client busy* is near 100 %, the client is what limits figures per second; those per CPU second suffer less, but a publisher that is slow to send its next message leaves a server less to send together.
+- In the plots Sluice is blue, floors are yellow and peers are grey; a dot is the median, the line through it the range. A hollow red dot is of a server all of whose runs were wrong.
+`
+
+// Write writes dir/benchmarks.md and, for its plots, dir/benchmarks/*.svg.
+func (r *Results) Write(dir string) error {
+	plots := filepath.Join(dir, "benchmarks")
+	if err := os.MkdirAll(plots, 0o755); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	var page strings.Builder
+	page.WriteString(intro)
+	r.writeRun(&page)
+	for _, s := range Scenarios() {
+		rows := r.Rows(s)
+		if len(rows) == 0 {
+			continue
+		}
+		file := strings.ToLower(s.Name) + ".svg"
+		title := s.Name + ": " + s.Title
+		writeSection(&page, s, rows, title, file)
+		plot := dots(title, s, rows)
+		if s.Growth != "" {
+			plot = growth(title, s, rows)
+		}
+		if err := os.WriteFile(filepath.Join(plots, file), []byte(plot), 0o644); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(page.String()), 0o644); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// writeRun tells where, when and with what.
+func (r *Results) writeRun(page *strings.Builder) {
+	m := r.Machine
+	fmt.Fprintf(page, "\n## The run\n\n`%s`\n\n", r.Command)
+	fmt.Fprintf(page, "%s, %d CPUs, %s of memory; %s, TCP congestion control %s; %s. ",
+		known(m.CPU), m.Cores, known(m.Memory), known(m.Kernel), known(m.Congestion), m.Go)
+	if !m.Pinned {
+		page.WriteString("**Server and client shared one core.** ")
+	}
+	fmt.Fprintf(page, "%s, in %s; %s of %s after a warm-up.\n\n",
+		r.Started.Format("2006-01-02 15:04 UTC"), r.Took.Round(time.Second), r.rounds(), r.Window)
+	page.WriteString("| server | version |\n|---|---|\n")
+	for _, name := range r.names() {
+		s := r.Servers[name]
+		version := s.Version
+		if s.Flags != "" {
+			version += ", with `" + s.Flags + "`"
+		}
+		fmt.Fprintf(page, "| %s | %s |\n", name, version)
+	}
+}
+
+// known returns what the machine said of itself, or that it did not.
+func known(text string) string {
+	if text == "" {
+		return "unknown"
+	}
+	return text
+}
+
+// rounds tells how many rounds there were, and of which scenarios there were others.
+func (r *Results) rounds() string {
+	last := map[string]int{}
+	for _, s := range r.Samples {
+		last[s.Scenario] = max(last[s.Scenario], s.Round+1)
+	}
+	text, between := fmt.Sprintf("%d rounds", r.Rounds), " ("
+	if r.Rounds == 1 {
+		text = "1 round"
+	}
+	for _, s := range Scenarios() {
+		if n := last[s.Name]; n > 0 && n != r.Rounds {
+			text += fmt.Sprintf("%s%s: %d", between, s.Name, n)
+			between = ", "
+		}
+	}
+	if between == ", " {
+		text += ")"
+	}
+	return text
+}
+
+// names returns the servers: Sluice, the peers, the floors, each by name.
+func (r *Results) names() []string {
+	var names []string
+	for _, kind := range []Kind{Subject, Peer, Floor} {
+		first := len(names)
+		for name, s := range r.Servers {
+			if s.Kind == kind {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names[first:])
+	}
+	return names
+}
+
+// writeSection writes the table of a scenario.
+func writeSection(page *strings.Builder, s Scenario, rows []*Row, title, file string) {
+	fmt.Fprintf(page, "\n## %s\n\n%s\n\n![%s](benchmarks/%s)\n\n", title, s.What, title, file)
+	table := cells(s, rows)
+	fmt.Fprintf(page, "| %s |\n", strings.Join(table[0], " | "))
+	fmt.Fprintf(page, "|%s\n", strings.Repeat("---|", len(table[0])))
+	for _, line := range table[1:] {
+		for i := range line {
+			if line[i] == SluiceName {
+				line[i] = "**" + SluiceName + "**"
+			}
+		}
+		fmt.Fprintf(page, "| %s |\n", strings.Join(line, " | "))
+	}
+	for _, row := range rows {
+		for _, fault := range row.Faults {
+			fmt.Fprintf(page, "\n%s %s failed: `%s`\n", row.Server, row.Case, strings.ReplaceAll(fault, "\n", " "))
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluicehq/sluice/bench/load"
+	"github.com/sluicehq/sluice/bench/peers"
+)
+
+// readyLimit bounds how long a server may take to answer its first publish.
+const readyLimit = 10 * time.Second
+
+// process is a server that runs.
+type process struct {
+	tree
+	addr   netip.AddrPort
+	dir    string
+	output *os.File
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the process has been waited for
+}
+
+// start runs a peer with further flags, and returns when it takes publishes.
+func (r *Runner) start(ctx context.Context, peer peers.Peer, o peers.Options, flags []string) (_ *process, err error) {
+	dir, err := os.MkdirTemp("", "bench-"+peer.Name+"-")
+	if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	p := &process{dir: dir, ended: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w%s", peer.Name, err, p.tail())
+			p.stop()
+		}
+	}()
+	if p.addr, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	o.SluiceBin, o.Self = r.options.SluiceBin, r.options.Self
+	if p.cmd, err = peer.Command(p.addr.String(), dir, o); err != nil {
+		return nil, err
+	}
+	p.cmd.Args = append(p.cmd.Args, flags...)
+	if r.cores.apart {
+		onCore(p.cmd, r.options.Self, r.cores.server)
+	}
+	if p.output, err = os.Create(filepath.Join(dir, "output")); err != nil {
+		return nil, err
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	// A group of its own: nginx's workers end with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err = p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.root = p.cmd.Process.Pid
+	go func() { // ends with the process
+		_ = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, p.ready(ctx, peer)
+}
+
+// ready waits until a publish is answered.
+func (p *process) ready(ctx context.Context, peer peers.Peer) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	for {
+		err := publishOne(p.addr, peer)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return errors.New("run: the server ended at once")
+		case <-ctx.Done():
+			return fmt.Errorf("run: not ready: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// publishOne publishes to a channel that is not measured.
+func publishOne(addr netip.AddrPort, peer peers.Peer) error {
+	client, err := load.New(load.Config{Addr: addr, Clock: load.NewClock(), Channels: 1, Publishers: 1})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = client.Publish(1, func(_ int, payload []byte) []byte { return peer.Publish("ready", payload) })
+	if err != nil {
+		return err
+	}
+	return client.One(0)
+}
+
+// stop kills the processes and removes their folder: nothing in it is worth keeping, and
+// an orderly end would only take longer.
+func (p *process) stop() {
+	if p.cmd != nil && p.cmd.Process != nil {
+		_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+		<-p.ended
+	}
+	if p.output != nil {
+		_ = p.output.Close()
+	}
+	_ = os.RemoveAll(p.dir)
+}
+
+// tail returns the end of what the server has written, for an error.
+func (p *process) tail() string {
+	text, err := os.ReadFile(filepath.Join(p.dir, "output"))
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	return "\n" + string(bytes.TrimSpace(text[max(0, len(text)-1000):]))
+}
+
+// freeAddr returns a loopback address that nothing listens on.
+func freeAddr() (netip.AddrPort, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("run: %w", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("run: %w", err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("run: %w", err)
+	}
+	inet, is := name.(*unix.SockaddrInet4)
+	if !is {
+		return netip.AddrPort{}, errors.New("run: not an IPv4 address")
+	}
+	return netip.ParseAddrPort("127.0.0.1:" + strconv.Itoa(inet.Port))
+}

@@ -1,0 +1,136 @@
+package run_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/bench/report"
+	"github.com/sluicehq/sluice/bench/run"
+)
+
+// options are of a run with 20 readers for 0.3 s.
+func options(t *testing.T) run.Options {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run.Options{
+		Servers: []string{"nethttp"}, Rounds: 1, Window: 300 * time.Millisecond, Warmup: 50 * time.Millisecond,
+		Scale: 0.02, Self: self, Command: "test", Log: io.Discard,
+	}
+}
+
+// TestRunner_Run measures small servers, each a process, in one scenario of each kind.
+func TestRunner_Run(t *testing.T) {
+	for _, tt := range []struct {
+		scenario, server string
+		metrics          []string
+	}{
+		{"A", "nethttp", []string{report.DeliveriesPerCPU, report.Deliveries, report.LatencyP50, report.ServerCPU}},
+		{"C", "nethttp", []string{report.DeliveriesPerCPU}},
+		{"E", "nethttp", []string{report.LatencyP99}},
+		{"F", "bare", []string{report.PublishesPerCPU, report.AnswerP50}},
+		{"G", "floor-1ms", []string{report.CaughtUp}},
+	} {
+		t.Run(tt.scenario, func(t *testing.T) {
+			o := options(t)
+			o.Scenarios, o.Servers = []string{tt.scenario}, []string{tt.server}
+			o.JSON = filepath.Join(t.TempDir(), "out.json")
+			runner, err := run.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			results, err := runner.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			saved, err := report.Read(o.JSON)
+			if err != nil || len(saved.Samples) != 1 || len(results.Samples) != 1 {
+				t.Fatalf("%v, %+v", err, results)
+			}
+			s := saved.Samples[0]
+			if !s.Good() || s.Scenario != tt.scenario || s.Server != tt.server {
+				t.Errorf("%+v", s)
+			}
+			for _, name := range tt.metrics {
+				if s.Metrics[name] <= 0 {
+					t.Errorf("%s is %v", name, s.Metrics[name])
+				}
+			}
+		})
+	}
+}
+
+// TestRunner_Run_fault shows that a server which does not start is a fault of its own.
+func TestRunner_Run_fault(t *testing.T) {
+	o := options(t)
+	o.Scenarios, o.Servers, o.SluiceBin = []string{"A"}, []string{"sluice", "nethttp"}, "/nonexistent"
+	runner, err := run.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := runner.Run(t.Context())
+	if err != nil || len(results.Samples) != 2 {
+		t.Fatalf("%v, %+v", err, results)
+	}
+	for _, s := range results.Samples {
+		if failed := s.Fault != ""; failed != (s.Server == "sluice") {
+			t.Errorf("%s: %q", s.Server, s.Fault)
+		}
+	}
+}
+
+func TestRunner_Run_cancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o := options(t)
+	o.Scenarios = []string{"A"}
+	runner, err := run.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runner.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRounds shows that a number that is asked for is that of all scenarios.
+func TestRounds(t *testing.T) {
+	few := map[string]bool{"D": true, "H-channels": true, "H-stored": true}
+	for _, s := range report.Scenarios() {
+		for _, asked := range []int{0, 1, 3, 7} {
+			want := asked
+			switch {
+			case asked == 0 && few[s.Name]:
+				want = 3
+			case asked == 0:
+				want = 5
+			}
+			got := run.Rounds(s.Name, asked)
+			if len(got) == 0 || slices.ContainsFunc(got, func(n int) bool { return n != want }) {
+				t.Errorf("%s: %v rounds for %d, want %d", s.Name, got, asked, want)
+			}
+		}
+	}
+	o := options(t)
+	o.Rounds = -1
+	if _, err := run.New(o); err == nil {
+		t.Error("-1 rounds were taken")
+	}
+}
+
+func TestNew_unknown(t *testing.T) {
+	o := options(t)
+	o.Scenarios, o.Servers = []string{"A", "Z"}, []string{"nobody"}
+	if _, err := run.New(o); err == nil || !strings.Contains(err.Error(), "Z, nobody") {
+		t.Errorf("got %v", err)
+	}
+}
