@@ -63,6 +63,8 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 		return c, false
 	}
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
+	c.mu.Lock() // loops know of it before it is in the registry
+	defer c.mu.Unlock()
 	c.log.lose(c.born, gapExpired)
 	if waiting := sh.waiting[name]; waiting != nil {
 		c.readers.streams, c.readers.crowds = waiting.handOver(c)

@@ -35,9 +35,9 @@ var errHungUp = errors.New("broker: the client hung up")
 
 // loops are the broker's writer loops, started with the first stream for one.
 type loops struct {
-	start sync.Once
-	all   []*loop
-	err   error
+	mu   sync.Mutex
+	all  []*loop // guarded by mu; static once it is not nil
+	over bool    // guarded by mu
 }
 
 // TakesOver reports whether [Broker.TakeOver] can be called.
@@ -50,15 +50,15 @@ func (b *Broker) TakeOver(s *Stream, t Takeover) error {
 	if !b.TakesOver() {
 		return errNoLoops
 	}
-	b.loops.start.Do(b.startLoops)
-	if b.loops.err != nil {
-		return b.loops.err
+	all, err := b.startLoops()
+	if err != nil {
+		return err
 	}
 	fd, err := duplicate(t.Conn)
 	if err != nil {
 		return err
 	}
-	l := b.loops.all[s.id%uint64(len(b.loops.all))]
+	l := all[s.id%uint64(len(all))]
 	so := &socket{loop: l, stream: s, done: t.Done, jam: &jam{rest: t.Head}, fd: int32(fd), alarm: newAlarm()}
 	if t.Chunked {
 		so.coding = chunked
@@ -70,34 +70,46 @@ func (b *Broker) TakeOver(s *Stream, t Takeover) error {
 	return nil
 }
 
-func (b *Broker) startLoops() {
+// startLoops returns the loops, started if need be. Where that fails, for want of
+// descriptors, the next stream tries again.
+func (b *Broker) startLoops() ([]*loop, error) {
+	b.loops.mu.Lock()
+	defer b.loops.mu.Unlock()
+	if b.loops.over {
+		return nil, ErrClosed
+	}
+	if b.loops.all != nil {
+		return b.loops.all, nil
+	}
 	n := b.opts.Loops
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	for range n {
+	all := make([]*loop, n)
+	for i := range all {
 		l, err := newLoop(b)
 		if err != nil {
-			b.loops.err = err
-			break
+			for _, l := range all[:i] {
+				l.poll.close()
+			}
+			return nil, err
 		}
-		b.loops.all = append(b.loops.all, l)
-		b.stopped.Go(l.run)
-		b.stopped.Go(l.watch)
+		all[i] = l
 	}
-	if b.loops.err != nil {
-		b.loops.end()
+	for _, l := range all {
+		b.stopped.Go(l.run)   // ends with stop
+		b.stopped.Go(l.watch) // ends with run
 	}
+	b.loops.all = all
+	return all, nil
 }
 
 // stopLoops makes the loops end their streams and return.
 func (b *Broker) stopLoops() {
-	b.loops.start.Do(func() { b.loops.err = ErrClosed }) // none will be started
-	b.loops.end()
-}
-
-func (ls *loops) end() {
-	for _, l := range ls.all {
+	b.loops.mu.Lock()
+	defer b.loops.mu.Unlock()
+	b.loops.over = true
+	for _, l := range b.loops.all {
 		l.stop()
 	}
 }

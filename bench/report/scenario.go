@@ -19,7 +19,7 @@ type Scenario struct {
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
 	floors := []string{"floor-1ms", "floor-coalesce"}
-	fanout := []string{DeliveriesPerCPU, Deliveries, Publishes, LatencyP50, LatencyP99, ServerCPU, ClientBusy}
+	fanout := []string{DeliveriesPerCPU, Deliveries, Publishes, LatencyP50, LatencyP99, AnswerP50, AnswerP99, ServerCPU, ClientBusy}
 	return []Scenario{
 		{
 			Name: "A", Title: "One channel, 1,000 readers", Metrics: fanout, Against: floors,

@@ -111,8 +111,10 @@ describe("EventSource", { timeout: 300_000 }, () => {
   test("an event that was cut off in its middle comes again whole", options, async () => {
     const text = "x".repeat(20_000);
     for (let n = 1; n <= 3; n++) await sluice.publish(CHANNEL, "status", { n, text });
-    proxy.cutNextAfter(30_000);
+    proxy.holdNextAfter(30_000);
     await listen(page, streamURL(await mint(), "&replay=all"), ["status"]);
+    await received(page, "status", 1);
+    proxy.cut();
     const events = await received(page, "status", 3);
     assert.deepEqual(numbers(events), upTo(3));
     assert.ok(events.every((event) => event.data.data.text === text));

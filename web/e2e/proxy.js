@@ -27,7 +27,7 @@ class Proxy extends EventEmitter {
   requests = [];
   #pairs = new Set();
   #blocked = false;
-  #cutAfter = Infinity; // bytes to the browser that the next connection lets through
+  #holdAfter = Infinity; // bytes to the browser that the next connection lets through
 
   constructor(target) {
     super();
@@ -61,9 +61,9 @@ class Proxy extends EventEmitter {
     this.#blocked = false;
   }
 
-  /** Breaks the next connection once so many bytes have gone to the browser. */
-  cutNextAfter(bytes) {
-    this.#cutAfter = bytes;
+  /** Holds the next connection up once so many bytes have gone to the browser. */
+  holdNextAfter(bytes) {
+    this.#holdAfter = bytes;
   }
 
   /** Resolves with the next request for a stream. */
@@ -89,18 +89,16 @@ class Proxy extends EventEmitter {
   #join(client, server) {
     const pair = [client, server];
     this.#pairs.add(pair);
-    let left = this.#cutAfter;
-    this.#cutAfter = Infinity;
+    let left = this.#holdAfter;
+    this.#holdAfter = Infinity;
     let head = "";
     client.on("data", (bytes) => {
       head = this.#count(head + bytes.toString("latin1"));
       server.write(bytes);
     });
     server.on("data", (bytes) => {
-      if (left <= 0) return;
-      client.write(bytes.subarray(0, left));
+      if (left > 0) client.write(bytes.subarray(0, left));
       left -= bytes.length;
-      if (left <= 0) client.end(); // an end and no reset, which could overtake the bytes before it
     });
     for (const [socket, other] of [pair, [server, client]]) {
       socket.on("end", () => other.end());
