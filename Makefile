@@ -107,7 +107,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 bench: $(CACHE)/bench ## Measure beside other servers, about forty minutes; writes docs/benchmarks.md
-	$(CACHE)/bench run -root . -json $(CACHE)/bench.json
+	$(CACHE)/bench run -root . -seconds 1 -warmup 0.5 -json $(CACHE)/bench.json
 	$(CACHE)/bench report -json $(CACHE)/bench.json -out docs
 
 bench-quick: $(CACHE)/bench ## The same in two minutes: three scenarios, short, to the terminal

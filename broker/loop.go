@@ -10,8 +10,12 @@ const (
 	// maxWrite bounds what one stream is sent at a time, in bytes, where it needs
 	// more than the newest messages of its channel.
 	maxWrite = 16 << 10
-	// maxTurn bounds for how long a loop works before publishers have their turn.
-	maxTurn = 200 * time.Microsecond
+	// maxTurn bounds for how long a loop works at a long pass before publishers have
+	// their turn: it carries the more, the more gathers meanwhile.
+	maxTurn = 400 * time.Microsecond
+	// maxShift bounds for how long it works at short ones. These gain nothing by
+	// waiting, so that publishers should not run ahead of them.
+	maxShift = 2 * time.Millisecond
 	// stretchMembers is how many sockets have their turn before others do.
 	stretchMembers = 16
 	// linger is how long a client may take to hang up after the end of its stream. A
@@ -196,9 +200,10 @@ func (l *loop) turn() (over bool) {
 		l.start(l.paced[0])
 		l.paced = pop(l.paced)
 	}
-	for l.now.Sub(began) < maxTurn && len(l.errands)+len(l.passes) > 0 {
-		l.work()
-		l.look()
+	for most := maxShift; l.now.Sub(began) < most && len(l.errands)+len(l.passes) > 0; l.look() {
+		if most = maxShift; l.work() {
+			most = maxTurn
+		}
 	}
 	l.count()
 	return over
@@ -209,8 +214,9 @@ func (l *loop) look() {
 	l.clock = l.broker.clock(l.now)
 }
 
-// work does some errands and one stretch of a pass.
-func (l *loop) work() {
+// work does some errands and one stretch of a pass. It reports whether that pass
+// goes on.
+func (l *loop) work() (long bool) {
 	for range min(stretchMembers, len(l.errands)) { // not those that come meanwhile
 		so := l.errands[0]
 		l.errands = pop(l.errands)
@@ -222,7 +228,7 @@ func (l *loop) work() {
 		l.passes = pop(l.passes)
 		if l.stretch(cr); cr.next >= 0 {
 			l.passes = append(l.passes, cr)
-			return
+			return true
 		}
 		more := cr.end(l.broker, l.now)
 		cr.lined = false
@@ -231,6 +237,7 @@ func (l *loop) work() {
 			l.line(cr)
 		}
 	}
+	return false
 }
 
 // pop takes the first out of a queue.

@@ -91,9 +91,10 @@ func wait(ctx context.Context, d time.Duration) {
 // read is the life of one reader.
 func (k *soak) read(ctx context.Context, channel int) {
 	last, next := "", -1
+	end, _ := ctx.Deadline()
 	for ctx.Err() == nil && k.fault.Load() == nil {
 		stay := time.Duration(rand.Int64N(int64(k.stay)))
-		if err := k.visit(ctx, channel, stay, &last, &next); err != nil && ctx.Err() == nil {
+		if err := k.visit(ctx, channel, stay, &last, &next); err != nil && ctx.Err() == nil && time.Now().Before(end) {
 			k.failed("channel %d: %v", channel, err)
 		}
 		k.returned.Add(1)
