@@ -106,7 +106,7 @@ test-web: build $(NPM_DONE) ## Run the tests of the page in a browser
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: $(CACHE)/bench ## Measure beside other servers, about forty minutes; writes docs/benchmarks.md
+bench: $(CACHE)/bench ## Measure beside other servers, more than half an hour; writes docs/benchmarks.md
 	$(CACHE)/bench run -root . -seconds 1 -warmup 0.5 -json $(CACHE)/bench.json
 	$(CACHE)/bench report -json $(CACHE)/bench.json -out docs
 
