@@ -20,7 +20,7 @@ type crowd struct {
 	served  atomic.Uint64 // and every one for which publishers wait what is up to here
 	dirty   atomic.Bool   // there is news since the last pass began
 	hurried atomic.Bool   // publishers wait for the next one
-	mark    atomic.Int64  // log.total when that was
+	mark    atomic.Int64  // log.total when the last one began
 
 	// Owned by the loop.
 	pass
@@ -31,7 +31,7 @@ type crowd struct {
 // pass is where a loop is in passing over a crowd.
 type pass struct {
 	began  time.Duration // on the broker's clock
-	next   int           // index of the next member, going down; those that join meanwhile are last and up to date
+	next   int           // index of the next member, going down: those that join meanwhile have their turn in the next pass
 	target uint64        // head of the log when it began
 	low    uint64        // lowest position of a member for which publishers wait
 	lags   uint64        // and of the others
@@ -90,6 +90,7 @@ func (a *audience) seat(so *socket, c *channel) *crowd {
 	position := so.stream.position.Load()
 	cr.passed.Store(min(cr.passed.Load(), position))
 	cr.served.Store(min(cr.served.Load(), position))
+	cr.low = min(cr.low, position) // a pass that is under way does not come to it
 	return cr
 }
 

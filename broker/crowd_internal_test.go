@@ -398,3 +398,29 @@ func TestLoop_ring_owed(t *testing.T) {
 		}
 	}
 }
+
+// TestCrowd_end_joined: who joins while a pass is under way, and is behind, still
+// has to be served when that pass ends: what it has to read is held.
+func TestCrowd_end_joined(t *testing.T) {
+	b := newBroker(t, Options{Loops: -1})
+	l := &loop{broker: b}
+	c, _ := b.registry.create("a")
+	join := func(position uint64) *crowd {
+		s := &Stream{broker: b}
+		s.position.Store(position)
+		c.readers.add(s)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.seat(&socket{loop: l, stream: s})
+	}
+	cr := join(0)
+	b.say(t, "a")
+	b.say(t, "a")
+	cr.begin(1)
+	cr.next, cr.low = -1, 2 // the one member was served
+	cr.members[0].stream.position.Store(2)
+	join(1)
+	if more := cr.end(b, time.Now()); !more || cr.served.Load() != 1 || c.log.passed != 1 {
+		t.Errorf("served up to %d, held from %d, more: %t", cr.served.Load(), c.log.passed, more)
+	}
+}

@@ -12,7 +12,8 @@
 //     messages of several channels in one stream too.
 //   - A stream hands out each message at most once, and says so ($gap) before it
 //     passes over one that is lost.
-//   - [Broker.Publish] never waits for a reader.
+//   - [Broker.Publish] never waits for a reader; at most, and for a bounded time,
+//     until what was published has been offered to all of them.
 //   - Memory is bounded by [Options]; what is dropped early is counted in [Stats].
 //
 // The package knows nothing of HTTP and of tokens: a stream's [Owner] is a few

@@ -26,8 +26,9 @@ const (
 // loop writes to many sockets. It is one goroutine, which owns them for life: no
 // part of a socket needs a lock. It never waits for one of them.
 //
-// A stream of one channel that has caught up sits in the channel's crowd, and is
-// served in passes (see [crowd]); every other one runs its own errands.
+// A stream of one channel, once it needs nothing but what comes next in that, sits
+// in the channel's crowd and is served in passes (see [crowd]); every other one
+// runs its own errands.
 type loop struct {
 	// Static after construction.
 	broker *Broker

@@ -22,7 +22,7 @@ type Takeover struct {
 	// Done is called once, after the stream is closed, with the bytes that were
 	// sent and why it ended: [io.EOF] after $close, [os.ErrDeadlineExceeded] if the
 	// client took nothing for the write time-out, or the error of its connection.
-	// It must not block.
+	// It has a goroutine of its own, for which [Broker.Close] waits.
 	Done func(s *Stream, sent int64, err error)
 }
 
