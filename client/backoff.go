@@ -16,13 +16,11 @@ const (
 	stableAfter = maxWait
 )
 
-// backoff decides how long to wait before the next connection: a time that
-// doubles with each failure in a row, of which a random part between a half and
-// the whole is waited, so that the clients of a server that comes back do not
-// come back all at once.
+// backoff decides how long to wait before the next attempt: anything up to a
+// bound that doubles with each failure in a row, so that the clients of a server
+// that comes back do not come back all at once. The zero value is ready for use.
 type backoff struct {
-	base     time.Duration // the server's retry field; 0: minWait
-	failures int           // in a row
+	failures int // in a row
 }
 
 // next returns the wait after one more failure. hint is what the server asked
@@ -30,18 +28,12 @@ type backoff struct {
 // servers spread what they ask for; when it did not help, it is the least.
 func (b *backoff) next(hint time.Duration) time.Duration {
 	hint = min(hint, maxHint)
-	if b.failures == 0 && hint > 0 {
-		b.failures++
+	bound := min(minWait<<min(b.failures, 16), maxWait)
+	b.failures++
+	if b.failures == 1 && hint > 0 {
 		return hint
 	}
-	base := minWait
-	if b.base > 0 {
-		base = min(b.base, maxHint)
-	}
-	ceiling := max(base, maxWait)
-	wait := min(base<<min(b.failures, 16), ceiling)
-	b.failures++
-	return max(hint, wait/2+rand.N(wait/2+1))
+	return max(hint, rand.N(bound+1))
 }
 
 func (b *backoff) reset() { b.failures = 0 }

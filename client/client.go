@@ -2,10 +2,8 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,13 +13,9 @@ import (
 // ErrBadURL is returned by [New].
 var ErrBadURL = errors.New("client: bad server url")
 
-const (
-	// DefaultHeartbeat is what a server does between two signs of life when it is
-	// not configured otherwise.
-	DefaultHeartbeat = 15 * time.Second
-
-	maxAnswerBytes = 1 << 20
-)
+// DefaultHeartbeat is what a server does between two signs of life when it is
+// not configured otherwise.
+const DefaultHeartbeat = 15 * time.Second
 
 // Client holds the address of a server and the credential for it.
 //
@@ -31,9 +25,11 @@ type Client struct {
 	// Static after construction.
 	base       string // without a slash at its end
 	credential func(context.Context) (string, error)
+	renewable  bool // asking credential again may give another one
 	http       *http.Client
 	ownHTTP    bool // http was made here, so Close may close its connections
 	silence    time.Duration
+	retries    int
 }
 
 // Option changes a [Client] that [New] makes.
@@ -57,9 +53,11 @@ func WithHeartbeat(interval time.Duration) Option {
 // WithCredentials makes the client ask source for an API key or token before
 // each request and each reconnection, in place of a fixed one. So a
 // subscription lives on when its token expires. An error of source ends the
-// call, and a subscription, with that error.
+// call, and a subscription, with that error. A subscription that is refused with
+// 401 asks once more before it gives up. source may be called by many goroutines
+// at once.
 func WithCredentials(source func(context.Context) (string, error)) Option {
-	return func(c *Client) { c.credential = source }
+	return func(c *Client) { c.credential, c.renewable = source, true }
 }
 
 // New returns a client of the server at rawURL (http or https; a path in it is
@@ -80,6 +78,7 @@ func New(rawURL, key string, opts ...Option) (*Client, error) {
 	c := &Client{
 		base:       strings.TrimRight(u.String(), "/"),
 		credential: func(context.Context) (string, error) { return key, nil },
+		retries:    DefaultRetries,
 	}
 	WithHeartbeat(DefaultHeartbeat)(c)
 	for _, opt := range opts {
@@ -100,77 +99,8 @@ func (c *Client) Close() {
 	}
 }
 
-// Health asks whether the server is alive. It needs no credential.
+// Health asks whether the server is alive. It needs no credential and is not
+// repeated.
 func (c *Client) Health(ctx context.Context) error {
 	return c.call(ctx, request{method: http.MethodGet, path: "/healthz"}, nil)
 }
-
-// request is one call of the API. An empty field is left out.
-type request struct {
-	method string
-	path   string // escaped
-	query  url.Values
-	header http.Header
-	body   io.Reader
-}
-
-// send sends r. The answer is the caller's to close; a status of 400 or more
-// comes back as [*Problem] instead.
-func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	target := c.base + r.path
-	if len(r.query) > 0 {
-		target += "?" + r.query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, target, r.body)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
-	key, err := c.credential(ctx)
-	if err != nil {
-		return nil, &credentialError{err}
-	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		defer resp.Body.Close()
-		return nil, problemOf(resp)
-	}
-	return resp, nil
-}
-
-// call sends r and decodes the answer's JSON into answer, unless that is nil.
-func (c *Client) call(ctx context.Context, r request, answer any) error {
-	resp, err := c.send(ctx, r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("client: reading the answer: %w", err)
-	case len(body) > maxAnswerBytes:
-		return fmt.Errorf("client: the answer is longer than %d bytes", maxAnswerBytes)
-	case answer == nil:
-		return nil
-	}
-	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("client: the answer is not what a sluice server sends: %w", err)
-	}
-	return nil
-}
-
-// credentialError tells the failure of a credential source, which ends a
-// subscription, from that of a request, which does not.
-type credentialError struct{ err error }
-
-func (e *credentialError) Error() string { return "client: no credential: " + e.err.Error() }
-func (e *credentialError) Unwrap() error { return e.err }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
 
 	"github.com/r3labs/sse/v2"
 )
@@ -34,27 +32,30 @@ type decoder struct {
 }
 
 func newDecoder(body io.Reader) *decoder {
-	return &decoder{sse.NewEventStreamReader(&commentFilter{body: body, lineStart: true}, MaxEventBytes)}
+	return &decoder{sse.NewEventStreamReader(&filter{body: body, lineStart: true}, MaxEventBytes)}
 }
 
-// block is one event as it stood on the wire. Empty fields were not there.
+// block is one event as it stood on the wire. Empty fields were not there. The
+// retry field is left out: it is for clients without a backoff of their own.
 type block struct {
 	event, id string
 	data      []byte
-	retry     time.Duration
 }
 
-// next returns the next block. The last block before an error may have been cut
-// off anywhere: the reader hands it out like any other.
+// next returns the next block that has come to its end.
 func (d *decoder) next() (block, error) {
-	raw, err := d.reader.ReadEvent()
-	switch {
-	case errors.Is(err, bufio.ErrTooLong):
-		return block{}, ErrEventTooLong
-	case err != nil:
-		return block{}, err
+	for {
+		raw, err := d.reader.ReadEvent()
+		switch {
+		case errors.Is(err, bufio.ErrTooLong):
+			return block{}, ErrEventTooLong
+		case err != nil:
+			return block{}, err
+		}
+		if !bytes.HasSuffix(raw, []byte{endMark}) {
+			return parseBlock(raw), nil
+		}
 	}
-	return parseBlock(raw), nil
 }
 
 // parseBlock takes the fields of an event apart, as in section 9.2.6 of the
@@ -76,36 +77,47 @@ func parseBlock(raw []byte) block {
 				b.data = append(b.data, '\n')
 			}
 			b.data = append(b.data, value...)
-		case "retry":
-			if ms, err := strconv.ParseUint(string(value), 10, 31); err == nil {
-				b.retry = time.Duration(ms) * time.Millisecond
-			}
 		}
 	}
 	return b
 }
 
-// commentFilter takes comment lines out of an event stream. Heartbeats are
-// comments without a blank line after them, so the reader behind would gather
-// them in front of the next event until its buffer is full.
-type commentFilter struct {
+// filter takes comment lines out of an event stream and puts a mark at its end.
+//
+// Heartbeats are comments without a blank line after them, so the reader behind
+// would gather them in front of the next event until its buffer is full. And it
+// hands out what was cut off by the end of the stream like any whole event: that
+// is told by the mark, which ends it.
+type filter struct {
 	body      io.Reader
 	lineStart bool // the next byte is the first of a line
 	comment   bool // inside a comment line
+	end       error
+	marked    bool
 }
 
+// endMark is a byte that no event of a server ends in.
+const endMark = 0
+
 // Read implements [io.Reader]. It returns when there is something to return.
-func (f *commentFilter) Read(p []byte) (int, error) {
-	for {
+func (f *filter) Read(p []byte) (int, error) {
+	for f.end == nil {
 		n, err := f.body.Read(p)
-		if kept := f.keep(p[:n]); kept > 0 || err != nil || n == 0 {
-			return kept, err
+		f.end = err
+		if kept := f.keep(p[:n]); kept > 0 || n == 0 && err == nil {
+			return kept, nil
 		}
 	}
+	if !f.marked && len(p) > 0 {
+		f.marked = true
+		p[0] = endMark
+		return 1, nil
+	}
+	return 0, f.end
 }
 
 // keep moves what is no comment to the front of p and returns its length.
-func (f *commentFilter) keep(p []byte) int {
+func (f *filter) keep(p []byte) int {
 	kept := 0
 	for _, c := range p {
 		if f.lineStart && c == ':' {

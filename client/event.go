@@ -9,7 +9,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Event is what a subscription receives: a message, or a control event whose
+// Event is what comes over a stream, as it stands on the wire: a message, or a control event whose
 // name begins with a dollar sign. At most one of Message, Open, Gap and Close is
 // set; none is for $position, which only moves the position, and for control
 // events that this version does not know.
@@ -41,7 +41,7 @@ type Gap struct {
 }
 
 // Close says why the server ends the stream, and whether to come again, which
-// [Client.Subscribe] then does by itself.
+// [Client.Events] and [Client.Subscribe] then do by themselves.
 type Close struct {
 	Code         int    `json:"code"`
 	Reason       string `json:"reason"`
@@ -49,7 +49,9 @@ type Close struct {
 	RetryAfterMS int64  `json:"retry_after_ms"`
 }
 
-// CloseError is how a subscription ends when the server closed it for good.
+// CloseError is how a subscription ends when the server closed it for good: its
+// token was revoked (4401), it was disconnected by an administrator (4403) or its
+// channel was deleted (4410).
 type CloseError struct{ Close }
 
 // Error returns the close code and its reason.
@@ -57,9 +59,9 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("the server closed the stream: %d %s", e.Code, e.Reason)
 }
 
-// eventOf decodes a block with data. Each kind of data is a JSON object, and no
-// object is the beginning of another: an error means that the block was cut off
-// or that the sender is no sluice server.
+// eventOf decodes a block with data, which is always a JSON object: an error
+// means that something between here and the server spoilt it, or that there is
+// no Sluice server.
 func eventOf(b block) (Event, error) {
 	e := Event{Name: b.event, Data: b.data}
 	var target any

@@ -13,7 +13,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Item is one message of [Client.PublishLines].
+// Item is one message of [Client.PublishLines] and [Client.PublishBatch].
 type Item struct {
 	Channel        string `json:"channel"`
 	Topic          string `json:"topic"`
@@ -29,7 +29,7 @@ type Item struct {
 //
 // A [*Problem] with a receipt's place in the order says that this one item was
 // refused; the loop goes on. Any other error, and a *Problem with which the
-// server refused the whole request, is the last one.
+// server refused the whole request, is the last one. Nothing is tried again.
 //
 // items runs in a goroutine of its own. It ends with items, and at latest, when
 // the loop is left or ctx ends, the next time items yields.
@@ -45,7 +45,7 @@ func (c *Client) PublishLines(ctx context.Context, items iter.Seq[Item]) iter.Se
 			method: http.MethodPost,
 			path:   "/v1/publish",
 			header: http.Header{"Content-Type": {"application/x-ndjson"}},
-			body:   body,
+			stream: body,
 		})
 		if err != nil {
 			yield(schemas.Receipt{}, err)

@@ -45,20 +45,49 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// Slug returns the last part of the problem's type, such as "rate-limited".
-func (p *Problem) Slug() string {
-	return strings.TrimPrefix(p.Type, "/problems/")
+// Code returns the last part of the problem's type, such as "rate-limited". For
+// an answer that is no problem document it is "unauthorized" (401) or "http-"
+// with the status.
+func (p *Problem) Code() string {
+	if i := strings.LastIndexByte(p.Type, '/'); i >= 0 {
+		return p.Type[i+1:]
+	}
+	if p.Status == http.StatusUnauthorized {
+		return "unauthorized"
+	}
+	return "http-" + strconv.Itoa(p.Status)
 }
 
-// final reports whether asking again cannot help. A status that speaks of the
-// present moment is not final.
-func (p *Problem) final() bool {
+// passing reports whether a subscription that is refused so comes again: the
+// status speaks of the present moment, or of a fault of the other side.
+func (p *Problem) passing() bool {
 	switch p.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
+		return true
 	}
-	return p.Status < http.StatusInternalServerError
+	return p.Status >= http.StatusInternalServerError
 }
+
+// repeatable reports whether a call may succeed a little later. It may have been
+// carried out all the same.
+func (p *Problem) repeatable() bool {
+	switch p.Status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// undone reports whether the server says that it did nothing, and to come again.
+// The same status of a proxy says nothing: it may have lost the server's answer.
+func (p *Problem) undone() bool {
+	return strings.HasPrefix(p.Type, problemTypes) &&
+		(p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable)
+}
+
+// problemTypes is what the types of the server's own problems begin with.
+const problemTypes = "/problems/"
 
 // problemOf reads the problem that resp holds. It does not close the body.
 func problemOf(resp *http.Response) *Problem {

@@ -75,7 +75,7 @@ func TestClient_requests(t *testing.T) {
 		{
 			"body",
 			func(c *client.Client) error {
-				_, err := c.PublishBody(t.Context(), "c", "log", strings.NewReader("line\n"), client.RunID("r"))
+				_, err := c.PublishStream(t.Context(), "c", "log", strings.NewReader("line\n"), client.RunID("r"))
 				return err
 			},
 			call{"POST", "/v1/publish/c/log/stream?run_id=r", "", bearer, "", "line\n"},
@@ -83,7 +83,7 @@ func TestClient_requests(t *testing.T) {
 		{
 			"run",
 			func(c *client.Client) error {
-				_, err := c.SetRun(t.Context(), "a/b", client.Run{Status: "failed", RunID: "r", Error: "boom"})
+				_, err := c.SetRun(t.Context(), "a/b", client.RunState{Status: "failed", RunID: "r", Error: "boom"})
 				return err
 			},
 			call{"PUT", "/v1/channels/a%2Fb/run", asJSON, bearer, "", `{"status":"failed","run_id":"r","error":"boom"}` + "\n"},
@@ -149,20 +149,20 @@ func TestClient_Publish_problem(t *testing.T) {
 		body        string
 		retryAfter  string
 		want        string
-		wantSlug    string
+		wantCode    string
 		wantWait    time.Duration
 	}{
 		{
 			name: "all fields", status: 422, contentType: "application/problem+json; charset=utf-8",
 			body:     `{"type":"/problems/schema-violation","title":"Schema violation","status":422,"detail":"refused","errors":[{"pointer":"/message","detail":"is required"},{"pointer":"","detail":"is odd"}]}`,
 			want:     "422 Schema violation: refused; /message: is required; is odd",
-			wantSlug: "schema-violation",
+			wantCode: "schema-violation",
 		},
-		{name: "seconds", status: 503, contentType: "application/problem+json", body: `{"title":"Draining"}`, retryAfter: "2", want: "503 Draining", wantSlug: "about:blank", wantWait: 2 * time.Second},
-		{name: "date in the past", status: 429, body: "", retryAfter: "Mon, 02 Jan 2006 15:04:05 GMT", want: "429 Too Many Requests", wantSlug: "about:blank"},
-		{name: "a proxy's page", status: 502, contentType: "text/html", body: "<h1>Bad", want: "502 Bad Gateway", wantSlug: "about:blank"},
-		{name: "a lie about the status", status: 500, contentType: "application/problem+json", body: `{"status":200,"title":"T"}`, want: "500 T", wantSlug: "about:blank"},
-		{name: "not a document", status: 400, contentType: "application/problem+json", body: `{"title":"half`, want: "400 Bad Request", wantSlug: "about:blank"},
+		{name: "seconds", status: 503, contentType: "application/problem+json", body: `{"title":"Draining"}`, retryAfter: "2", want: "503 Draining", wantCode: "http-503", wantWait: 2 * time.Second},
+		{name: "date in the past", status: 429, body: "", retryAfter: "Mon, 02 Jan 2006 15:04:05 GMT", want: "429 Too Many Requests", wantCode: "http-429"},
+		{name: "a proxy's page", status: 502, contentType: "text/html", body: "<h1>Bad", want: "502 Bad Gateway", wantCode: "http-502"},
+		{name: "a lie about the status", status: 500, contentType: "application/problem+json", body: `{"status":200,"title":"T"}`, want: "500 T", wantCode: "http-500"},
+		{name: "not a document", status: 400, contentType: "application/problem+json", body: `{"title":"half`, want: "400 Bad Request", wantCode: "http-400"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,8 +177,8 @@ func TestClient_Publish_problem(t *testing.T) {
 			if !errors.As(err, &problem) {
 				t.Fatalf("error %v is no problem", err)
 			}
-			if problem.Error() != tt.want || problem.Slug() != tt.wantSlug || problem.RetryAfter != tt.wantWait {
-				t.Errorf("problem %q, slug %q, wait %v", problem, problem.Slug(), problem.RetryAfter)
+			if problem.Error() != tt.want || problem.Code() != tt.wantCode || problem.RetryAfter != tt.wantWait {
+				t.Errorf("problem %q, code %q, wait %v", problem, problem.Code(), problem.RetryAfter)
 			}
 		})
 	}
@@ -197,7 +197,7 @@ func TestClient_Publish_notAnAnswer(t *testing.T) {
 
 // The body goes out while it is being read, and a reader that fails is seen as
 // broken off, not as complete.
-func TestClient_PublishBody_streams(t *testing.T) {
+func TestClient_PublishStream_streams(t *testing.T) {
 	first := make(chan struct{})
 	ended := make(chan error, 1)
 	c := serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +214,7 @@ func TestClient_PublishBody_streams(t *testing.T) {
 		<-first // the server has read what came before
 		return 0, io.EOF
 	}), iotest.ErrReader(broken))
-	if _, err := c.PublishBody(t.Context(), "c", "log", body); !errors.Is(err, broken) {
+	if _, err := c.PublishStream(t.Context(), "c", "log", body); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	if err := <-ended; err == nil {
@@ -222,9 +222,9 @@ func TestClient_PublishBody_streams(t *testing.T) {
 	}
 }
 
-func TestClient_PublishBody_noKey(t *testing.T) {
+func TestClient_PublishStream_noKey(t *testing.T) {
 	c := over(t, func(*http.Request) (*http.Response, error) { panic("a request was sent") })
-	_, err := c.PublishBody(t.Context(), "c", "log", strings.NewReader(""), client.IdempotencyKey("k"))
+	_, err := c.PublishStream(t.Context(), "c", "log", strings.NewReader(""), client.IdempotencyKey("k"))
 	if !errors.Is(err, client.ErrNotDurable) {
 		t.Errorf("error %v", err)
 	}

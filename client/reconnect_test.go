@@ -26,7 +26,7 @@ func waits(t *testing.T, c *client.Client, n int) []time.Duration {
 		}
 	}}
 	var last error
-	for _, err := range c.Subscribe(ctx, sub) {
+	for _, err := range c.Events(ctx, sub) {
 		last = err
 	}
 	if !errors.Is(last, context.Canceled) {
@@ -35,11 +35,10 @@ func waits(t *testing.T, c *client.Client, n int) []time.Duration {
 	return got
 }
 
-func TestClient_Subscribe_backoff(t *testing.T) {
+func TestClient_Events_backoff(t *testing.T) {
 	type span struct{ from, to time.Duration }
 	const ms = time.Millisecond
-	growing := []span{{125 * ms, 250 * ms}, {250 * ms, 500 * ms}, {500 * ms, 1000 * ms}, {1000 * ms, 2000 * ms}, {2000 * ms, 4000 * ms}, {2500 * ms, 5000 * ms}, {2500 * ms, 5000 * ms}}
-	fromRetry := []span{{500 * ms, 1000 * ms}, {1000 * ms, 2000 * ms}, {2000 * ms, 4000 * ms}, {2500 * ms, 5000 * ms}}
+	growing := []span{{0, 250 * ms}, {0, 500 * ms}, {0, 1000 * ms}, {0, 2000 * ms}, {0, 4000 * ms}, {0, 5000 * ms}, {0, 5000 * ms}}
 	tests := []struct {
 		name   string
 		answer transport
@@ -63,13 +62,13 @@ func TestClient_Subscribe_backoff(t *testing.T) {
 			},
 			[]span{{5 * time.Minute, 5 * time.Minute}, {5 * time.Minute, 5 * time.Minute}},
 		},
-		{"retry field", func(*http.Request) (*http.Response, error) { return events(openFrame(1)), nil }, fromRetry},
+		{"retry field, which is for others", func(*http.Request) (*http.Response, error) { return events(openFrame(1)), nil }, growing},
 		{
 			"draining",
 			func(*http.Request) (*http.Response, error) {
 				return events(openFrame(1) + closeFrame(4002, "server_draining", true, 170)), nil
 			},
-			[]span{{170 * ms, 170 * ms}, {1000 * ms, 2000 * ms}},
+			[]span{{170 * ms, 170 * ms}, {170 * ms, 500 * ms}},
 		},
 		{"garbage", func(*http.Request) (*http.Response, error) { return events("data: {\"id\":\n\n"), nil }, growing},
 	}
@@ -87,41 +86,52 @@ func TestClient_Subscribe_backoff(t *testing.T) {
 	}
 }
 
-// Two clients that lose the same server must not come back together.
-func TestClient_Subscribe_backoffIsSpread(t *testing.T) {
+// Clients that lose the same server must not come back together: each wait is
+// anything up to a bound that doubles.
+func TestClient_Events_backoffIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
-		seen := map[time.Duration]bool{}
-		for range 20 {
-			seen[waits(t, over(t, refused), 1)[0]] = true
+		bound := 250 * time.Millisecond
+		var runs [40][]time.Duration
+		for i := range runs {
+			runs[i] = waits(t, over(t, refused), 7)
 		}
-		if len(seen) < 15 {
-			t.Errorf("20 clients wait %d different times", len(seen))
+		for n := range 7 {
+			shortest, longest := time.Hour, time.Duration(0)
+			for _, run := range runs {
+				shortest, longest = min(shortest, run[n]), max(longest, run[n])
+			}
+			if shortest > bound/2 || longest < bound/2 || longest > bound {
+				t.Errorf("wait %d of 40 clients is %v to %v, want all of 0 to %v", n+1, shortest, longest, bound)
+			}
+			bound = min(2*bound, 5*time.Second)
 		}
 	})
 }
 
-func TestClient_Subscribe_backoffStartsOverAfterAStableConnection(t *testing.T) {
+func TestClient_Events_backoffStartsOverAfterAStableConnection(t *testing.T) {
 	for _, tt := range []struct {
 		lived time.Duration
-		most  time.Duration
-		least time.Duration
+		short bool // the wait after it
 	}{
-		{lived: 4 * time.Second, least: 2500 * time.Millisecond, most: 5 * time.Second},
-		{lived: 6 * time.Second, least: 125 * time.Millisecond, most: 250 * time.Millisecond},
+		{4 * time.Second, false},
+		{6 * time.Second, true},
 	} {
 		t.Run(fmt.Sprint(tt.lived), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				requests := 0
-				c := over(t, func(r *http.Request) (*http.Response, error) {
-					if requests++; requests <= 8 {
-						return nil, errors.New("refused")
-					}
-					return answer(200, stream, hanging(r.Context(), "", tt.lived)), nil
-				})
-				got := waits(t, c, 9)
-				if wait := got[8]; wait < tt.least || wait > tt.most {
-					t.Errorf("after a connection of %v the wait is %v", tt.lived, wait)
+				longest := time.Duration(0)
+				for range 20 {
+					requests := 0
+					c := over(t, func(r *http.Request) (*http.Response, error) {
+						if requests++; requests <= 8 {
+							return nil, errors.New("refused")
+						}
+						return answer(200, stream, hanging(r.Context(), "", tt.lived)), nil
+					})
+					longest = max(longest, waits(t, c, 9)[8])
+				}
+				if (longest <= 250*time.Millisecond) != tt.short {
+					t.Errorf("after a connection of %v the longest of 20 waits is %v", tt.lived, longest)
 				}
 			})
 		})
@@ -145,7 +155,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestClient_Subscribe_silence(t *testing.T) {
+func TestClient_Events_silence(t *testing.T) {
 	heartbeats := func(ctx context.Context) io.Reader {
 		left := 100
 		return readerFunc(func(p []byte) (int, error) {
@@ -211,7 +221,7 @@ func TestClient_Subscribe_silence(t *testing.T) {
 				start := time.Now()
 				var lasted time.Duration
 				sub := client.Subscription{OnRetry: func(error, time.Duration) { lasted = time.Since(start); cancel() }}
-				for range over(t, tt.answer, tt.opts...).Subscribe(ctx, sub) {
+				for range over(t, tt.answer, tt.opts...).Events(ctx, sub) {
 				}
 				if lasted != tt.want {
 					t.Errorf("given up after %v, want %v", lasted, tt.want)
@@ -222,7 +232,7 @@ func TestClient_Subscribe_silence(t *testing.T) {
 }
 
 // A loop body that takes its time is no sign that the server is gone.
-func TestClient_Subscribe_slowLoopIsNotSilence(t *testing.T) {
+func TestClient_Events_slowLoopIsNotSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := over(t, func(r *http.Request) (*http.Response, error) {
 			frames := []string{openFrame(1), messageFrame(2)}
@@ -236,7 +246,7 @@ func TestClient_Subscribe_slowLoopIsNotSilence(t *testing.T) {
 			})), nil
 		})
 		sub := client.Subscription{OnRetry: func(err error, _ time.Duration) { t.Errorf("reconnected: %v", err) }}
-		for event, err := range c.Subscribe(t.Context(), sub) {
+		for event, err := range c.Events(t.Context(), sub) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +258,7 @@ func TestClient_Subscribe_slowLoopIsNotSilence(t *testing.T) {
 	})
 }
 
-func TestClient_Subscribe_contextEnds(t *testing.T) {
+func TestClient_Events_contextEnds(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer transport
@@ -267,7 +277,7 @@ func TestClient_Subscribe_contextEnds(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				var last error
-				for _, err := range over(t, tt.answer).Subscribe(ctx, client.Subscription{}) {
+				for _, err := range over(t, tt.answer).Events(ctx, client.Subscription{}) {
 					last = err
 				}
 				if !errors.Is(last, context.DeadlineExceeded) || time.Since(start) != 9*time.Second {

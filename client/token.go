@@ -28,7 +28,8 @@ type Token struct {
 	SubscribeURL string       `json:"subscribe_url"` // with the token in it, for EventSource
 }
 
-// Token makes a token. The client's credential must be an API key.
+// Token makes a token. The client's credential must be an API key. What fails in
+// passing is tried again: a token that nobody got does no harm.
 func (c *Client) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	question := struct {
 		Channel   string          `json:"channel,omitempty"`
@@ -42,6 +43,6 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (Token, error) {
 		question.TTL = req.TTL.String()
 	}
 	var token Token
-	err := c.callJSON(ctx, http.MethodPost, "/v1/tokens", question, &token)
+	err := c.callJSON(ctx, request{method: http.MethodPost, path: "/v1/tokens", repeat: ifPassing}, question, &token)
 	return token, err
 }

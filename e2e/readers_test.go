@@ -210,7 +210,7 @@ func readClient(ctx context.Context, t testing.TB, url, credential string, emit 
 		return
 	}
 	defer c.Close()
-	for e, err := range c.Subscribe(ctx, client.Subscription{Channels: []string{runChannel}}) {
+	for e, err := range c.Events(ctx, client.Subscription{Channels: []string{runChannel}}) {
 		if err != nil {
 			if ctx.Err() == nil {
 				t.Errorf("the client gave up: %v", err)

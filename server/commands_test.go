@@ -92,6 +92,32 @@ func TestRun_commands(t *testing.T) {
 	}
 }
 
+// A server that is busy is asked again, as often as the flag says.
+func TestRun_publishRetries(t *testing.T) {
+	for _, tt := range []struct{ flag, want string }{
+		{"--retries=0", "503 Draining"},
+		{"--retries=1", ""},
+	} {
+		t.Run(tt.flag, func(t *testing.T) {
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked++; asked == 1 {
+					w.Header().Set("Content-Type", "application/problem+json")
+					w.WriteHeader(http.StatusServiceUnavailable)
+					io.WriteString(w, `{"type":"/problems/draining","title":"Draining","status":503}`)
+					return
+				}
+				io.WriteString(w, `{"id":"e-1"}`)
+			}))
+			defer server.Close()
+			err := run(t.Context(), []string{"publish", "c", "t", "1", tt.flag}, []string{"SLUICE_URL=" + server.URL}, nil, io.Discard, io.Discard)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) {
+				t.Errorf("after %d requests: %v", asked, err)
+			}
+		})
+	}
+}
+
 // What waits for standard input must not hold the program back when it is told
 // to end.
 func TestRun_publishInterrupted(t *testing.T) {

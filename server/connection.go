@@ -14,12 +14,20 @@ type connection struct {
 	Token  string `name:"token" variable:"" secret:"" placeholder:"TOKEN" group:"server" help:"Token, in place of an API key."`
 }
 
+// repeated is the flag of commands that do their work again when it failed in
+// passing.
+type repeated struct {
+	Retries int `default:"5" group:"server" help:"How often to try again when the server cannot be reached or is busy."`
+}
+
+func (r *repeated) option() client.Option { return client.WithRetries(r.Retries) }
+
 // client returns a client of the server. The caller closes it.
-func (c *connection) client() (*client.Client, error) {
+func (c *connection) client(options ...client.Option) (*client.Client, error) {
 	if c.APIKey != "" && c.Token != "" {
 		return nil, usagef("an API key and a token are given: give one of them")
 	}
-	made, err := client.New(c.URL, cmp.Or(c.APIKey, c.Token))
+	made, err := client.New(c.URL, cmp.Or(c.APIKey, c.Token), options...)
 	if errors.Is(err, client.ErrBadURL) {
 		return nil, usagef("--url: %v", err)
 	}

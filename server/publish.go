@@ -19,6 +19,7 @@ const maxLineBytes = 2 << 20
 // publishCmd is the command publish.
 type publishCmd struct {
 	connection `embed:""`
+	repeated   `embed:""`
 
 	Channel string `arg:"" help:"Channel, such as pipeline:run_42."`
 	Topic   string `arg:"" help:"Topic, such as status."`
@@ -33,7 +34,7 @@ type publishCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*publishCmd) Help() string {
-	return `Prints the receipt, a line of JSON for each message.
+	return `Prints the receipt, a line of JSON for each message. What fails in passing is tried again, without --key only if nothing was published; --lines and --stream are not.
 
 Examples:
 
@@ -48,7 +49,7 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	server, err := c.client()
+	server, err := c.client(c.option())
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	case c.Lines:
 		return c.lines(ctx, server, std)
 	case c.Stream:
-		receipt, err := server.PublishBody(ctx, c.Channel, c.Topic, std.in, client.RunID(c.RunID))
+		receipt, err := server.PublishStream(ctx, c.Channel, c.Topic, std.in, client.RunID(c.RunID))
 		if err != nil {
 			return err
 		}

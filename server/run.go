@@ -15,7 +15,13 @@ type grammar struct {
 	Run       runCmd       `cmd:"" help:"Say how the run that a channel reports on is going."`
 	Subscribe subscribeCmd `cmd:"" help:"Print the messages of channels as they come."`
 	Token     tokenCmd     `cmd:"" help:"Make a token for a subscriber."`
-	Keys      struct {
+	Schemas   struct {
+		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions of a file."`
+		List   schemasListCmd   `cmd:"" help:"List the definitions of the server."`
+		Get    schemasGetCmd    `cmd:"" help:"Print one definition."`
+		Delete schemasDeleteCmd `cmd:"" help:"Remove one definition."`
+	} `cmd:"" help:"Say what the messages of channels must be like."`
+	Keys struct {
 		Generate keysGenerateCmd `cmd:"" help:"Make the key that signs tokens."`
 		Rotate   keysRotateCmd   `cmd:"" help:"Add a new key that takes over from the present one."`
 		List     keysListCmd     `cmd:"" help:"List the keys of a file, without their secrets."`

@@ -11,6 +11,7 @@ import (
 // runCmd is the command run.
 type runCmd struct {
 	connection `embed:""`
+	repeated   `embed:""`
 
 	Channel string `arg:"" help:"Channel, such as pipeline:run_42."`
 	Status  string `arg:"" enum:"running,completed,failed,cancelled" help:"running, completed, failed or cancelled."`
@@ -33,22 +34,22 @@ Examples:
 
 // Run implements the command.
 func (c *runCmd) Run(ctx context.Context, std *streams) error {
-	run := client.Run{Status: c.Status, RunID: c.RunID}
+	state := client.RunState{Status: client.RunStatus(c.Status), RunID: c.RunID}
 	if c.Result != "" {
 		if !json.Valid([]byte(c.Result)) {
 			return usagef("--result is not JSON")
 		}
-		run.Result = json.RawMessage(c.Result)
+		state.Result = json.RawMessage(c.Result)
 	}
 	if c.Error != "" {
-		run.Error = c.Error
+		state.Error = c.Error
 	}
-	server, err := c.client()
+	server, err := c.client(c.option())
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	receipt, err := server.SetRun(ctx, c.Channel, run)
+	receipt, err := server.SetRun(ctx, c.Channel, state)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (c *subscribeCmd) Run(ctx context.Context, std *streams) error {
 		Channels: c.Channels, Topics: c.Topics, Replay: c.Replay, LastEventID: c.LastEventID,
 		OnRetry: p.retry,
 	}
-	for event, err := range server.Subscribe(ctx, subscription) {
+	for event, err := range server.Events(ctx, subscription) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return nil // interrupted: that is how it ends

@@ -13,6 +13,8 @@ import (
 // tokenCmd is the command token. It has flags of its own for the server, since
 // a token cannot make tokens.
 type tokenCmd struct {
+	repeated `embed:""`
+
 	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server."`
 	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. A flag is visible to every user of the machine: prefer the variable."`
 
@@ -42,7 +44,7 @@ func (c *tokenCmd) Run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	server, err := (&connection{URL: c.URL, APIKey: c.APIKey}).client()
+	server, err := (&connection{URL: c.URL, APIKey: c.APIKey}).client(c.option())
 	if err != nil {
 		return err
 	}

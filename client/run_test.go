@@ -1,0 +1,118 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/client"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// A job that crashes and is run again from its beginning says everything once.
+func TestRun_Publish_once(t *testing.T) {
+	c, _ := realServer(t)
+	job := func() (receipts []schemas.Receipt) {
+		run := c.Run("pipeline:42", "42")
+		for _, step := range []string{"fetch", "count", "fetch"} {
+			receipts = append(receipts, must(run.Publish(t.Context(), step, "status", map[string]string{"step": step})))
+		}
+		receipts = append(receipts, must(run.Publish(t.Context(), "fetch", "log", "another topic")))
+		receipts = append(receipts, must(c.Run("pipeline:42", "43").Publish(t.Context(), "fetch", "status", "another run")))
+		return receipts
+	}
+	first, second := job(), job()
+	for i, twice := range []bool{false, false, true, false, false} {
+		if first[i].Duplicate != twice || !first[i].Durable {
+			t.Errorf("publish %d: receipt %+v", i, first[i])
+		}
+		if again := second[i]; !again.Duplicate || again.ID != first[i].ID || again.CreatedAt != first[i].CreatedAt {
+			t.Errorf("publish %d again: receipt %+v, want that of %+v", i, again, first[i])
+		}
+	}
+	var got []string
+	for m, err := range c.Subscribe(t.Context(), client.Subscription{Channels: []string{"pipeline:42"}, Replay: "all"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, m.RunID+" "+string(m.Data)); m.RunID == "43" {
+			break
+		}
+	}
+	want := `42 {"step":"fetch"};42 {"step":"count"};42 "another topic";43 "another run"`
+	if strings.Join(got, ";") != want {
+		t.Errorf("messages %q, want %s", got, want)
+	}
+}
+
+func TestRun_status(t *testing.T) {
+	c, _ := realServer(t)
+	tests := []struct {
+		name string
+		end  func(context.Context, client.Run) (schemas.Receipt, error)
+		want string
+	}{
+		{"completed", func(ctx context.Context, r client.Run) (schemas.Receipt, error) {
+			return r.Complete(ctx, map[string]int{"rows": 3})
+		}, `{"status":"completed","run_id":"r1","result":{"rows":3}}`},
+		{"completed with nothing", func(ctx context.Context, r client.Run) (schemas.Receipt, error) {
+			return r.Complete(ctx, nil)
+		}, `{"status":"completed","run_id":"r1"}`},
+		{"failed", func(ctx context.Context, r client.Run) (schemas.Receipt, error) {
+			return r.Fail(ctx, errors.New("out of memory"))
+		}, `{"status":"failed","run_id":"r1","error":"out of memory"}`},
+		{"failed with JSON", func(ctx context.Context, r client.Run) (schemas.Receipt, error) {
+			return r.Fail(ctx, jsonError{"code 7"})
+		}, `{"status":"failed","run_id":"r1","error":{"said":"code 7"}}`},
+		{"cancelled", func(ctx context.Context, r client.Run) (schemas.Receipt, error) {
+			return r.Cancel(ctx)
+		}, `{"status":"cancelled","run_id":"r1"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			channel := "job:" + strings.ReplaceAll(tt.name, " ", "-")
+			run := c.Run(channel, "r1")
+			must(run.Start(t.Context()))
+			first := must(tt.end(t.Context(), run))
+			if again := must(tt.end(t.Context(), run)); !again.Duplicate || again.ID != first.ID {
+				t.Errorf("the same end again: %+v", again)
+			}
+			var problem *client.Problem
+			if _, err := run.Start(t.Context()); !errors.As(err, &problem) || problem.Code() != "conflict" {
+				t.Errorf("a start after the end: %v", err)
+			}
+			for m, err := range c.Subscribe(t.Context(), client.Subscription{Channels: []string{channel}}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				state, ok := m.Run()
+				if text, _ := json.Marshal(state); !ok || string(text) != tt.want {
+					t.Errorf("state %s, want %s", text, tt.want)
+				}
+				break
+			}
+		})
+	}
+}
+
+type jsonError struct{ said string }
+
+func (e jsonError) Error() string                { return e.said }
+func (e jsonError) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, `{"said":%q}`, e.said), nil }
+
+func TestRun_noID(t *testing.T) {
+	c := over(t, func(*http.Request) (*http.Response, error) { panic("a request was sent") })
+	if _, err := c.Run("c", "").Publish(t.Context(), "s", "t", 1); !errors.Is(err, client.ErrNoID) {
+		t.Errorf("no run: %v", err)
+	}
+	if _, err := c.Run("c", "r").Publish(t.Context(), "", "t", 1); !errors.Is(err, client.ErrNoID) {
+		t.Errorf("no step: %v", err)
+	}
+	if _, err := c.Run("c", "").Start(t.Context()); !errors.Is(err, client.ErrNoID) {
+		t.Errorf("no run to start: %v", err)
+	}
+}

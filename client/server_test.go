@@ -1,0 +1,85 @@
+package client_test
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/client"
+	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// apiKey is the one of every server here.
+const apiKey = "sk_test_0123456789abcdef"
+
+// server is the whole service, behind a real listener on loopback.
+type server struct {
+	url    string
+	broker *broker.Broker
+	http   *http.Server
+	auth   *auth.Authority
+	served chan error
+}
+
+// startServer runs the service; its ids begin with 1-. The caller stops it.
+func startServer(options ...func(*broker.Options)) *server {
+	return listen("127.0.0.1:0", options...)
+}
+
+func listen(address string, options ...func(*broker.Options)) *server {
+	o := broker.Options{Epoch: 1, Pace: -1}
+	for _, option := range options {
+		option(&o)
+	}
+	s := &server{
+		broker: must(broker.New(o)),
+		auth:   must(auth.New(auth.Options{APIKeys: []string{apiKey}, Keys: must(auth.NewKeyring()), Logger: slog.New(slog.DiscardHandler)})),
+		served: make(chan error, 1),
+	}
+	s.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: handlers.New(handlers.Options{
+		Broker: s.broker, Auth: s.auth, Catalog: schemas.NewCatalog(schemas.Limits{}), Log: slog.New(slog.DiscardHandler),
+		Page:            fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
+		MaxMessageBytes: 60 << 10, WriteTimeout: 10 * time.Second,
+	})}
+	listener := must(net.Listen("tcp", address))
+	s.url = "http://" + listener.Addr().String()
+	go func() { s.served <- s.http.Serve(listener) }() // ends with stop
+	return s
+}
+
+// stop ends the service as a crash would: nothing is said to anyone.
+func (s *server) stop() {
+	s.http.Close()
+	<-s.served
+	s.broker.Close()
+	s.auth.Close()
+}
+
+// realServer starts a server until the test ends, and returns a client of it.
+func realServer(t *testing.T, options ...client.Option) (*client.Client, *server) {
+	t.Helper()
+	s := startServer()
+	t.Cleanup(s.stop)
+	return clientOf(t, s.url, options...), s
+}
+
+func clientOf(t *testing.T, url string, options ...client.Option) *client.Client {
+	t.Helper()
+	c := must(client.New(url, apiKey, options...))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// must is for values whose making cannot fail in a test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
