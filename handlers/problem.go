@@ -240,6 +240,10 @@ func (a *api) fail(err error, c echo.Context) {
 		h.Set("WWW-Authenticate", challenge)
 	}
 	h.Set("Cache-Control", "no-store")
+	if unbounded(c.Request()) {
+		_ = http.NewResponseController(c.Response()).EnableFullDuplex()
+		defer linger(c)
+	}
 	_ = c.Blob(k.status, "application/problem+json", encodeProblem(p))
 }
 
