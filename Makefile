@@ -18,6 +18,7 @@ CACHE    := .cache
 LINT     := $(CACHE)/golangci-lint
 GOFUMPT  := $(CACHE)/gofumpt
 NPM_DONE := web/node_modules/.package-lock.json
+EXAMPLES := examples/node_modules/.package-lock.json
 
 GO_FILES    = find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0
 GO_MODULES  = find . \( -name node_modules -o -name '.?*' \) -prune -o -name go.mod -printf '%h\n'
@@ -26,11 +27,11 @@ FINGERPRINT = git ls-files -z --cached --others --exclude-standard | xargs -0 sh
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 ##### Everyday
 
-.PHONY: run build fmt generate docker clean
+.PHONY: run build fmt dist generate docker clean
 run: ## Start a development server on 127.0.0.1:8080
 	go run ./server --dev
 
@@ -38,10 +39,15 @@ build: ## Build the static binary ./sluice
 	@echo '== $@'
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o sluice ./server
 
-fmt: $(GOFUMPT) ## Format the Go code
+fmt: $(GOFUMPT) $(NPM_DONE) ## Format the code
 	$(GO_FILES) | xargs -0 $(GOFUMPT) -l -w
+	npm --prefix web run --silent fmt
+	web/node_modules/.bin/prettier --config web/.prettierrc.json --write --log-level warn 'examples/*/*.*'
 
-generate: ## Write generated files anew
+dist: $(NPM_DONE) ## Build the TypeScript package, web/dist, which is committed
+	npm --prefix web run --silent build
+
+generate: ## Write generated files of Go anew
 	go generate ./...
 
 docker: ## Build the image sluice:dev
@@ -49,13 +55,20 @@ docker: ## Build the image sluice:dev
 
 clean: ## Remove what was built and installed here
 	rm -rf $(CACHE) sluice web/node_modules
+	rm -rf examples/node_modules
 
 ##### The gate
 
-.PHONY: test setup check-format check-tidy vet check-generated lint test-go test-web
-test: setup check-format check-tidy vet check-generated build lint test-go test-web ## Everything that CI checks
+# The Go code, then the TypeScript package, then the tests.
+CHECKS := check-format check-tidy vet check-generated lint \
+  check-dist typecheck lint-web size check-package
+TESTS  := test-go test-unit test-e2e
+CHECKS += check-examples
+
+.PHONY: test setup $(CHECKS) $(TESTS) test-web
+test: setup build $(CHECKS) $(TESTS) ## Everything that CI checks
 	@echo '== all checks'
-	@scripts/total $(CACHE)/test-go.log $(CACHE)/test-web.log
+	@scripts/total $(TESTS:%=$(CACHE)/%.log)
 
 setup: ## Install what the tests run against: a browser, nginx, curl
 	@echo '== $@'
@@ -85,20 +98,53 @@ check-generated:
 	after=$$($(FINGERPRINT)); \
 	diff <(echo "$$before") <(echo "$$after") || { echo 'make generate changed these files: commit what it writes'; exit 1; }
 
-lint: $(LINT) ## Run the linters
+lint: $(LINT) ## Run the linters of Go
 	@echo '== $@'
 	@$(LINT) run ./...
 	@cd bench && ../$(LINT) run ./...
 
+check-dist: $(NPM_DONE) ## Check that web/dist is what web/src gives
+	@echo '== $@'
+	@npm --prefix web run --silent check:dist
+
+typecheck: $(NPM_DONE) ## Check the types of the package and of its tests
+	@echo '== $@'
+	@npm --prefix web run --silent typecheck
+
+lint-web: $(NPM_DONE) ## Run the linter of TypeScript, and check the format
+	@echo '== $@'
+	@npm --prefix web run --silent lint
+
+size: $(NPM_DONE) ## Measure what a page loads, and hold it to its limits
+	@echo '== $@'
+	@npm --prefix web run --silent size
+
+check-package: $(NPM_DONE) ## Check what users of the package would get
+	@echo '== $@'
+	@npm --prefix web run --silent check:package
+
+check-examples: $(NPM_DONE) $(EXAMPLES) ## Check the types of the examples, and their format
+	@echo '== $@'
+	@npm --prefix examples run --silent typecheck
+	@web/node_modules/.bin/prettier --config web/.prettierrc.json --check --log-level warn 'examples/*/*.*'
+
 test-go: ## Run the Go tests, with the race detector
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@{ go test -json -race -shuffle=on ./...; go test -C bench -json -race -shuffle=on ./...; } | go run ./scripts/testreport | tee $(CACHE)/test-go.log
+	@{ go test -json -race -shuffle=on ./...; go test -C bench -json -race -shuffle=on ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
 
-test-web: build $(NPM_DONE) ## Run the tests of the page in a browser
+test-web: test-unit test-e2e ## Run all tests of web/
+
+test-unit: build $(NPM_DONE) ## Run the tests of the package and of the page's modules
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@cd web && SLUICE_BIN=$(CURDIR)/sluice npm test 2>&1 | tee ../$(CACHE)/test-web.log
+	@cd web && NO_COLOR=1 SLUICE_BIN=$(CURDIR)/sluice npm run --silent test:unit 2>&1 | tee ../$(CACHE)/$@.log
+
+test-e2e: $(EXAMPLES)
+test-e2e: build $(NPM_DONE) ## Run the tests in a browser
+	@echo '== $@'
+	@mkdir -p $(CACHE)
+	@cd web && SLUICE_BIN=$(CURDIR)/sluice npm run --silent test:e2e 2>&1 | tee ../$(CACHE)/$@.log
 
 ##### Longer runs
 
@@ -134,4 +180,9 @@ $(GOFUMPT): tools/go.mod tools/go.sum
 $(NPM_DONE): web/package.json web/package-lock.json
 	@echo '== npm ci'
 	@cd web && npm ci
+	@touch $@
+
+$(EXAMPLES): examples/package.json examples/package-lock.json
+	@echo '== npm ci in examples'
+	@npm --prefix examples ci
 	@touch $@

@@ -2,6 +2,11 @@ module github.com/sluicehq/sluice
 
 go 1.26.0
 
+ignore (
+	./examples/node_modules
+	./web/node_modules
+)
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/allegro/bigcache/v3 v3.1.0

@@ -23,7 +23,7 @@ type Options struct {
 	Broker   *broker.Broker
 	Auth     *auth.Authority
 	Catalog  *schemas.Catalog
-	Page     fs.FS // index.html and what it loads
+	Page     fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
 	Log      *slog.Logger
 
 	MaxMessageBytes int           // longest event; bodies and lines are bounded by multiples of it
@@ -95,6 +95,7 @@ func (a *api) routes(e *echo.Echo) {
 	get("/readyz", a.readyz, open)
 	get("/metrics", a.serveMetrics, open)
 	get("/openapi.yaml", a.openAPI, open)
+	get("/sdk/sluice.js", a.sdk, open)
 	get("/", a.page("index.html"), open)
 	for _, name := range files(a.Page) {
 		get("/"+name, a.page(name), open)

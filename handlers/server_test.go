@@ -121,10 +121,11 @@ func (s *server) serve(o *setup) {
 // page is the files of a page.
 func page() fstest.MapFS {
 	return fstest.MapFS{
-		"index.html":  {Data: []byte("<!doctype html><title>Sluice</title>")},
-		"app.js":      {Data: []byte("export {}")},
-		"style.css":   {Data: []byte("body {}")},
-		"favicon.svg": {Data: []byte("<svg/>")},
+		"index.html":    {Data: []byte("<!doctype html><title>Sluice</title>")},
+		"app.js":        {Data: []byte("export {}")},
+		"style.css":     {Data: []byte("body {}")},
+		"favicon.svg":   {Data: []byte("<svg/>")},
+		"sdk/sluice.js": {Data: []byte("export const channel = 1")},
 	}
 }
 

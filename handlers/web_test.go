@@ -113,8 +113,57 @@ func (s *suite) operation(t *testing.T) {
 			t.Errorf("%s is %q", path, a.body)
 		}
 	}
+	s.sdk(t)
+	s.conditional(t)
 	s.panics(t)
 	s.metrics(t)
+}
+
+// sdk asks for the SDK as pages of other origins do.
+func (s *suite) sdk(t *testing.T) {
+	const listed, other = "https://app.example.com", "https://other.example.com"
+	srv := s.start(t, func(o *setup) { o.handlers.CORSOrigins = []string{listed} })
+	for origin, allowed := range map[string]string{"": "*", "null": "*", other: "*", listed: listed} {
+		c := call{method: "GET", path: "/sdk/sluice.js", status: 200, header: map[string]string{}, sets: map[string]string{
+			"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache", "Access-Control-Allow-Origin": allowed, "Content-Security-Policy": "-",
+		}}
+		if origin != "" {
+			c.header["Origin"] = origin
+		}
+		if a := srv.check(t, c); a.body != string(page()["sdk/sluice.js"].Data) {
+			t.Errorf("another module: %q", a.body)
+		}
+		c.method, c.sets = "HEAD", map[string]string{"Access-Control-Allow-Origin": allowed}
+		srv.check(t, c)
+	}
+	srv.run(t, []call{
+		{name: "another module", method: "GET", path: "/sdk/other.js", status: 404, problem: "not-found"},
+		{name: "the folder", method: "GET", path: "/sdk", status: 404, problem: "not-found"},
+		{name: "another method", method: "POST", path: "/sdk/sluice.js", status: 405, problem: "method-not-allowed"},
+		{name: "the API stays closed", method: "GET", path: "/healthz", header: map[string]string{"Origin": other}, status: 200, sets: map[string]string{"Access-Control-Allow-Origin": "-"}},
+	})
+}
+
+// conditional asks again for files that the client has.
+func (s *suite) conditional(t *testing.T) {
+	srv := s.start(t)
+	tags := map[string]string{}
+	for _, path := range []string{"/", "/app.js", "/sdk/sluice.js"} {
+		tag := srv.send(t, call{method: "GET", path: path}).header.Get("ETag")
+		if tags[tag] != "" {
+			t.Errorf("%s and %s have the tag %q", path, tags[tag], tag)
+		}
+		tags[tag] = path
+		for asked, status := range map[string]int{
+			tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, "*": 304,
+			"": 200, `"x"`: 200, strings.Trim(tag, `"`): 200, tag[:len(tag)-2] + `"`: 200,
+		} {
+			c := call{method: "GET", path: path, header: map[string]string{"If-None-Match": asked}, status: status, sets: map[string]string{"ETag": tag, "Cache-Control": "no-cache"}}
+			if a := srv.check(t, c); (a.body == "") != (status == 304) {
+				t.Errorf("%s with If-None-Match %q: body %q", path, asked, a.body)
+			}
+		}
+	}
 }
 
 // brokenPage is files that are there when the routes are made and are not later

@@ -1,7 +1,8 @@
-// Package web holds the page that Sluice serves at its root: plain files,
-// embedded into the binary, that load nothing from elsewhere. They run under a
-// policy that allows scripts, styles, images and connections of the same origin
-// only, nothing inline. The package knows nothing of HTTP.
+// Package web holds what Sluice serves to browsers: the page at its root, plain
+// files that load nothing from elsewhere, and the SDK as one module, built from
+// src/ by make dist. The page runs under a policy that allows scripts, styles,
+// images and connections of the same origin only, nothing inline. The package
+// knows nothing of HTTP.
 package web
 
 import (
@@ -9,9 +10,22 @@ import (
 	"io/fs"
 )
 
-//go:embed index.html style.css favicon.svg
-//go:embed app.js feed.js json.js notes.js problem.js publish.js settings.js sse.js stream.js
-var files embed.FS
+//go:embed page dist/sluice.js
+var embedded embed.FS
 
-// Files returns index.html and all that it loads, side by side in one folder.
-func Files() fs.FS { return files }
+// Files returns index.html and all that it loads, side by side in one folder,
+// and the SDK's module as sdk/sluice.js, which is in no listing.
+func Files() fs.FS { return files{} }
+
+type files struct{}
+
+// Open opens by the names that browsers ask for, not by those in the sources.
+func (files) Open(name string) (fs.File, error) {
+	switch name {
+	case "sdk/sluice.js":
+		return embedded.Open("dist/sluice.js")
+	case ".":
+		return embedded.Open("page")
+	}
+	return embedded.Open("page/" + name)
+}

@@ -58,6 +58,30 @@ func TestFiles_obeyThePolicyOfThePage(t *testing.T) {
 	}
 }
 
+// TestFiles_theSDK looks at what pages without a bundler import: one module that
+// needs no other.
+func TestFiles_theSDK(t *testing.T) {
+	text := read(t, "sdk/sluice.js")
+	if !strings.HasPrefix(text, "/*! Sluice ") {
+		t.Errorf("it does not begin with its version: %.80q", text)
+	}
+	exported := regexp.MustCompile(`export\{([^}]*)\};?\s*$`).FindStringSubmatch(text)
+	if exported == nil {
+		t.Fatalf("it does not end with its exports: %q", text[max(0, len(text)-80):])
+	}
+	for _, name := range []string{"SluiceError", "channel", "subscribe"} {
+		if !regexp.MustCompile(`\b` + name + `(,|$)`).MatchString(exported[1]) {
+			t.Errorf("%s is not exported: %s", name, exported[1])
+		}
+	}
+	if found := regexp.MustCompile(`\bimport\s*[({*"` + "'`" + `]|\bfrom\s*["` + "'`" + `]|\beval\(|new Function|sourceMappingURL`).FindString(text); found != "" {
+		t.Errorf("it contains %q", found)
+	}
+	if slices.Contains(names(t), "sdk") {
+		t.Error("it is listed among the files of the page")
+	}
+}
+
 func names(t *testing.T) []string {
 	t.Helper()
 	found, err := fs.Glob(web.Files(), "*")

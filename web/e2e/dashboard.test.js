@@ -227,6 +227,26 @@ describe("dashboard", { timeout: 300_000 }, () => {
     assert.equal(await page.locator(".note", { hasText: "Run failed" }).count(), 1);
   });
 
+  test("a text that is streamed is one row, which grows", options, async () => {
+    await visitLive({ token: await mint(), channel: CHANNEL });
+    const parts = new TransformStream();
+    const writer = parts.writable.getWriter();
+    const encoder = new TextEncoder();
+    const headers = { Authorization: `Bearer ${sluice.apiKey}` };
+    const url = `${sluice.url}/v1/publish/${encodeURIComponent(CHANNEL)}/log/stream`;
+    const answer = fetch(url, { method: "POST", headers, body: parts.readable, duplex: "half" });
+    await writer.write(encoder.encode("one "));
+    await row('"one "').waitFor();
+    assert.match(await row('"one "').innerText(), /text, open/);
+    await writer.write(encoder.encode("two"));
+    await writer.close();
+    assert.equal((await answer).status, 200);
+    await row('"one two"').waitFor();
+    await page.locator("#rows .message", { hasText: "text, complete" }).waitFor();
+    assert.equal(await page.locator("#rows .message").count(), 1);
+    await count("messages", 1);
+  });
+
   test("pause, clear and filter", options, async () => {
     await visitLive({ token: await mint(), channel: CHANNEL });
     await sluice.publish(CHANNEL, "status", "first");

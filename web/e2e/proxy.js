@@ -32,7 +32,7 @@ class Proxy extends EventEmitter {
   constructor(target) {
     super();
     this.server = createServer((client) => {
-      if (this.#blocked) client.resetAndDestroy();
+      if (this.#blocked) reset(client);
       else this.#join(client, connect(target, "127.0.0.1"));
     });
   }
@@ -48,7 +48,7 @@ class Proxy extends EventEmitter {
 
   /** Breaks all connections that are open now. New ones are let through. */
   cut() {
-    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.#pairs) for (const socket of pair) reset(socket);
   }
 
   /** Breaks all connections, and new ones too until {@link unblock}. */
@@ -121,6 +121,12 @@ class Proxy extends EventEmitter {
     }
     return text;
   }
+}
+
+/** Breaks a connection. One that is ending is not reset: Node.js 20 would not let go of it, and never exit. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Takes a header field apart. */

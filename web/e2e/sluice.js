@@ -92,6 +92,8 @@ export async function startSluice({ port = 0, apiKey = randomBytes(24).toString(
     /** Publishes in one request. */
     publishAll: (messages) => call("POST", "/v1/publish", messages),
     setRun: (channel, run) => call("PUT", `/v1/channels/${encodeURIComponent(channel)}/run`, run),
+    /** Lists the streams that are open, one for each connection. */
+    subscribers: async () => (await call("GET", "/v1/subscribers")).subscribers,
     revoke: (token) => call("DELETE", `/v1/tokens/${claimsOf(token).jti}`),
     /** Waits until the server has noticed that nobody reads the channel any more. */
     async deserted(channel) {

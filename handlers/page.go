@@ -1,0 +1,80 @@
+package handlers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// pagePolicy lets the page load its own files and talk to this server, and
+// nothing else. It is what keeps a message with markup in it from running.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// page answers GET / and each of the files that it loads.
+func (a *api) page(name string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("Referrer-Policy", "no-referrer")
+		return a.file(c, name, mime.TypeByExtension(path.Ext(name)))
+	}
+}
+
+// sdk answers GET /sdk/sluice.js. Pages of all origins may import it, whoever
+// may call the rest: it is public, and modules are always asked for with CORS.
+func (a *api) sdk(c echo.Context) error {
+	if h := c.Response().Header(); h.Get("Access-Control-Allow-Origin") == "" {
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
+	return a.file(c, "sdk/sluice.js", "text/javascript; charset=utf-8")
+}
+
+// file answers with a file, or with 304 to who has it. It changes with the
+// binary, under the same address: who has it asks each time whether it did.
+func (a *api) file(c echo.Context, name, media string) error {
+	data, err := fs.ReadFile(a.Page, name)
+	if err != nil {
+		return ErrNotFound
+	}
+	sum := sha256.Sum256(data)
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	h := c.Response().Header()
+	h.Set("ETag", tag)
+	h.Set(echo.HeaderCacheControl, "no-cache")
+	if matchesTag(c.Request().Header.Values("If-None-Match"), tag) {
+		return c.NoContent(http.StatusNotModified)
+	}
+	return c.Blob(http.StatusOK, media, data)
+}
+
+// matchesTag compares as If-None-Match asks for, RFC 9110, section 13.1.2: a
+// weak tag is as good as a strong one.
+func matchesTag(values []string, tag string) bool {
+	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		if item = strings.TrimSpace(item); item == "*" || strings.TrimPrefix(item, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// files returns the names of the page's files, which lie side by side. Each has a
+// route of its own: a route for any name would answer 405, and not 404, to what is
+// nowhere.
+func files(in fs.FS) []string {
+	var names []string
+	entries, _ := fs.ReadDir(in, ".") // what cannot be read is not served
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}

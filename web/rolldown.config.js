@@ -1,0 +1,49 @@
+// Builds dist/, or the folder that $DIST names, from src/. What it writes depends on the sources
+// and on the pinned versions of the tools alone, and is committed: Go embeds sluice.js.
+
+import { readFileSync } from "node:fs";
+import { defineConfig } from "rolldown";
+import { dts } from "rolldown-plugin-dts";
+import { minify } from "terser";
+
+const { version, license } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
+const dir = process.env.DIST || "dist";
+const banner = `/*! Sluice ${version}, ${license} */`;
+const target = "es2022";
+
+// Every byte is one that each page loads: terser writes fewer than the bundler, and fewer still with
+// the names that only the SDK itself knows.
+const internal = /^(members|isOpen|alone|transport|silenceMs|onSign|onEvent|schemaOf|caughtUp|revive|opened|ended|lost|failed|taken|tear)$/;
+const smallest = {
+  module: true,
+  ecma: 2022,
+  compress: { passes: 3, unsafe_arrows: true },
+  mangle: { properties: { regex: internal } },
+};
+
+export default defineConfig([
+  {
+    // For bundlers: one module for each entry point, and what they share. Not minified.
+    input: {
+      index: "src/index.ts",
+      publish: "src/publish.ts",
+      react: "src/react/index.ts",
+      server: "src/server/index.ts",
+      tabs: "src/tabs.ts",
+    },
+    platform: "neutral",
+    external: /^react(\/|$)/,
+    transform: { target },
+    checks: { moduleLevelDirective: false }, // the entry of ./react keeps its "use client"
+    plugins: [dts({ tsconfig: "tsconfig.build.json" })],
+    output: { dir, cleanDir: true, chunkFileNames: "shared-[name].js" },
+  },
+  {
+    // For pages without a bundler, as the server hands it out.
+    input: { sluice: "src/index.ts" },
+    platform: "browser",
+    transform: { target },
+    plugins: [{ name: "terser", renderChunk: (code) => minify(code, smallest) }],
+    output: { dir, minify: false, postBanner: banner },
+  },
+]);

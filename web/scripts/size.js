@@ -1,0 +1,44 @@
+// Measures what a page loads, minified and compressed with gzip -9, and fails beyond the limits.
+
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { rolldown } from "rolldown";
+
+const KIB = 1024;
+const CORE = "./src/index.ts";
+const REACT = "./src/react/index.ts";
+
+check("core: dist/sluice.js, all that . exports", 5 * KIB, compressed(readFileSync("dist/sluice.js")));
+check("what ./react adds, without React", 2 * KIB, compressed(await bundle(CORE, REACT)) - compressed(await bundle(CORE)));
+
+function check(name, maxBytes, bytes) {
+  const spare = maxBytes - bytes;
+  console.log(`${String(bytes).padStart(5)} B of ${maxBytes} B  ${name}${spare < 0 ? `: ${-spare} B too many` : ""}`);
+  if (spare < 0) process.exitCode = 1;
+}
+
+function compressed(code) {
+  return gzipSync(code, { level: 9 }).byteLength;
+}
+
+/** Returns one minified module that exports all that the modules export. */
+async function bundle(...modules) {
+  const entry = modules.map((path) => `export * from "${path}";`).join("\n");
+  const bundled = await rolldown({
+    input: "entry",
+    platform: "browser",
+    external: /^react(\/|$)/,
+    transform: { target: "es2022" },
+    checks: { moduleLevelDirective: false },
+    plugins: [
+      {
+        name: "entry",
+        resolveId: (id) => (id === "entry" ? `${process.cwd()}/entry.js` : null),
+        load: (id) => (id === `${process.cwd()}/entry.js` ? entry : null),
+      },
+    ],
+  });
+  const { output } = await bundled.generate({ minify: true });
+  await bundled.close();
+  return output[0].code;
+}

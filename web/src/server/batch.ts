@@ -1,0 +1,99 @@
+import { SluiceError } from "../error.js";
+import type { Receipt } from "../message.js";
+import type { CallOptions, Caller } from "./caller.js";
+import { resultOf, type PublishResult } from "./item.js";
+import { mayRepeat, pause } from "./retry.js";
+
+/** How many messages the server takes in one request. */
+const MAX_ITEMS = 1000;
+
+/**
+ * How many bytes go into one request, unless a single message is longer. The server takes more; this
+ * is what proxies let through that were not told otherwise.
+ */
+const MAX_BYTES = 512 << 10;
+
+/** A message that waits to be published. */
+interface Entry {
+  /** Its place among the results. */
+  readonly index: number;
+  readonly json: string;
+  readonly bytes: number;
+  /** It has a key. */
+  readonly once: boolean;
+}
+
+/** Publishes messages in as few requests as the limits allow, one after the other, and notes each result in its place. */
+export class Batch {
+  #entries: Entry[] = [];
+  #bytes = 0;
+
+  constructor(
+    private readonly caller: Caller,
+    private readonly options: CallOptions,
+    private readonly results: PublishResult[],
+  ) {}
+
+  /** Adds a message. It may send those before it. */
+  async add(index: number, json: string, once: boolean): Promise<void> {
+    const bytes = new TextEncoder().encode(json).length + 1;
+    if (this.#entries.length === MAX_ITEMS || this.#bytes + bytes > MAX_BYTES) await this.flush();
+    this.#entries.push({ index, json, bytes, once });
+    this.#bytes += bytes;
+  }
+
+  /** Sends what waits. */
+  async flush(): Promise<void> {
+    const entries = this.#entries;
+    this.#entries = [];
+    this.#bytes = 0;
+    await this.#settle(entries);
+  }
+
+  /** Publishes entries, and again those that failed for the moment, until all have their result. */
+  async #settle(entries: readonly Entry[]): Promise<void> {
+    const { policy } = this.caller;
+    let pending = entries;
+    for (let failures = 0; pending.length; failures++) {
+      const outcomes = await this.#attempt(pending);
+      if (!outcomes) return this.#halve(pending);
+      const again: Entry[] = [];
+      let last: SluiceError | undefined;
+      for (const [i, entry] of pending.entries()) {
+        const outcome = (this.results[entry.index] = outcomes[i]!);
+        if (!(outcome instanceof SluiceError) || !mayRepeat(outcome, entry.once)) continue;
+        again.push(entry);
+        last = outcome;
+      }
+      if (!last || failures >= policy.retries) return;
+      await pause(policy, failures, last, this.options.signal);
+      pending = again;
+    }
+  }
+
+  /** Sends one request. undefined: it is too large as a whole. */
+  async #attempt(entries: readonly Entry[]): Promise<readonly PublishResult[] | undefined> {
+    try {
+      const body = `[${entries.map(({ json }) => json).join()}]`;
+      const once = entries.every((entry) => entry.once);
+      const answers = await this.caller.attempt<(Receipt | { status: number })[]>({
+        ...this.options,
+        ...{ method: "POST", path: "/v1/publish", body, once },
+      });
+      if (!Array.isArray(answers) || answers.length !== entries.length) {
+        throw new SluiceError("invalid-answer", "The answer does not have a result for each message");
+      }
+      return await Promise.all(answers.map(resultOf));
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      return error.status === 413 && entries.length > 1 ? undefined : entries.map(() => error);
+    }
+  }
+
+  /** Goes on in two parts, so that of a server or proxy with lower limits only what is too large by itself is refused. */
+  async #halve(entries: readonly Entry[]): Promise<void> {
+    const middle = entries.length >> 1;
+    await this.#settle(entries.slice(0, middle));
+    await this.#settle(entries.slice(middle));
+  }
+}

@@ -1,0 +1,76 @@
+import { SluiceError } from "../error.js";
+import { authorization, endpoint, problemOf, type Fetch } from "../request.js";
+import { orAbort, within } from "./deadline.js";
+import { retrying, type RetryPolicy } from "./retry.js";
+
+/** Options that every call takes. */
+export interface CallOptions {
+  /** Ends the call: it rejects with the signal's reason. What was sent may have happened. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A request whose answer is JSON. */
+export interface Question extends CallOptions {
+  readonly method: "GET" | "POST" | "PUT";
+  readonly path: string;
+  readonly query?: readonly (readonly [name: string, value: string])[];
+  /** JSON. */
+  readonly body?: string;
+  /** Made twice it does what it does once. */
+  readonly once: boolean;
+}
+
+/** Sends requests to one server with one API key. It holds no state and may be used concurrently. */
+export class Caller {
+  constructor(
+    readonly url: URL,
+    readonly apiKey: string,
+    readonly fetch: Fetch,
+    readonly policy: RetryPolicy,
+    /** How long the server may take to answer one attempt of {@link call}. */
+    private readonly timeoutMs: number,
+  ) {}
+
+  /** Makes a request until it succeeds or cannot be repeated, and reads the answer. */
+  call<T>(question: Question): Promise<T> {
+    return retrying(this.policy, { once: question.once, signal: question.signal }, () => this.attempt<T>(question));
+  }
+
+  /** Makes a request once. It throws a {@link SluiceError}, or the signal's reason. */
+  async attempt<T>({ method, path, query = [], body, once, signal: outer }: Question): Promise<T> {
+    const url = endpoint(this.url, path);
+    for (const [name, value] of query) url.searchParams.append(name, value);
+    const { signal, done } = within(this.timeoutMs, outer, () => unanswered(once, new Error(`no answer within ${this.timeoutMs} ms`)));
+    try {
+      const response = await this.send(url, { method, signal, ...(body !== undefined && { body }) }, body && "application/json");
+      return (await orAbort(response.json(), signal)) as T;
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      if (cause instanceof SyntaxError) throw new SluiceError("invalid-answer", "The answer is not JSON", { cause }); // of a portal
+      throw cause instanceof SluiceError ? cause : unanswered(once, cause);
+    } finally {
+      done();
+    }
+  }
+
+  /**
+   * Sends one request with the credential. An answer other than a success is thrown as a
+   * {@link SluiceError}; what `fetch` throws is passed on.
+   *
+   * The fields of a request that only browsers have a use for are left out, since some runtimes at
+   * the edge refuse them.
+   */
+  async send(url: URL, init: RequestInit, contentType?: string): Promise<Response> {
+    const { fetch } = this; // called as a method it would get a wrong `this`
+    const headers = { ...authorization(this.apiKey), ...(contentType && { "Content-Type": contentType }) };
+    const response = await fetch(url, { ...init, headers });
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  }
+}
+
+/** The error of a request that no answer came to. It has been found out by nobody whether it happened. */
+function unanswered(once: boolean, cause: unknown): SluiceError {
+  const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
+  return new SluiceError("network", `The server gave no answer${doubt}`, { cause });
+}

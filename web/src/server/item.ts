@@ -1,0 +1,66 @@
+import { SluiceError } from "../error.js";
+import type { TopicRef } from "../channel.js";
+import type { Receipt } from "../message.js";
+import { problemOf } from "../request.js";
+import { check, faultsOf } from "../schema.js";
+
+/** What became of one of several messages. */
+export type PublishResult = Receipt | SluiceError;
+
+/** What goes with a message beside its data. */
+export interface Attributes {
+  /**
+   * Makes the publish durable: of all publishes to the topic with this key the first one happens,
+   * and the others get its receipt. 1 to 255 printable ASCII characters.
+   */
+  readonly key?: string | undefined;
+  /** The run that the message belongs to. */
+  readonly runId?: string | undefined;
+}
+
+/**
+ * Checks a message by its topic's schema and writes it as the server reads it, as JSON on one line.
+ *
+ * What is sent is the data as it was given and not what the schema makes of it: subscribers run the
+ * schema again, and it may not accept its own output.
+ *
+ * @throws SluiceError of status 0: `schema-violation` with the place of each fault, or `malformed`
+ *   for what JSON cannot express
+ */
+export async function itemOf(ref: TopicRef, data: unknown, { key, runId }: Attributes): Promise<string> {
+  const { channel, topic, schema } = ref;
+  const result = await check(schema, data);
+  if (result.issues) {
+    const errors = faultsOf(result);
+    const detail = errors.map((each) => (each.pointer ? `${each.pointer}: ${each.detail}` : each.detail)).join("; ");
+    throw new SluiceError("schema-violation", `The data breaks the schema of ${topic}: ${detail}`, { detail, errors });
+  }
+  return jsonOf({ channel, topic, data: written(data, topic), run_id: runId, idempotency_key: key });
+}
+
+/**
+ * Writes a value as JSON.
+ *
+ * @throws SluiceError `malformed`
+ */
+export function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new SluiceError("malformed", `The data cannot be written as JSON: ${String(cause)}`, { cause });
+  }
+}
+
+/** Refuses what JSON.stringify would leave out without a word. */
+function written(data: unknown, topic: string): unknown {
+  if (data === undefined || typeof data === "function" || typeof data === "symbol") {
+    throw new SluiceError("malformed", `The data for ${topic} is ${typeof data}, which JSON cannot express`);
+  }
+  return data;
+}
+
+/** Reads what the server answers to one of several items: a receipt, or a problem, which alone has a status. */
+export async function resultOf(answer: Receipt | { status: number }): Promise<PublishResult> {
+  if (!("status" in answer)) return answer;
+  return problemOf(new Response(jsonOf(answer), { status: answer.status }));
+}

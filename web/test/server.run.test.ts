@@ -1,0 +1,234 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test, vi } from "vitest";
+import { staticSchema, type Receipt } from "../src/index.js";
+import type { AskOptions } from "../src/server/index.js";
+import { accept, json, problem, receipt, run42, serverOf, type Answer, type Request } from "./server.harness.js";
+
+describe("the key of a step", () => {
+  const keys = JSON.parse(readFileSync(new URL("../../client/testdata/wire/keys.json", import.meta.url), "utf8")) as {
+    run: string;
+    step: string;
+    key: string;
+  }[];
+
+  test.each(keys)("$run and $step", async ({ run, step, key }) => {
+    const { sluice, requests } = serverOf(accept);
+    await sluice.run(run42, run).publish(step, run42.tokens, { token: "x" });
+    expect(JSON.parse(requests[0]!.body!)).toMatchObject({ idempotency_key: key, run_id: run });
+  });
+
+  test("there are some, of both kinds", () => {
+    expect(keys.length).toBeGreaterThan(5);
+    expect(keys.some(({ key }) => key.startsWith("run:sha256:") && key.length === 75)).toBe(true);
+  });
+});
+
+describe("a run", () => {
+  test("reports its states", async () => {
+    const { sluice, requests } = serverOf(() => json(receipt({ kind: "run" })));
+    const run = sluice.run(run42, "r");
+    await run.start();
+    await run.complete({ rows: 3 });
+    await run.complete();
+    await run.fail(new Error("out of memory"));
+    await run.fail({ code: 7 });
+    await run.cancel();
+    expect(requests.map(({ method, path }) => [method, path])).toEqual(Array(6).fill(["PUT", "/base/v1/channels/pipeline%3A42/run"]));
+    expect(requests.map(({ body }) => JSON.parse(body!))).toEqual([
+      { status: "running", run_id: "r" },
+      { status: "completed", run_id: "r", result: { rows: 3 } },
+      { status: "completed", run_id: "r" },
+      { status: "failed", run_id: "r", error: "out of memory" },
+      { status: "failed", run_id: "r", error: { code: 7 } },
+      { status: "cancelled", run_id: "r" },
+    ]);
+    expect([run.channel, run.id, sluice.run("by:name", "r").channel]).toEqual(["pipeline:42", "r", "by:name"]);
+  });
+
+  test("another end is a conflict; what JSON cannot express is refused", async () => {
+    const { sluice, requests } = serverOf(() => problem(409, "conflict"));
+    await expect(sluice.run(run42, "r").cancel()).rejects.toMatchObject({ code: "conflict" });
+    await expect(sluice.run(run42, "r").complete(1n)).rejects.toMatchObject({ code: "malformed" });
+    expect(requests).toHaveLength(1);
+  });
+
+  test("is repeated when no answer came", async () => {
+    const { sluice } = serverOf([() => Promise.reject(new TypeError("fetch failed")), () => json(receipt({ kind: "run" }))], {
+      retryMinMs: 1,
+    });
+    await expect(sluice.run(run42, "r").complete()).resolves.toMatchObject({ kind: "run" });
+  });
+});
+
+describe("ask", () => {
+  const question: Receipt = receipt({ id: "e-10" }) as Receipt;
+  const answer = (id: string, data: unknown, changes = {}): object => ({ ...receipt(), id, topic: "answer", data, ...changes });
+  const page =
+    (messages: object[], next: string | null = null, gap = false): Answer =>
+    () =>
+      json({ messages, first_id: null, last_id: null, gap, next });
+  const yes = { ok: true, at: "noon" };
+
+  /** A server that has published the question and answers the reads in turn, and then with a stream. */
+  function asked(history: readonly Answer[], events: readonly [type: string, id: string, data: unknown][] = []) {
+    const reads = [...history];
+    const streams: Request[] = [];
+    const server = serverOf((request) => {
+      if (request.method === "POST") return json(question, 201);
+      if (request.path.startsWith("/base/v1/subscribe")) {
+        streams.push(request);
+        return streamOf(events, request);
+      }
+      return reads.length > 1 ? reads.shift()!(request) : reads[0]!(request);
+    });
+    const ask = (options: Partial<AskOptions<{ ok: boolean; at: number }>> = {}) =>
+      server.sluice.run(run42, "r").ask("approve", run42.status, { message: "Go on?" }, { reply: run42.answer, ...options });
+    return { ...server, streams, ask };
+  }
+
+  function streamOf(events: readonly [type: string, id: string, data: unknown][], { init }: Request): Response {
+    const open: [string, string, unknown] = ["$open", "e-10", { id: "e-10", resumed: true, channels: [] }];
+    const text = [open, ...events].map(([type, id, data]) => `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`).join("");
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(text));
+        init.signal?.addEventListener("abort", () => controller.error(init.signal!.reason));
+      },
+    });
+    return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+  }
+
+  test("finds the answer that is there, as its schema makes it, without a stream", async () => {
+    const { ask, requests, streams } = asked([page([answer("e-11", yes)])]);
+    expect(await ask()).toEqual({ ok: true, at: 4 });
+    expect(JSON.parse(requests[0]!.body!)).toMatchObject({ topic: "status", idempotency_key: "run:r:approve", run_id: "r" });
+    expect(requests[1]!.path).toBe("/base/v1/channels/pipeline%3A42/messages?topic=answer&after=e-10&limit=1000");
+    expect(streams).toHaveLength(0);
+  });
+
+  test("turns the pages, and passes over what is no answer", async () => {
+    const other = [
+      answer("e-11", { ok: 1 }),
+      answer("e-12", { ok: false, at: "" }),
+      answer("e-13", "text", { kind: "chunk", stream_id: "s" }),
+    ];
+    const { ask, requests } = asked([page(other, "next"), page([answer("e-14", yes)])]);
+    expect(await ask({ match: ({ ok }) => ok })).toEqual({ ok: true, at: 4 });
+    expect(new URLSearchParams(requests[2]!.path.split("?")[1]).get("after")).toBe("next");
+  });
+
+  test("a piece of a text is no answer, even if all is one", async () => {
+    const reply = { ...run42.answer, schema: staticSchema<unknown>() };
+    const { sluice } = asked([page([answer("e-11", "piece", { kind: "chunk", stream_id: "s" }), answer("e-12", null)])]);
+    expect(await sluice.run(run42, "r").ask("s", run42.status, { message: "" }, { reply })).toBe(null);
+  });
+
+  test("then waits for it, from where it has looked", async () => {
+    const { ask, streams } = asked(
+      [page([answer("e-11", { ok: false, at: "" })])],
+      [
+        ["answer", "e-12", answer("e-12", "nonsense")],
+        ["answer", "e-13", answer("e-13", { ok: false, at: "" })],
+        ["answer", "e-14", answer("e-14", yes)],
+        ["answer", "e-15", answer("e-15", { ok: true, at: "" })],
+      ],
+    );
+    expect(await ask({ match: ({ ok }) => ok })).toEqual({ ok: true, at: 4 });
+    expect(streams).toHaveLength(1);
+    expect(streams[0]!.path).toBe("/base/v1/subscribe?channel=pipeline%3A42&topic=answer");
+    expect(streams[0]!.headers).toMatchObject({ "Last-Event-ID": "e-11", Authorization: "Bearer key" });
+    await vi.waitFor(() => expect(streams[0]!.init.signal!.aborted).toBe(true)); // the stream is left
+  });
+
+  test("another channel may answer, and a message of the same topic on the run's own is none", async () => {
+    const reply = { channel: "user:7", topic: "answer", schema: staticSchema<{ ok: boolean; at: number }>() };
+    const { ask, streams, requests } = asked(
+      [page([])],
+      [
+        ["$gap", "e-11", { channel: "pipeline:42", after: "e-10", resumes_at: null, reason: "overrun" }], // hides no answer
+        ["$run", "e-11", { ...answer("e-11", { status: "cancelled" }), channel: "user:7", topic: "$run", kind: "run" }], // of another job
+        ["answer", "e-12", answer("e-12", { ok: false, at: 0 })],
+        ["answer", "e-13", answer("e-13", { ok: true, at: 1 }, { channel: "user:7" })],
+      ],
+    );
+    expect(await ask({ reply })).toEqual({ ok: true, at: 1 });
+    expect(requests[1]!.path).toMatch(/^\/base\/v1\/channels\/user%3A7\/messages/);
+    const query = new URLSearchParams(streams[0]!.path.split("?")[1]);
+    expect([query.getAll("channel").sort(), query.getAll("topic")]).toEqual([["pipeline:42", "user:7"], ["answer"]]);
+  });
+
+  test("a gap that the answer may be in is an error, among what is held and in the stream", async () => {
+    await expect(asked([page([answer("e-11", yes)], null, true)]).ask()).rejects.toMatchObject({ code: "gap" });
+    const gap = { channel: "pipeline:42", after: "e-10", resumes_at: null, reason: "restarted" };
+    const inStream = asked(
+      [page([])],
+      [
+        ["$gap", "f-1", gap],
+        ["answer", "f-2", answer("f-2", yes)],
+      ],
+    );
+    await expect(inStream.ask()).rejects.toMatchObject({ code: "gap", message: /pipeline:42/ });
+  });
+
+  const status = (value: string, run_id?: string): [string, string, object] => [
+    "$run",
+    "e-11",
+    { ...answer("e-9", { status: value }), topic: "$run", kind: "run", ...(run_id && { run_id }) },
+  ];
+
+  test.each([status("cancelled", "r"), status("failed", "r"), status("completed")])("the end of the run ends it: %j", async (...event) => {
+    await expect(asked([page([])], [event as never]).ask()).rejects.toMatchObject({ code: "run-ended" });
+  });
+
+  test("the state of another run, or that it is on, does not", async () => {
+    for (const event of [status("cancelled", "before"), status("running", "r")]) {
+      expect(await asked([page([])], [event, ["answer", "e-12", answer("e-12", yes)]]).ask()).toMatchObject({ ok: true });
+    }
+  });
+
+  test("a time-out counts from the call, and leaves nothing behind", async () => {
+    const waits = asked([page([])]);
+    await expect(waits.ask({ timeout: 20 })).rejects.toMatchObject({
+      code: "timeout",
+      status: 0,
+      message: /answer of pipeline:42 within 20 ms/,
+    });
+    await vi.waitFor(() => expect(waits.streams[0]!.init.signal!.aborted).toBe(true));
+    const silent = serverOf(() => new Promise(() => undefined));
+    const ask = silent.sluice.run(run42, "r").ask("s", run42.status, { message: "" }, { reply: run42.answer, timeout: 20 });
+    await expect(ask).rejects.toMatchObject({ code: "timeout" });
+  });
+
+  test("the signal ends each wait", async () => {
+    for (const history of [page([]), (() => new Promise<Response>(() => undefined)) as Answer]) {
+      const stop = new AbortController();
+      const ask = asked([history]).ask({ signal: stop.signal });
+      setTimeout(() => stop.abort("enough"), 10);
+      await expect(ask).rejects.toBe("enough");
+    }
+  });
+
+  test("what match throws is thrown, from what is held and from the stream", async () => {
+    const fault = new Error("no match");
+    const match = (): never => {
+      throw fault;
+    };
+    await expect(asked([page([answer("e-11", yes)])]).ask({ match })).rejects.toBe(fault);
+    await expect(asked([page([])], [["answer", "e-12", answer("e-12", yes)]]).ask({ match })).rejects.toBe(fault);
+  });
+
+  test("a refusal is thrown", async () => {
+    await expect(asked([() => problem(403, "forbidden")]).ask()).rejects.toMatchObject({ code: "forbidden" });
+    const { sluice } = serverOf([() => json(question), page([]), () => problem(401, "unauthorized")]);
+    const ask = sluice.run(run42, "r").ask("s", run42.status, { message: "" }, { reply: run42.answer });
+    await expect(ask).rejects.toMatchObject({ code: "unauthorized", status: 401 });
+  });
+
+  test("a question that breaks its schema is not asked", async () => {
+    const { sluice, requests } = serverOf(accept);
+    await expect(sluice.run(run42, "r").ask("s", run42.status, {} as never, { reply: run42.answer })).rejects.toMatchObject({
+      code: "schema-violation",
+    });
+    expect(requests).toHaveLength(0);
+  });
+});

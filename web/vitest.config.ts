@@ -1,0 +1,28 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+// A test that needs a document says so in its first line: // @vitest-environment jsdom
+export default defineConfig({
+  resolve: {
+    alias: [
+      // The page loads the SDK from the server; its tests take the sources, as users of the package do.
+      { find: /^(\.\.?\/)+sdk\/sluice\.js$/, replacement: source("index.ts") },
+      { find: /^@sluicehq\/sluice$/, replacement: source("index.ts") },
+      { find: /^@sluicehq\/sluice\/(react|server)$/, replacement: source("$1/index.ts") },
+      { find: /^@sluicehq\/sluice\/(publish|tabs)$/, replacement: source("$1.ts") },
+    ],
+  },
+  test: {
+    environment: "node",
+    globals: false,
+    restoreMocks: true,
+    unstubGlobals: true,
+    include: ["test/**/*.test.{js,ts,tsx}"],
+    // Faults elsewhere are for npm run typecheck to tell.
+    typecheck: { enabled: true, include: ["test/**/*.test-d.{ts,tsx}"], ignoreSourceErrors: true },
+  },
+});
+
+function source(path: string): string {
+  return fileURLToPath(new URL(`src/${path}`, import.meta.url));
+}
