@@ -73,6 +73,10 @@ func runnables(markdown string) ([]runnable, error) {
 	if err != nil {
 		return nil, err
 	}
+	return runnableBlocks(all)
+}
+
+func runnableBlocks(all []block) ([]runnable, error) {
 	var run []runnable
 	var faults []error
 	last := "" // language of the block before

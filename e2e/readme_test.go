@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -56,7 +55,14 @@ func checkReadme(t testing.TB, s *server, markdown string) error {
 	if len(run) < 2 {
 		return errors.New("there are no commands beside the one that starts the server")
 	}
-	printed, err := runShell(t, s, run)
+	return checkCommands(t, s, run)
+}
+
+// checkCommands runs blocks of commands one after the other, and compares what
+// they print with what is said about it. environ is what the reader has set.
+func checkCommands(t testing.TB, s *server, run []runnable, environ ...string) error {
+	t.Helper()
+	printed, err := runShell(t, s, run, environ...)
 	if err != nil {
 		return err
 	}
@@ -74,7 +80,7 @@ const separator = "\x1e"
 
 // runShell runs the blocks in one shell, so that variables live on as they do in
 // a terminal, and returns what each printed.
-func runShell(t testing.TB, s *server, run []runnable) ([]string, error) {
+func runShell(t testing.TB, s *server, run []runnable, environ ...string) ([]string, error) {
 	t.Helper()
 	script := prologue
 	local := regexp.MustCompile(`\b(127\.0\.0\.1|localhost):8080\b`)
@@ -95,7 +101,7 @@ func runShell(t testing.TB, s *server, run []runnable) ([]string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell := launch(t, strings.NewReader(""), []string{"REPOSITORY=" + repository},
+	shell := launch(t, strings.NewReader(""), append(environ, "REPOSITORY="+repository),
 		"sh", "-c", `cd "$0"; exec bash -c "$1"`, dir, script)
 	code := shell.exitCode(t)
 	printed := strings.Split(shell.stdout.String(), separator)[1:]
@@ -138,22 +144,7 @@ func mask(text string) string {
 func TestReadme_goExample(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	dir := t.TempDir()
-	source, overlay := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json")
-	replace(t, source, []byte(only(t, "go").text))
-	place, err := filepath.Abs("example/main.go") // as if it stood in the module
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{place: source}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	replace(t, overlay, text)
-	program := filepath.Join(dir, "example")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", program, "./example").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildProgram(t, only(t, "go").text)
 	in, _ := s.subscribe(t, "channel="+runChannel, "")
 	launch(t, nil, []string{"SLUICE_URL=" + s.url, "SLUICE_API_KEY=" + s.key}, program).succeeds(t)
 	in.expect(t, "status")
