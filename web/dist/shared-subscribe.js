@@ -210,7 +210,7 @@ function hubFor(route) {
 * The connections that lead one way: as few as it can be done with without losing a message.
 *
 * A member that joins comes on a connection of its own (shared with those that join in the same
-* moment and want the same replay), since only so the server can replay to it. When things have
+* moment and want the same replay, or go on from somewhere), since only so the server can replay to it. When things have
 * settled the connections are joined into one, which begins at the position of the member that is
 * furthest behind; what the others have had is kept from them. So this works only for positions
 * that can be compared, and where that is not so each connection stays.
@@ -270,7 +270,7 @@ function createHub(route) {
 			inUse.set(hub, route);
 			if (joining.push(member) > 1) return;
 			queueMicrotask(() => {
-				const groups = grouped(joining, (each) => each.alone ? each : each.position ?? `replay ${each.replay}`);
+				const groups = grouped(joining, (each) => each.alone ? each : each.position ? epochOf(each.position) ?? each : `replay ${each.replay}`);
 				joining = [];
 				groups.forEach(open);
 			});
@@ -482,8 +482,8 @@ function createSubscription(sourceOf, options) {
 		if (type === "$run") {
 			if (covered(value.id, runs.get(channel) ?? "")) return;
 			runs.set(channel, value.id);
-		} else if (type === "$gap") tear(channel, id);
-		else if (type[0] === "$" || grow(value, id)) return;
+		} else if (type === "$gap") tear(channel);
+		else if (type[0] === "$" || grow(value)) return;
 		const text = stream_id ? incomingText(value, waitForText) : void 0;
 		if (text && value.kind !== END) texts.set(stream_id, text);
 		inbox.push({
@@ -511,26 +511,25 @@ function createSubscription(sourceOf, options) {
 		reading--;
 	}
 	/** Adds to a text that has begun. Tells whether it has. */
-	function grow(piece, id) {
+	function grow(piece) {
 		const text = texts.get(piece.stream_id);
-		if (text) grown(text, text.take(piece), id);
+		if (text) grown(text, text.take(piece));
 		if (piece.kind === END) texts.delete(piece.stream_id);
 		return !!text;
 	}
 	/** Tells what a gap took. A text that lacks something already may have lost its end then: what comes of it yet begins anew. */
-	function tear(channel, id) {
+	function tear(channel) {
 		for (const [name, text] of texts) {
 			const before = text.message();
 			if (!matches(channel, before.channel)) continue;
 			if (before.partial) texts.delete(name);
-			grown(text, text.tear(), id);
+			grown(text, text.tear());
 		}
 	}
-	function grown(text, chunk, id) {
+	function grown(text, chunk) {
 		ring();
 		if (inbox.slice(+busy).some((item) => item.text === text)) return;
 		const message = text.message();
-		if (!inbox.length) moveTo(id);
 		show(message);
 		call(options.onChunk, message, chunk);
 	}
@@ -542,13 +541,13 @@ function createSubscription(sourceOf, options) {
 	async function pump() {
 		if (busy) return;
 		busy = true;
-		for (let item; item = inbox[0]; inbox[0] === item && inbox.shift()) {
+		for (let item; item = inbox[0]; inbox.shift()) {
 			const taken = call(hand, item);
 			if (taken) await taken;
 			moveTo(item.id);
 		}
 		busy = false;
-		moveTo(member.position);
+		if (alive) moveTo(member.position);
 		ring();
 		if (terminal && (terminal.caughtUp || covered(terminal.id, member.position ?? "")) && options.autoCloseOnTerminal) close();
 	}

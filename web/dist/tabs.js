@@ -29,6 +29,7 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 	const own = /* @__PURE__ */ new Map();
 	const remote = /* @__PURE__ */ new Map();
 	const guests = /* @__PURE__ */ new Map();
+	const watched = /* @__PURE__ */ new Set();
 	let bus;
 	let leaving = new AbortController();
 	let present = false;
@@ -43,7 +44,9 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 			if (data.say !== "join") return hear(data);
 			if (!leads) return;
 			serve(data);
-			lock(data.tab, signal, () => dismiss(data.id));
+			if (watched.has(data.tab)) return;
+			watched.add(data.tab);
+			lock(data.tab, signal, () => lose(data.tab));
 		};
 		lock(tab, signal, () => {
 			present = true;
@@ -61,7 +64,8 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 	}
 	function leave() {
 		clearTimeout(watch);
-		for (const id of [...guests.keys()]) dismiss(id);
+		for (const id of guests.keys()) dismiss(id);
+		watched.clear();
 		leads = present = false;
 		leaving.abort();
 		bus?.close();
@@ -112,7 +116,7 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 		if (word.at && !(member.position && covered(word.at, member.position))) member.position = word.at;
 		member.take(word.type, word.value, word.at);
 	}
-	function serve({ id, wish }) {
+	function serve({ id, tab: home, wish }) {
 		const tell = (what, { code, message, status }, closed) => {
 			say({
 				say: what,
@@ -127,6 +131,7 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 		};
 		const guest = {
 			...wish,
+			tab: home,
 			take: (type, value, at) => say({
 				say: "take",
 				id,
@@ -143,6 +148,10 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 		dismiss(id);
 		guests.set(id, guest);
 		source.add(guest);
+	}
+	function lose(gone) {
+		watched.delete(gone);
+		for (const [id, guest] of guests) if (guest.tab === gone) dismiss(id);
 	}
 	function dismiss(id) {
 		const guest = guests.get(id);

@@ -30,7 +30,7 @@ export function hubFor(route: Route): Source {
  * The connections that lead one way: as few as it can be done with without losing a message.
  *
  * A member that joins comes on a connection of its own (shared with those that join in the same
- * moment and want the same replay), since only so the server can replay to it. When things have
+ * moment and want the same replay, or go on from somewhere), since only so the server can replay to it. When things have
  * settled the connections are joined into one, which begins at the position of the member that is
  * furthest behind; what the others have had is kept from them. So this works only for positions
  * that can be compared, and where that is not so each connection stays.
@@ -100,7 +100,9 @@ function createHub(route: Route): Source {
       inUse.set(hub, route);
       if (joining.push(member) > 1) return;
       queueMicrotask(() => {
-        const groups = grouped(joining, (each) => (each.alone ? each : (each.position ?? `replay ${each.replay}`)));
+        const groups = grouped(joining, (each) =>
+          each.alone ? each : each.position ? (epochOf(each.position) ?? each) : `replay ${each.replay}`,
+        );
         joining = [];
         groups.forEach(open);
       });

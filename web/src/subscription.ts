@@ -166,8 +166,8 @@ export function createSubscription<M extends Message>(sourceOf: () => Source, op
     if (type === "$run") {
       if (covered(value.id, runs.get(channel) ?? "")) return; // it comes with each connection, and again for who is ahead
       runs.set(channel, value.id);
-    } else if (type === "$gap") tear(channel, id);
-    else if (type[0] === "$" || grow(value, id)) return;
+    } else if (type === "$gap") tear(channel);
+    else if (type[0] === "$" || grow(value)) return;
     const text = stream_id ? incomingText(value, waitForText) : undefined;
     if (text && value.kind !== END) texts.set(stream_id!, text);
     inbox.push({ type, value, id, text });
@@ -194,28 +194,27 @@ export function createSubscription<M extends Message>(sourceOf: () => Source, op
   }
 
   /** Adds to a text that has begun. Tells whether it has. */
-  function grow(piece: EventData, id: string): boolean {
+  function grow(piece: EventData): boolean {
     const text = texts.get(piece.stream_id!);
-    if (text) grown(text, text.take(piece), id);
+    if (text) grown(text, text.take(piece));
     if (piece.kind === END) texts.delete(piece.stream_id!);
     return !!text;
   }
 
   /** Tells what a gap took. A text that lacks something already may have lost its end then: what comes of it yet begins anew. */
-  function tear(channel: string, id: string): void {
+  function tear(channel: string): void {
     for (const [name, text] of texts) {
       const before = text.message();
       if (!matches(channel, before.channel)) continue;
       if (before.partial) texts.delete(name);
-      grown(text, text.tear(), id);
+      grown(text, text.tear());
     }
   }
 
-  function grown(text: IncomingText, chunk: string, id: string): void {
+  function grown(text: IncomingText, chunk: string): void {
     ring();
     if (inbox.slice(+busy).some((item) => item.text === text)) return; // nobody knows of it yet
     const message = text.message() as Extract<M, TextStream>;
-    if (!inbox.length) moveTo(id);
     show(message);
     void call(options.onChunk, message, chunk);
   }
@@ -231,13 +230,13 @@ export function createSubscription<M extends Message>(sourceOf: () => Source, op
   async function pump(): Promise<void> {
     if (busy) return;
     busy = true;
-    for (let item; (item = inbox[0]); inbox[0] === item && inbox.shift()) {
+    for (let item; (item = inbox[0]); inbox.shift()) {
       const taken = call(hand, item);
       if (taken) await taken;
       moveTo(item.id);
     }
     busy = false;
-    moveTo(member.position);
+    if (alive) moveTo(member.position);
     ring();
     const over = terminal && (terminal.caughtUp || covered(terminal.id, member.position ?? ""));
     if (over && options.autoCloseOnTerminal) close();

@@ -43,7 +43,8 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
   const tab = crypto.randomUUID();
   const own = new Map<Member, string>(); // the ids of this tab's members
   const remote = new Map<string, Member>(); // of these, those that a leader serves
-  const guests = new Map<string, Member>(); // members of other tabs, served here
+  const guests = new Map<string, Member & { tab: string }>(); // members of other tabs, served here
+  const watched = new Set<string>(); // tabs whose end is waited for
   let bus: BroadcastChannel | undefined;
   let leaving = new AbortController();
   let present = false; // a lock shows that this tab is there
@@ -60,7 +61,9 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
       if (data.say !== "join") return hear(data);
       if (!leads) return;
       serve(data);
-      lock(data.tab, signal, () => dismiss(data.id)); // it is granted when that tab is gone
+      if (watched.has(data.tab)) return;
+      watched.add(data.tab);
+      lock(data.tab, signal, () => lose(data.tab)); // it is granted when that tab is gone
     };
     lock(tab, signal, () => {
       present = true;
@@ -79,7 +82,8 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
 
   function leave(): void {
     clearTimeout(watch);
-    for (const id of [...guests.keys()]) dismiss(id);
+    for (const id of guests.keys()) dismiss(id);
+    watched.clear();
     leads = present = false;
     leaving.abort();
     bus?.close();
@@ -125,12 +129,13 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
 
   // Leading
 
-  function serve({ id, wish }: Extract<Word, { say: "join" }>): void {
+  function serve({ id, tab: home, wish }: Extract<Word, { say: "join" }>): void {
     const tell = (what: "lost" | "failed", { code, message, status }: SluiceError, closed: boolean): void => {
       say({ say: what, id, closed, error: { code, message, status } });
     };
-    const guest: Member = {
+    const guest: Member & { tab: string } = {
       ...wish,
+      tab: home,
       take: (type, value, at) => say({ say: "take", id, type, value, at }),
       lost: (error) => tell("lost", error, false),
       failed(error, closed) {
@@ -141,6 +146,11 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
     dismiss(id);
     guests.set(id, guest);
     source.add(guest);
+  }
+
+  function lose(gone: string): void {
+    watched.delete(gone);
+    for (const [id, guest] of guests) if (guest.tab === gone) dismiss(id);
   }
 
   function dismiss(id: string): void {
