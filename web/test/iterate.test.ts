@@ -279,6 +279,19 @@ describe("iteration", () => {
     expect(state).toEqual({ got: [1], ended: true, error: undefined });
   });
 
+  test("after close() the position is that of the last message that was handed over", async () => {
+    const s = server();
+    const sub = iterable(s);
+    loop(sub, () => sub.close());
+    const slow = follow(s, { onMessage: () => new Promise((resolve) => setTimeout(resolve, 100)), token: "another" });
+    await tick();
+    for (const request of s.requests) request.open().message("e-1", 1).message("e-2", 2).message("e-3", 3);
+    await tick(50);
+    slow.sub.close();
+    await tick(1000);
+    for (const each of [sub, slow.sub]) expect(["e-0", "e-1"]).toContain(each.getSnapshot().position);
+  });
+
   test("leaving the loop closes the subscription", async () => {
     const s = server();
     const sub = iterable(s);
@@ -334,7 +347,7 @@ describe("iteration", () => {
     const typed = channel({ name: "c", topics: { t: { schema: bad } } });
     const sub = subscribe({ url: "http://sluice", channel: typed, fetch: s.fetch });
     await tick();
-    s.last.open().message("e-0", "of another topic", { topic: "u" }).message("e-1", 1).close(4403, "disconnected");
+    s.last.open().message("e-1", "of another topic", { topic: "u" }).message("e-2", 2).close(4403, "disconnected");
     await tick();
     const state = loop(sub);
     await tick();

@@ -158,6 +158,20 @@ describe("autoCloseOnTerminal", () => {
     expect(sub.getSnapshot().status).toBe("closed");
   });
 
+  test.each([
+    ["a heartbeat", (s: ReturnType<typeof server>) => s.last.heartbeat()],
+    ["a move of the position", (s: ReturnType<typeof server>) => s.last.event("$position", {}, "0199:f")],
+  ])("has caught up with %s, also where positions cannot be compared", async (_, send) => {
+    const { s, sub, got } = followRun({ ...auto, replay: "all" });
+    await tick();
+    s.last.open("0199:a").run("0199:e", { status: "completed" }, { at: "0199:a" }).message("0199:d", 1);
+    await tick();
+    expect(sub.getSnapshot().status).toBe("open");
+    send(s);
+    await tick();
+    expect([got, sub.getSnapshot().status]).toEqual([[1], "closed"]);
+  });
+
   test("closes at once when the run ended before the stream's start", async () => {
     const { s, sub } = followRun(auto);
     await tick();

@@ -1,8 +1,8 @@
-import { type Message, type Subscription } from "../src/index.js";
+import { type Message } from "../src/index.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { follow, type Follower, type Options } from "./support/follow.js";
-import { logServer } from "./support/log.js";
-import { server, tick, type Exchange, type Server } from "./support/server.js";
+import { type Options } from "./support/follow.js";
+import { server, tick } from "./support/server.js";
+import { alive, closeAll, join, settle } from "./support/share.js";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -10,24 +10,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
-  for (const sub of open.splice(0)) sub.close();
+  closeAll();
 });
-
-const open: Subscription[] = [];
-
-function join(s: Server, channels: string | string[], options: Options = {}): Follower {
-  const follower = follow(s, { channel: undefined, channels: [channels].flat(), token: "t", ...options });
-  open.push(follower.sub);
-  return follower;
-}
-
-const alive = (s: Server): Exchange[] => s.requests.filter(({ left }) => !left);
-
-/** Lets the connections of the server be joined: the last request is what they become. */
-async function settle(): Promise<void> {
-  await tick(1000);
-  await tick();
-}
 
 describe("subscriptions with the same options", () => {
   test("share a connection from the beginning when they are made in one moment", async () => {
@@ -205,7 +189,8 @@ describe("subscriptions with the same options", () => {
 
   test("a status or a gap at the start does not move the position of who is ahead back", async () => {
     const s = server();
-    const fast = join(s, "a");
+    const done: (() => void)[] = [];
+    const fast = join(s, "a", { onMessage: () => new Promise<void>((resolve) => done.push(resolve)) });
     await tick();
     s.last.open("e-9").message("e-10", 10, { channel: "a" });
     await tick();
@@ -214,11 +199,23 @@ describe("subscriptions with the same options", () => {
     s.last.open("e-2");
     await settle();
     s.last.open("e-2").run("e-11", { status: "running" }, { channel: "a", at: "e-2" }).gap("e-2", "e-2", null, "a");
+    s.last.message("e-12", 12, { channel: "a" });
     await tick();
-    expect(fast.sub.getSnapshot()).toMatchObject({ position: "e-10", run: { status: "running" } });
-    s.last.break();
+    done[0]!();
     await tick();
-    expect(s.last.lastEventId).toBe("e-2");
+    expect(done).toHaveLength(2);
+    expect(fast.sub.getSnapshot()).toMatchObject({ position: "e-10", run: { status: "running" }, last: { data: 12 } });
+  });
+
+  test("a gap of a pattern concerns all whose channels it covers", async () => {
+    const s = server();
+    const one = join(s, "p:1");
+    const all = join(s, "p:*");
+    const other = join(s, "q");
+    await tick();
+    s.last.open("e-1").gap("e-1", "e-1", "e-5", "p:*");
+    await tick();
+    expect([one, all, other].map(({ sub }) => sub.getSnapshot().gaps.length)).toEqual([1, 1, 0]);
   });
 });
 
@@ -350,95 +347,6 @@ describe("members that leave", () => {
     s.last.open("e-1").message("e-2", 2, { channel: "a" });
     await tick();
     expect(a.got).toEqual([2]);
-  });
-});
-
-describe("a refusal of what is asked for together", () => {
-  test.each([400, 403, 404, 414])("%d: the one that is refused ends, the others go on", async (status) => {
-    const s = server();
-    const good = join(s, "good");
-    const bad = join(s, "bad");
-    const fine = join(s, "fine");
-    await tick();
-    s.last.refuse(status, "no");
-    await tick();
-    expect(s.requests.slice(1).map((each) => each.query("channel"))).toEqual([["good"], ["bad"], ["fine"]]);
-    for (const each of s.requests.slice(1)) {
-      if (each.query("channel")[0] === "bad") each.refuse(status, "no");
-      else each.open("e-1").message("e-2", 2, { channel: each.query("channel")[0]! });
-    }
-    await settle();
-    await tick(30_000);
-    expect([good, bad, fine].map(({ sub, got }) => [sub.getSnapshot().status, got])).toEqual([
-      ["open", [2]],
-      ["error", []],
-      ["open", [2]],
-    ]);
-    expect(bad.sub.getSnapshot().error).toMatchObject({ status, code: "no" });
-  });
-
-  test("at the joining loses nothing either", async () => {
-    const log = logServer({ forbidden: (channels) => channels.includes("a") && channels.includes("b") });
-    const s = { ...log, requests: [], last: undefined } as unknown as Server;
-    const a = join(s, "a");
-    await tick();
-    await tick(300);
-    const b = join(s, "b");
-    for (let i = 0; i < 60; i++) {
-      await tick(100);
-      log.publish("a");
-      log.publish("b");
-    }
-    await tick(100);
-    const numbers = (follower: Follower): number[] => follower.got as number[];
-    expect(numbers(a)).toHaveLength(60);
-    expect(numbers(b)).toHaveLength(60);
-    expect(new Set([...numbers(a), ...numbers(b)]).size).toBe(120);
-    expect(log.asked().sort()).toEqual(["a", "b"]);
-  });
-
-  test("401 with a fixed token ends all", async () => {
-    const s = server();
-    const a = join(s, "a");
-    const b = join(s, "b");
-    await tick();
-    s.last.refuse(401, "unauthorized");
-    await tick(60_000);
-    expect(s.requests).toHaveLength(1);
-    for (const { sub } of [a, b]) expect(sub.getSnapshot()).toMatchObject({ status: "error", error: { status: 401 } });
-  });
-});
-
-describe("$close", () => {
-  test("4410 ends those who named the channel; the others go on at once, without it", async () => {
-    const s = server();
-    const a = join(s, "a");
-    const both = join(s, ["a", "b"]);
-    const b = join(s, "b");
-    await tick();
-    s.last.open("e-1").message("e-2", 2, { channel: "b" }).close(4410, "channel_deleted", { channel: "a" }, "e-2");
-    await tick();
-    expect([a, both, b].map(({ sub }) => sub.getSnapshot().status)).toEqual(["closed", "closed", "open"]);
-    expect(a.sub.getSnapshot().error).toMatchObject({ code: 4410 });
-    await tick(1);
-    expect(s.requests).toHaveLength(2);
-    expect(s.last.query("channel")).toEqual(["b"]);
-    expect(s.last.lastEventId).toBe("e-2");
-    s.last.open("e-2").message("e-3", 3, { channel: "b" });
-    await tick();
-    expect(b.got).toEqual([2, 3]);
-    expect(b.sub.getSnapshot()).toMatchObject({ status: "open", error: null });
-  });
-
-  test.each([4401, 4403])("%d ends all", async (code) => {
-    const s = server();
-    const a = join(s, "a");
-    const b = join(s, "b");
-    await tick();
-    s.last.open().close(code, "why");
-    await tick(60_000);
-    for (const { sub } of [a, b]) expect(sub.getSnapshot()).toMatchObject({ status: "closed", error: { code } });
-    expect(s.requests).toHaveLength(1);
   });
 });
 

@@ -21,6 +21,7 @@ export class Exchange {
   left = false;
   #feed: ReadableStreamDefaultController<Uint8Array> | undefined;
   #over = false;
+  #pieces: string[] | undefined;
 
   constructor(
     url: URL,
@@ -78,8 +79,18 @@ export class Exchange {
     return this.stream().event("$open", { id, resumed: this.lastEventId !== null, channels: this.query("channel") }, id);
   }
 
+  /** Sends all that work() sends in one piece. */
+  together(work: (exchange: this) => void): this {
+    this.#pieces = [];
+    work(this);
+    const text = this.#pieces.join("");
+    this.#pieces = undefined;
+    return this.send(text);
+  }
+
   send(piece: string | Uint8Array): this {
-    if (!this.#over) this.#feed!.enqueue(typeof piece === "string" ? new TextEncoder().encode(piece) : piece);
+    if (this.#pieces && typeof piece === "string") this.#pieces.push(piece);
+    else if (!this.#over) this.#feed!.enqueue(typeof piece === "string" ? new TextEncoder().encode(piece) : piece);
     return this;
   }
 
