@@ -54,16 +54,14 @@ docker: ## Build the image sluice:dev
 	docker build --build-arg VERSION=$(VERSION) --tag sluice:dev .
 
 clean: ## Remove what was built and installed here
-	rm -rf $(CACHE) sluice web/node_modules
-	rm -rf examples/node_modules
+	rm -rf $(CACHE) sluice web/node_modules examples/node_modules
 
 ##### The gate
 
 # The Go code, then the TypeScript package, then the tests.
 CHECKS := check-format check-tidy vet check-generated lint \
-  check-dist typecheck lint-web size check-package
+  check-dist typecheck lint-web size check-package check-examples
 TESTS  := test-go test-unit test-e2e
-CHECKS += check-examples
 
 .PHONY: test setup $(CHECKS) $(TESTS) test-web
 test: setup build $(CHECKS) $(TESTS) ## Everything that CI checks

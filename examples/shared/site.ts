@@ -1,0 +1,61 @@
+// The web server of an example: its routes, and its page.
+
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { createServer as createVite } from "vite";
+import { SluiceError } from "@sluicehq/sluice/server";
+
+const EXAMPLES = fileURLToPath(new URL("..", import.meta.url));
+
+/** What the module `server.ts` of an example has. */
+export interface Example {
+  /** By method and path: `POST /token`. What a route returns is answered as JSON. */
+  readonly routes: Routes;
+}
+
+export type Routes = Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+
+/** Serves an example on a port, 0 being any that is free, and returns the address of its page. */
+export async function serve({ routes }: Example, name: string, port: number): Promise<string> {
+  const server = createServer();
+  const vite = await createVite({
+    configFile: false,
+    root: EXAMPLES,
+    appType: "mpa",
+    optimizeDeps: { entries: `${name}/index.html` },
+    cacheDir: `node_modules/.vite/${name}`,
+    logLevel: "warn",
+    // The package is a link to ../web: its files lie outside, and beside them there may be another
+    // React, where a page must have one only. With the package from the registry neither is needed.
+    server: { middlewareMode: true, hmr: { server }, fs: { allow: [".", "../web/dist"] } },
+    resolve: { dedupe: ["react", "react-dom"] },
+  });
+  server.on("request", (request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    const route = routes[`${request.method} ${pathname}`];
+    if (route) void answer(request, response, () => route(searchParams));
+    else vite.middlewares(request, response);
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}/`;
+}
+
+/** Answers with what a route returns, or with what went wrong. */
+async function answer(request: IncomingMessage, response: ServerResponse, route: () => unknown): Promise<void> {
+  try {
+    await text(request); // no route needs a body, but it has to be read
+    send(response, 200, await route());
+  } catch (error) {
+    if (error instanceof SluiceError) return send(response, 502, { code: error.code, message: error.message });
+    console.error(error);
+    send(response, 500, { message: String(error) });
+  }
+}
+
+function send(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" }).end(JSON.stringify(value ?? null));
+}
