@@ -101,8 +101,8 @@ interface SubscribeOptions<C extends ChannelLike, Topic extends TopicOf<C>> exte
   topics?: readonly Topic[] | undefined;
   /** What comes before the live messages when there is no position to go on from. Default: "none". */
   replay?: Replay | undefined;
-  /** A position to go on from: `snapshot.position` of an earlier subscription. */
-  lastEventId?: string | undefined;
+  /** A position to go on from: `snapshot.position` of an earlier subscription; null: none. */
+  lastEventId?: string | null | undefined;
   /** Check messages by the schemas of their topics, and hand over what these make of them. Default: true. */
   validate?: boolean | undefined;
   /** Close when the run of the channel, if it is just one, has ended. Default: false. */

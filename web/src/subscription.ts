@@ -37,7 +37,7 @@ export interface SubscriptionOptions<M extends Message> extends Handlers<M> {
   readonly channels: readonly string[];
   readonly topics: readonly string[] | undefined;
   readonly replay: Replay;
-  readonly lastEventId?: string | undefined;
+  readonly lastEventId?: string | null | undefined;
   readonly autoCloseOnTerminal?: boolean | undefined;
   schemaOf(channel: string, topic: string): StandardSchema | undefined;
 }
