@@ -22,6 +22,8 @@ function tabs(name) {
 		return known;
 	};
 }
+/** How long members of other tabs are gathered: each comes by a word of its own. */
+const GATHER_MS = 20;
 /** The hubs of this tab that are in use. */
 const hubs = /* @__PURE__ */ new Map();
 function createTabHub(name, source, { silenceMs }, onLeft) {
@@ -29,6 +31,7 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 	const own = /* @__PURE__ */ new Map();
 	const remote = /* @__PURE__ */ new Map();
 	const guests = /* @__PURE__ */ new Map();
+	let arriving = [];
 	const watched = /* @__PURE__ */ new Set();
 	let bus;
 	let leaving = new AbortController();
@@ -147,7 +150,13 @@ function createTabHub(name, source, { silenceMs }, onLeft) {
 		};
 		dismiss(id);
 		guests.set(id, guest);
-		source.add(guest);
+		if (arriving.push(guest) === 1) setTimeout(admit, GATHER_MS);
+	}
+	/** Lets those in together who have come together: so one connection serves all whom the last leader left. */
+	function admit() {
+		const here = new Set(guests.values());
+		for (const guest of arriving) if (here.has(guest)) source.add(guest);
+		arriving = [];
 	}
 	function lose(gone) {
 		watched.delete(gone);

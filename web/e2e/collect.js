@@ -18,7 +18,8 @@ export function collect(sdk, name, { tokenFrom, tabs, ...options }) {
     },
     onChunk: ({ stream_id, text, state }, chunk) => account.chunks.push({ stream_id, chunk, text, state }),
     onGap: (gap) => account.told.push({ gap }),
-    onStatus: (status, { position, error }) => account.statuses.push({ status, position, error: error && `${error.code}: ${error.message}` }),
+    onStatus: (status, { position, error }) =>
+      account.statuses.push({ status, position, error: error && `${error.code}: ${error.message}` }),
     onInvalid: (error) => account.invalid.push(error.message),
   });
   async function read(id, chunks) {

@@ -91,14 +91,23 @@ describe("the SDK loses nothing", { timeout: 400_000, concurrency: true }, () =>
     await untilNumber(page, COUNT);
 
     const { messages, gaps } = sorted(await accountOf(page));
-    assert.deepEqual(messages.map(({ data }) => data.n), upTo(COUNT));
-    assert.deepEqual(messages.map(({ id }) => id), publisher.receipts.map(({ id }) => id));
+    assert.deepEqual(
+      messages.map(({ data }) => data.n),
+      upTo(COUNT),
+    );
+    assert.deepEqual(
+      messages.map(({ id }) => id),
+      publisher.receipts.map(({ id }) => id),
+    );
     assert.ok(messages.every(({ data }) => data.n % 10 || data.text === text));
     assert.deepEqual(gaps, []);
     const streams = proxy.requests.filter(({ line }) => line.startsWith("GET /v1/subscribe"));
     t.diagnostic(`${COUNT} messages over ${streams.length} connections`);
     assert.ok(streams.length >= 20, `only ${streams.length} connections`);
-    assert.ok(streams.slice(1).every(({ headers }) => headers["last-event-id"]), "each goes on where the last one ended");
+    assert.ok(
+      streams.slice(1).every(({ headers }) => headers["last-event-id"]),
+      "each goes on where the last one ended",
+    );
     assert.deepEqual(uncaught(faults), []);
     await page.close();
   });
@@ -127,7 +136,10 @@ describe("the SDK loses nothing", { timeout: 400_000, concurrency: true }, () =>
 
     const account = await accountOf(page);
     const { messages, gaps } = sorted(account);
-    assert.deepEqual(messages.map(({ data }) => data.n), upTo(COUNT));
+    assert.deepEqual(
+      messages.map(({ data }) => data.n),
+      upTo(COUNT),
+    );
     assert.deepEqual(gaps, []);
     t.diagnostic(`${minted.length} tokens`);
     // A token lives to the end of a second, so for two to three.
@@ -166,11 +178,19 @@ function accountFor(told, lives) {
     return rank(id);
   }, -1);
   const within = (id) => ranges.some(({ after, end }) => after < rank(id) && rank(id) < end);
-  assert.deepEqual(messages.filter(({ id }) => within(id)), [], "what has come was not told to be lost");
+  assert.deepEqual(
+    messages.filter(({ id }) => within(id)),
+    [],
+    "what has come was not told to be lost",
+  );
 
   const ids = new Set(messages.map(({ id }) => id));
   const lost = lives.flat().filter(({ id }) => !ids.has(id));
-  assert.deepEqual(lost.filter(({ id }) => !within(id)), [], "what has not come was told to be lost");
+  assert.deepEqual(
+    lost.filter(({ id }) => !within(id)),
+    [],
+    "what has not come was told to be lost",
+  );
   // What the server had when the page came back has come from its beginning: only ends are lost.
   for (const life of lives.keys()) {
     const numbers = messages.filter(({ data }) => data.life === life).map(({ data }) => data.n);

@@ -38,7 +38,10 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
     let living = tabs;
     for (const end of [close, crash]) {
       await publisher.received(publisher.receipts.length + 150);
-      assert.deepEqual(await Promise.all(living.map(({ page }) => ask(page, sluice, 20_000))), living.map(() => "alive"));
+      assert.deepEqual(
+        await Promise.all(living.map(({ page }) => ask(page, sluice, 20_000))),
+        living.map(() => "alive"),
+      );
       const [leader, ...others] = living.filter(leads);
       assert.deepEqual(others, [], "one alone leads");
       await end(leader);
@@ -52,7 +55,10 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
       await untilNumber(page, count);
       const account = await accountOf(page);
       const { messages, gaps } = sorted(account);
-      assert.deepEqual(messages.map(({ data }) => data.n), upTo(count));
+      assert.deepEqual(
+        messages.map(({ data }) => data.n),
+        upTo(count),
+      );
       assert.deepEqual(gaps, []);
       assert.ok(account.statuses.every(({ status }) => ["connecting", "open"].includes(status)));
       assert.deepEqual(uncaught(faults), []);
@@ -85,7 +91,10 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
       const own = upTo(count).filter((n) => n % channels.length === i);
       await untilNumber(tabs[i % TABS].page, own.at(-1), channel);
       const { messages, gaps } = sorted(await accountOf(tabs[i % TABS].page, channel));
-      assert.deepEqual(messages.map(({ data }) => data.n), own);
+      assert.deepEqual(
+        messages.map(({ data }) => data.n),
+        own,
+      );
       assert.deepEqual(gaps, []);
     }
     const asked = proxy.subscriptions.length - before;
@@ -108,7 +117,10 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
     for (const { page } of [alone, ...tabs]) {
       await untilNumber(page, 10);
       const { messages } = sorted(await accountOf(page));
-      assert.deepEqual(messages.map(({ channel, data }) => [channel, data.n]), upTo(10).map((n) => [page === alone.page ? OTHER : CHANNEL, n]));
+      assert.deepEqual(
+        messages.map(({ channel, data }) => [channel, data.n]),
+        upTo(10).map((n) => [page === alone.page ? OTHER : CHANNEL, n]),
+      );
     }
     assert.deepEqual(uncaught(alone.faults), []);
   });

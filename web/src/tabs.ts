@@ -36,6 +36,9 @@ export function tabs(name: string): (source: Source, route: Route) => Source {
   };
 }
 
+/** How long members of other tabs are gathered: each comes by a word of its own. */
+const GATHER_MS = 20;
+
 /** The hubs of this tab that are in use. */
 const hubs = new Map<string, Source>();
 
@@ -44,6 +47,7 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
   const own = new Map<Member, string>(); // the ids of this tab's members
   const remote = new Map<string, Member>(); // of these, those that a leader serves
   const guests = new Map<string, Member & { tab: string }>(); // members of other tabs, served here
+  let arriving: Member[] = []; // guests that are not served yet
   const watched = new Set<string>(); // tabs whose end is waited for
   let bus: BroadcastChannel | undefined;
   let leaving = new AbortController();
@@ -145,7 +149,14 @@ function createTabHub(name: string, source: Source, { silenceMs }: Route, onLeft
     };
     dismiss(id);
     guests.set(id, guest);
-    source.add(guest);
+    if (arriving.push(guest) === 1) setTimeout(admit, GATHER_MS);
+  }
+
+  /** Lets those in together who have come together: so one connection serves all whom the last leader left. */
+  function admit(): void {
+    const here = new Set<Member>(guests.values());
+    for (const guest of arriving) if (here.has(guest)) source.add(guest);
+    arriving = [];
   }
 
   function lose(gone: string): void {
