@@ -66,7 +66,7 @@ func drainAll(b *testing.B, br *broker.Broker, readers int) *atomic.Int64 {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for range readers {
-		s := must(br.Subscribe(asking("a:1")))
+		s := must(br.Subscribe(b.Context(), asking("a:1")))
 		running.Go(func() {
 			defer s.Close()
 			var batch broker.Batch
@@ -126,7 +126,7 @@ func BenchmarkBroker_Subscribe(b *testing.B) {
 			var batch broker.Batch
 			b.ReportAllocs()
 			for b.Loop() {
-				s, err := br.Subscribe(sub)
+				s, err := br.Subscribe(b.Context(), sub)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -40,6 +40,13 @@ type Options struct {
 
 	Epoch uint64 // the life of the log; default random
 
+	// Engine keeps the messages; the caller closes it after the broker. Default:
+	// nothing is kept beyond memory.
+	Engine Engine
+	// LimitsOf returns what is kept of a channel, zero fields for Replay's. Default:
+	// all have those of Replay.
+	LimitsOf func(schemas.Channel) Limits
+
 	Log *slog.Logger // is told when durable publishes are forgotten early; default none
 }
 
@@ -82,14 +89,18 @@ func newEpoch() uint64 {
 // safe for concurrent use.
 type Broker struct {
 	opts     Options
+	engine   Engine
+	kept     bool   // the engine keeps more than the logs hold: these come and go with their readers
+	origin   Origin // of the engine
 	began    time.Time
 	seq      sequence
 	registry *registry
+	interest interest
+	refills  refills
 	hoard    hoard
 	herald   *herald
 	loops    loops
 	roster   *roster
-	once     *once
 	stats    *counters
 	held     atomic.Int64 // bytes that all rings take
 	streams  atomic.Uint64
@@ -100,23 +111,34 @@ type Broker struct {
 	close   sync.Once
 }
 
-// New starts a broker. The caller must close it.
+// New starts a broker, and its engine. The caller must close it.
 func New(opts Options) (*Broker, error) {
 	opts = opts.withDefaults()
-	remembered, err := newOnce(opts.RememberBytes, opts.RememberFor)
-	if err != nil {
-		return nil, err
-	}
 	b := &Broker{
 		opts:     opts,
+		engine:   opts.Engine,
+		kept:     opts.Engine != nil,
 		began:    time.Now(),
 		registry: newRegistry(),
 		roster:   newRoster(opts.MaxStreams, opts.MaxStreamsPerSubject, opts.MaxStreamsPerAddress),
-		once:     remembered,
 		stats:    newCounters(),
 		stop:     make(chan struct{}),
 	}
+	if !b.kept {
+		var err error
+		if b.engine, err = newMemory(opts); err != nil {
+			return nil, err
+		}
+	}
 	b.herald = newHerald(b)
+	b.interest.init(b)
+	b.refills.init(b)
+	var err error
+	if b.origin, err = b.engine.Start(Sink{b}); err != nil {
+		return nil, err
+	}
+	b.seq.start(b.origin.Head)
+	b.herald.announced.Store(b.origin.Head)
 	b.stopped.Go(func() { b.herald.run(b.stop) })
 	b.stopped.Go(b.keepTidy)
 	return b, nil
@@ -134,7 +156,8 @@ func (b *Broker) keepTidy() {
 			return
 		case now := <-tick.C:
 			b.sweep(now)
-			if early := b.once.early.Load(); early > told {
+			b.interest.sweep(now)
+			if early := b.engine.Stats().ForgottenEarly; early > told {
 				b.opts.Log.Warn("durable publishes forgotten early", slog.Int64("publishes", early-told))
 				told = early
 			}
@@ -143,16 +166,25 @@ func (b *Broker) keepTidy() {
 }
 
 // idOf returns the id of a position in this life of the log.
-func (b *Broker) idOf(seq uint64) schemas.ID { return schemas.ID{Epoch: b.opts.Epoch, Seq: seq} }
+func (b *Broker) idOf(seq uint64) schemas.ID { return schemas.ID{Epoch: b.origin.Epoch, Seq: seq} }
 
 // Head returns the position of the newest message, or, before the first one, the
 // position before it. A stream that resumes after it gets what is published from
 // now on.
 func (b *Broker) Head() schemas.ID { return b.idOf(b.seq.last()) }
 
-// Ready reports why the broker cannot be used now: [ErrDraining], [ErrClosed], or
-// nil.
+// Ready reports why nothing can be published now: [ErrDraining], [ErrClosed],
+// [ErrUnavailable], or nil.
 func (b *Broker) Ready() error {
+	if err := b.open(); err != nil {
+		return err
+	}
+	return b.engine.Ready()
+}
+
+// open reports why the broker takes nothing at all: [ErrDraining], [ErrClosed], or
+// nil.
+func (b *Broker) open() error {
 	select {
 	case <-b.stop:
 		return ErrClosed
@@ -218,7 +250,9 @@ func (b *Broker) Close() error {
 		b.stopLoops()
 		close(b.stop)
 		b.stopped.Wait()
-		err = b.once.close()
+		if !b.kept {
+			err = b.engine.Close()
+		}
 	})
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/schemas"
@@ -34,6 +35,7 @@ type channel struct {
 	filled  *entry // guarded by mu; place among the channels that hold messages, see hoard; nil: none
 	bare    *entry // guarded by mu; place among those with nothing but a run status; nil: none
 
+	cold    atomic.Uint64 // what log.cold was when it came into being: streams that were there already miss nothing up to here
 	room    chan struct{} // guarded by mu; closed when readers have caught up a little; nil: no publisher waits
 	readers audience
 }

@@ -45,7 +45,7 @@ func (c *client) connect() bool {
 		c.stream, _, err = wired(c.broker, sub, c.rand.IntN(2) == 0, nil)
 	} else {
 		var s *broker.Stream
-		s, err = c.broker.Subscribe(sub)
+		s, err = c.broker.Subscribe(context.Background(), sub)
 		c.stream = &pulled{stream: s}
 	}
 	if err != nil {

@@ -52,7 +52,7 @@ func (r *rig) open(sub Subscription) *socket {
 
 func (r *rig) carry(sub Subscription, fd int) *socket {
 	r.t.Helper()
-	s, err := r.broker.Subscribe(sub)
+	s, err := r.broker.Subscribe(r.t.Context(), sub)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestCrowd_places(t *testing.T) {
 		case what < 12 && len(live) > 0:
 			live[random.IntN(len(live))].stream.End(Disconnected())
 		case what < 13 && random.IntN(4) == 0:
-			_ = r.broker.Delete(name) // it may not be there
+			_ = r.broker.Delete(t.Context(), name) // it may not be there
 		case what < 16:
 			r.settleAll()
 		default:
@@ -223,7 +223,10 @@ func (r *rig) misplaced(live []*socket, names []schemas.Channel) string {
 	places := make(map[*Stream]int)
 	for _, name := range names {
 		c := r.broker.registry.get(name)
-		fault := r.broker.registry.shard(name).waiting[name].count(nil, places)
+		fault := ""
+		if waiting := r.broker.registry.shard(name).waiting[name]; waiting != nil {
+			fault = waiting.count(nil, places)
+		}
 		if c != nil && fault == "" {
 			fault = c.readers.count(c, places)
 		}
@@ -328,7 +331,7 @@ func TestLoop_write_timedOut(t *testing.T) {
 // without end.
 func TestBroker_behind_leavesOthersBe(t *testing.T) {
 	b := newBroker(t, Options{Pace: time.Hour, Replay: Limits{Messages: 1, Bytes: 1}, Hold: 1000})
-	s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}}})
+	s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +407,7 @@ func TestLoop_ring_owed(t *testing.T) {
 func TestCrowd_end_joined(t *testing.T) {
 	b := newBroker(t, Options{Loops: -1})
 	l := &loop{broker: b}
-	c, _ := b.registry.create("a")
+	c, _ := b.registry.create("a", 0, nil)
 	join := func(position uint64) *crowd {
 		s := &Stream{broker: b}
 		s.position.Store(position)

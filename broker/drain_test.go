@@ -74,7 +74,7 @@ func TestBroker_Drain_takesNothingMore(t *testing.T) {
 		if _, err = b.SetRun(t.Context(), "a:1", broker.RunChange{Status: broker.RunRunning}, broker.Limits{}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: run: %v", tt.name, err)
 		}
-		if _, err = b.Subscribe(asking("a:1")); !errors.Is(err, tt.want) {
+		if _, err = b.Subscribe(t.Context(), asking("a:1")); !errors.Is(err, tt.want) {
 			t.Errorf("%s: subscribe: %v", tt.name, err)
 		}
 	}

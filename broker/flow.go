@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/sluicehq/sluice/schemas"
 )
 
 // remeasure is how often a publish that waits finds out anew whom it waits for.
@@ -41,7 +43,7 @@ func (b *Broker) over(c *channel) bool {
 }
 
 // await waits until c is no longer behind, and returns it with its mutex held, as
-// it was given. It never waits for a reader: one that takes nothing when its
+// it was given, or nil if it has gone and nothing is held of it. It never waits for a reader: one that takes nothing when its
 // turn comes is waited for no longer.
 //
 // Errors: [ErrBusy], [ErrClosed], [ErrTooManyChannels] and that of ctx; the mutex
@@ -69,11 +71,30 @@ func (b *Broker) await(ctx context.Context, c *channel, since time.Time) (*chann
 			return nil, fmt.Errorf("%w: what was published to %s has not reached them yet", ErrBusy, name)
 		}
 		var err error
-		if c, err = b.lock(name, now); err != nil {
+		if c, err = b.relock(name, now); err != nil || c == nil {
 			return nil, err
 		}
 		if !b.behind(c, now) {
 			return c, nil
 		}
+	}
+}
+
+// relock is lock for a channel that was there a moment ago. With an engine that
+// keeps messages, one that nobody reads any more does not come back.
+func (b *Broker) relock(name schemas.Channel, now time.Time) (*channel, error) {
+	if !b.kept {
+		return b.lock(name, now)
+	}
+	for {
+		c := b.registry.get(name)
+		if c == nil {
+			return nil, nil
+		}
+		c.mu.Lock()
+		if !c.gone {
+			return c, nil
+		}
+		c.mu.Unlock()
 	}
 }

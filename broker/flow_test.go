@@ -60,7 +60,7 @@ func TestBroker_Publish_waits(t *testing.T) {
 		{"until the broker closes", func(p *patience) { time.AfterFunc(time.Second, func() { _ = p.broker.Close() }) }, broker.ErrClosed, time.Second},
 		{"until the reader leaves", func(p *patience) { time.AfterFunc(time.Second, p.leave) }, nil, time.Second},
 		{"until the reader's socket is full", func(p *patience) { time.AfterFunc(time.Second, p.stall) }, nil, time.Second + 25*time.Millisecond},
-		{"until the channel is deleted", func(p *patience) { time.AfterFunc(time.Second, func() { _ = p.broker.Delete("a") }) }, nil, time.Second},
+		{"until the channel is deleted", func(p *patience) { time.AfterFunc(time.Second, func() { _ = p.broker.Delete(t.Context(), "a") }) }, nil, time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestBroker_Publish_waits_durable(t *testing.T) {
 		if _, err := p.broker.SetRun(t.Context(), "a", broker.RunChange{Status: broker.RunRunning}, broker.Limits{}); !errors.Is(err, broker.ErrBusy) {
 			t.Errorf("run: got %v", err)
 		}
-		if _, known := p.broker.Recall("a", "b", "k"); known || must(p.broker.Channel("a")).Run != nil {
+		if _, known, _ := p.broker.Recall(t.Context(), "a", "b", "k"); known || must(p.broker.Channel(t.Context(), "a")).Run != nil {
 			t.Error("it is remembered")
 		}
 		p.leave()

@@ -16,13 +16,26 @@ func (r *registry) forget(name schemas.Channel, seq uint64) {
 	raise(&r.forgotten.newest, seq)
 }
 
-// lostSince reports whether a channel that pattern names and that is gone may
-// have had messages after the position seq.
-func (r *registry) lostSince(pattern schemas.Pattern, seq uint64) bool {
+// lostOf returns up to which position a channel that pattern names and that is gone
+// may have had messages; 0: none had.
+func (r *registry) lostOf(pattern schemas.Pattern) uint64 {
 	if pattern == "*" {
-		return r.forgotten.newest.Load() > seq
+		return r.forgotten.newest.Load()
 	}
-	return r.forgotten.of(r.hash(schemas.Channel(pattern))) > seq
+	return r.forgotten.of(r.hash(schemas.Channel(pattern)))
+}
+
+// lostOfAbsent is lostOf for a channel that does not exist, and of which the engine
+// may have been asked.
+func (r *registry) lostOfAbsent(name schemas.Channel) uint64 {
+	lost := r.lostOf(schemas.Pattern(name))
+	sh := r.shard(name)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	if waiting := sh.waiting[name]; waiting != nil {
+		lost = max(lost, waiting.lost)
+	}
+	return lost
 }
 
 // forgotten remembers, in bounded memory, up to which position channels that

@@ -41,16 +41,16 @@ func (f *frame) in(format Format) []byte {
 	return f.bytes
 }
 
-// eventBytes returns how long the event of p is if its id has idBytes.
-func eventBytes(p *Publication, idBytes int) int {
+// eventBytes returns how long the event of m is if its id has idBytes.
+func eventBytes(m *schemas.Message, idBytes int) int {
 	n := len("id: \nevent: \ndata: \n\n") +
 		len(`{"id":"","channel":"","topic":"","kind":"","data":,"created_at":"2006-01-02T15:04:05.000Z"}`) +
-		2*idBytes + len(p.Channel) + 2*len(p.Topic) + len(p.Kind) + len(p.Data)
-	if p.RunID != "" {
-		n += len(`,"run_id":""`) + len(p.RunID) + strings.Count(p.RunID, `"`) + strings.Count(p.RunID, `\`)
+		2*idBytes + len(m.Channel) + 2*len(m.Topic) + len(m.Kind) + len(m.Data)
+	if m.RunID != "" {
+		n += len(`,"run_id":""`) + len(m.RunID) + strings.Count(m.RunID, `"`) + strings.Count(m.RunID, `\`)
 	}
-	if p.StreamID != "" {
-		n += len(`,"stream_id":""`) + len(p.StreamID)
+	if m.StreamID != "" {
+		n += len(`,"stream_id":""`) + len(m.StreamID)
 	}
 	return n
 }
@@ -100,6 +100,7 @@ type gapData struct {
 type gapReason string
 
 const (
+	gapNone      gapReason = ""          // they are not lost: the engine has them
 	gapOverrun   gapReason = "overrun"   // the buffer was too short
 	gapExpired   gapReason = "expired"   // they grew too old, or the channel was deleted
 	gapRestarted gapReason = "restarted" // the id is of another life of the log

@@ -48,7 +48,7 @@ func scenes() map[string]func(*testing.T, *broker.Broker, broker.Format) []byte 
 				publish(t, b, "a:1", "log", "1")
 			}
 			overrun := bytesOf(t, b, resuming(asking("a:1"), 1), f, time.Second)
-			_ = b.Delete("a:1")
+			_ = b.Delete(t.Context(), "a:1")
 			expired := bytesOf(t, b, resuming(asking("a:1"), 1), f, time.Second)
 			sub := asking("a:*")
 			sub.LastEventID = "1\"\n-\xff"
@@ -74,7 +74,7 @@ func scenes() map[string]func(*testing.T, *broker.Broker, broker.Format) []byte 
 			sub := asking("a:2")
 			sub.Format = f
 			r := subscribe(t, b, sub)
-			_ = b.Delete("a:2")
+			_ = b.Delete(t.Context(), "a:2")
 			return append(all, rawOf(t, r, time.Second)...)
 		},
 	}

@@ -94,7 +94,7 @@ type reader struct {
 
 func subscribe(t testing.TB, b *broker.Broker, sub broker.Subscription) *reader {
 	t.Helper()
-	s, err := b.Subscribe(sub)
+	s, err := b.Subscribe(t.Context(), sub)
 	if err != nil {
 		t.Fatal(err)
 	}

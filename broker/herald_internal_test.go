@@ -25,7 +25,7 @@ func TestHerald_greet(t *testing.T) {
 			h.tell(c, 2)
 
 			replay := Replay{mode: replayAll}
-			s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}, LastEventID: last, Replay: replay})
+			s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}, LastEventID: last, Replay: replay})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func TestHerald_greet(t *testing.T) {
 func TestHerald_pace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, Options{Pace: time.Second})
-		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "*"}}})
+		s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "*"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestHerald_pace(t *testing.T) {
 func TestHerald_lateSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, Options{Pace: -1, Epoch: 20})
-		merged, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "*"}}})
+		merged, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "*"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestHerald_lateSettle(t *testing.T) {
 // TestHerald_tell_joined lets a reader come while the floor is being measured.
 func TestHerald_tell_joined(t *testing.T) {
 	b := newBroker(t, Options{Pace: time.Hour})
-	c, _ := b.registry.create("a")
+	c, _ := b.registry.create("a", 0, nil)
 	c.log.joined = true // until the measuring begins
 	c.readers.mu.Lock() // it cannot end
 	done := make(chan struct{})
@@ -171,7 +171,7 @@ func TestHerald_floor(t *testing.T) {
 func TestHerald_gone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, Options{Pace: time.Second, Epoch: 20})
-		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}})
+		s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}, {Channel: "b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -28,17 +30,20 @@ type History struct {
 	Next     *schemas.ID       `json:"next"`     // the next page's After, or Before if newest first; nil: no more
 }
 
-// History returns messages that the channel holds. A channel that does not
-// exist holds none.
-func (b *Broker) History(name schemas.Channel, q Query) History {
+// History returns messages that are kept of the channel. A channel that does not
+// exist holds none. Errors: [ErrUnavailable] and that of ctx.
+func (b *Broker) History(ctx context.Context, name schemas.Channel, q Query) (History, error) {
 	h := History{Messages: []json.RawMessage{}}
+	if id, err := schemas.ParseID(q.After); err == nil && id.Epoch == b.origin.Epoch {
+		if err := b.catchUpWith(ctx, id.Seq); err != nil {
+			return h, err
+		}
+	}
 	after, foreign := b.bound(q.After, 0)
 	before, _ := b.bound(q.Before, nobody)
-	h.Gap = foreign
-	c := b.registry.get(name)
-	if c == nil {
-		h.Gap = foreign || q.After != "" && b.registry.lostSince(schemas.Pattern(name), after)
-		return h
+	c, err := b.look(ctx, name)
+	if err != nil {
+		return h, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +58,27 @@ func (b *Broker) History(name schemas.Channel, q Query) History {
 		id := b.idOf(found[len(found)-1].seq)
 		h.Next = &id
 	}
-	return h
+	return h, nil
+}
+
+// look returns the channel with all that there is of it: the one that readers read,
+// or else one made for the occasion, of which nobody knows.
+func (b *Broker) look(ctx context.Context, name schemas.Channel) (*channel, error) {
+	if c := b.registry.get(name); c != nil && b.registry.full(name) {
+		return c, nil
+	}
+	kept, err := b.load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c := &channel{name: name}
+	c.log.limits = kept.limits
+	c.log.refill(kept.frames, kept.lost, gapExpired)
+	c.run = kept.run
+	if len(kept.frames) > 0 {
+		b.seq.hear(c.log.last)
+	}
+	return c, nil
 }
 
 // bound reads an id; foreign reports one that is not of this log.
@@ -62,7 +87,7 @@ func (b *Broker) bound(text string, none uint64) (seq uint64, foreign bool) {
 		return none, false
 	}
 	id, err := schemas.ParseID(text)
-	if err != nil || id.Epoch != b.opts.Epoch || id.Seq > b.seq.last() {
+	if err != nil || id.Epoch != b.origin.Epoch || id.Seq > b.seq.last() {
 		return none, true
 	}
 	return id.Seq, false
@@ -120,15 +145,21 @@ type RunInfo struct {
 }
 
 // Channel describes one channel. One without messages is known by the streams
-// that named it. It returns [ErrNoChannel].
-func (b *Broker) Channel(name schemas.Channel) (ChannelInfo, error) {
-	if c := b.registry.get(name); c != nil {
-		return b.describe(c), nil
+// that named it. Errors: [ErrNoChannel], [ErrUnavailable] and that of ctx.
+func (b *Broker) Channel(ctx context.Context, name schemas.Channel) (ChannelInfo, error) {
+	c, err := b.look(ctx, name)
+	if err != nil {
+		return ChannelInfo{}, err
 	}
-	if waiting := b.registry.waiters(name); len(waiting) > 0 {
-		return ChannelInfo{Channel: name, Subscribers: len(waiting)}, nil
+	info := b.describe(c)
+	if b.registry.get(name) != nil {
+		return info, nil
 	}
-	return ChannelInfo{}, ErrNoChannel
+	info.Subscribers = len(b.registry.waiters(name))
+	if info.Messages == 0 && info.Run == nil && info.Subscribers == 0 {
+		return ChannelInfo{}, ErrNoChannel
+	}
+	return info, nil
 }
 
 func (b *Broker) describe(c *channel) ChannelInfo {
@@ -145,54 +176,58 @@ func (b *Broker) describe(c *channel) ChannelInfo {
 
 // Channels describes up to limit channels whose names begin with prefix, in the
 // order of their names, from the first one after the given name; channels that
-// have only readers are among them. more reports whether there are further ones.
-func (b *Broker) Channels(prefix string, after schemas.Channel, limit int) (infos []ChannelInfo, more bool) {
-	type entry struct {
-		name    schemas.Channel
-		channel *channel // nil: it has only readers
-		readers int
+// have only readers are among them. next is the name to go on after, "" if there are
+// no further ones. Errors: [ErrUnavailable] and that of ctx.
+func (b *Broker) Channels(ctx context.Context, prefix string, after schemas.Channel, limit int) (infos []ChannelInfo, next schemas.Channel, err error) {
+	names, err := b.engine.Names(ctx, prefix, after, limit+1)
+	if err != nil {
+		return nil, "", err
 	}
-	var found []entry
-	add := func(e entry) {
-		if e.name > after && strings.HasPrefix(string(e.name), prefix) {
-			found = append(found, e)
+	names = append(names, b.registry.names(prefix, after)...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > limit {
+		names, next = names[:limit], names[limit-1]
+	}
+	infos = make([]ChannelInfo, 0, len(names))
+	for _, name := range names {
+		switch info, err := b.Channel(ctx, name); {
+		case err == nil:
+			infos = append(infos, info)
+		case !errors.Is(err, ErrNoChannel): // else it went meanwhile
+			return nil, "", err
 		}
 	}
-	for c := range b.registry.matching("*") {
-		add(entry{name: c.name, channel: c})
-	}
-	for name, readers := range b.registry.awaited() {
-		add(entry{name: name, readers: readers})
-	}
-	slices.SortStableFunc(found, func(a, b entry) int { return strings.Compare(string(a.name), string(b.name)) })
-	found = slices.CompactFunc(found, func(a, b entry) bool { return a.name == b.name }) // one came or went meanwhile
-	if more = len(found) > limit; more {
-		found = found[:limit]
-	}
-	infos = make([]ChannelInfo, len(found))
-	for i, e := range found {
-		infos[i] = ChannelInfo{Channel: e.name, Subscribers: e.readers}
-		if e.channel != nil {
-			infos[i] = b.describe(e.channel)
+	return infos, next, nil
+}
+
+// names returns the names that begin with prefix and come after the given one, of
+// channels that are in memory or that streams wait for.
+func (r *registry) names(prefix string, after schemas.Channel) (names []schemas.Channel) {
+	add := func(name schemas.Channel) {
+		if name > after && strings.HasPrefix(string(name), prefix) {
+			names = append(names, name)
 		}
 	}
-	return infos, more
+	for c := range r.matching("*") {
+		add(c.name)
+	}
+	for name := range r.awaited() {
+		add(name)
+	}
+	return names
 }
 
 // Delete forgets a channel, its run status too, and ends the streams that named
-// it. Streams that follow a pattern go on. It returns [ErrNoChannel].
-func (b *Broker) Delete(name schemas.Channel) error {
-	readers := b.registry.waiters(name)
-	found := len(readers) > 0
-	if c := b.registry.get(name); c != nil {
-		named, removed := b.remove(c, gapExpired, nil)
-		readers, found = append(readers, named...), found || removed
+// it. Streams that follow a pattern go on. Errors: [ErrNoChannel], [ErrUnavailable]
+// and that of ctx.
+func (b *Broker) Delete(ctx context.Context, name schemas.Channel) error {
+	found, err := b.engine.Delete(ctx, name)
+	if err != nil {
+		return err
 	}
 	if !found {
 		return ErrNoChannel
-	}
-	for _, s := range readers {
-		s.End(ChannelDeleted(name))
 	}
 	return nil
 }

@@ -82,11 +82,11 @@ func TestBroker_History(t *testing.T) {
 				}
 			}
 			if tt.channel == "gone" {
-				if err := b.Delete("gone"); err != nil {
+				if err := b.Delete(t.Context(), "gone"); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got := text(t, b.History(tt.channel, tt.query)); got != tt.want {
+			if got := text(t, must(b.History(t.Context(), tt.channel, tt.query))); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -105,7 +105,7 @@ func TestBroker_History_pages(t *testing.T) {
 			q := broker.Query{Limit: limit, Newest: newest}
 			var got []string
 			for pages := 0; ; pages++ {
-				h := b.History("a", q)
+				h := must(b.History(t.Context(), "a", q))
 				for _, raw := range h.Messages {
 					var m schemas.Message
 					_ = json.Unmarshal(raw, &m)
@@ -132,7 +132,7 @@ func TestBroker_History_pages(t *testing.T) {
 func TestBroker_Channel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{Replay: broker.Limits{Age: time.Minute}})
-		if _, err := b.Channel("a:1"); !errors.Is(err, broker.ErrNoChannel) {
+		if _, err := b.Channel(t.Context(), "a:1"); !errors.Is(err, broker.ErrNoChannel) {
 			t.Errorf("got %v", err)
 		}
 		publish(t, b, "a:1", "log", "1")
@@ -140,7 +140,7 @@ func TestBroker_Channel(t *testing.T) {
 		subscribe(t, b, asking("a:1"))
 		subscribe(t, b, asking("a:*"))
 		subscribe(t, b, asking("a:2"))
-		info := must(b.Channel("a:1"))
+		info := must(b.Channel(t.Context(), "a:1"))
 		bytes := info.Bytes
 		info.Bytes = 0
 		got := string(must(json.Marshal(info)))
@@ -153,7 +153,7 @@ func TestBroker_Channel(t *testing.T) {
 			t.Errorf("%d bytes of messages, %d are held", bytes, held)
 		}
 		time.Sleep(time.Minute) // of the bubble
-		if info := must(b.Channel("a:1")); info.Messages != 0 || info.FirstID != nil || info.LastID != nil {
+		if info := must(b.Channel(t.Context(), "a:1")); info.Messages != 0 || info.FirstID != nil || info.LastID != nil {
 			t.Errorf("expired: %+v", info)
 		}
 	})
@@ -179,12 +179,12 @@ func TestBroker_Channels(t *testing.T) {
 		{"d", "", 9, ""},
 		{"", "c", 9, ""},
 	} {
-		infos, more := b.Channels(tt.prefix, tt.after, tt.limit)
+		infos, next, _ := b.Channels(t.Context(), tt.prefix, tt.after, tt.limit)
 		var words []string
 		for _, info := range infos {
 			words = append(words, string(info.Channel))
 		}
-		if more {
+		if next != "" {
 			words = append(words, "…")
 		}
 		if got := strings.Join(words, " "); got != tt.want {
@@ -196,12 +196,12 @@ func TestBroker_Channels(t *testing.T) {
 func TestBroker_Delete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{})
-		if err := b.Delete("a:1"); !errors.Is(err, broker.ErrNoChannel) {
+		if err := b.Delete(t.Context(), "a:1"); !errors.Is(err, broker.ErrNoChannel) {
 			t.Errorf("got %v", err)
 		}
 		publish(t, b, "a:1", "log", "1")
 		named, several, pattern, other := subscribe(t, b, asking("a:1")), subscribe(t, b, asking("x", "a:1")), subscribe(t, b, asking("a:*")), subscribe(t, b, asking("a:2"))
-		if err := b.Delete("a:1"); err != nil {
+		if err := b.Delete(t.Context(), "a:1"); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range []*reader{named, several} {

@@ -173,7 +173,11 @@ func (b *Broker) requeue(e *entry, atLeast int64) {
 
 // forget removes c if nobody can want anything of it.
 func (b *Broker) forget(c *channel) {
-	b.remove(c, gapExpired, func() bool { return !c.empty() })
+	reason := gapExpired
+	if b.kept {
+		reason = gapNone // the engine knows what is lost
+	}
+	b.remove(c, reason, func() bool { return !c.empty() })
 }
 
 // remove takes c out of the registry and of the queues, see registry.remove. It
@@ -214,26 +218,34 @@ func (b *Broker) shrink(now time.Time) {
 	}
 }
 
+// evicted returns why messages are lost that are dropped for want of memory.
+func (b *Broker) evicted() gapReason {
+	if b.kept {
+		return gapNone
+	}
+	return gapOverrun
+}
+
 // evict drops the messages of the channel of e, if it is its turn.
 func (b *Broker) evict(e *entry, now time.Time) {
 	c := e.c
 	c.mu.Lock()
 	if c.expiry() <= e.key { // else it was published to since
 		b.stats.evictedChannels.Add(1)
-		b.held.Add(-c.evict(now))
+		b.held.Add(-c.evict(now, b.evicted()))
 	}
 	b.requeue(e, 0)
 }
 
 // evict drops everything that c holds; the older half when it is so busy that
 // its readers may not have seen the newest messages yet. The caller holds c.mu.
-func (c *channel) evict(now time.Time) (freed int64) {
+func (c *channel) evict(now time.Time, reason gapReason) (freed int64) {
 	if now.UnixMilli()-c.touched > 1000 {
-		return c.log.clear(gapOverrun)
+		return c.log.clear(reason)
 	}
 	before := c.log.bytes
 	for range (c.log.count + 1) / 2 {
-		c.log.drop(gapOverrun)
+		c.log.drop(reason)
 	}
 	return before - c.log.bytes
 }
@@ -262,7 +274,7 @@ func (b *Broker) makeRoom(now time.Time) bool {
 func (b *Broker) displace(e *entry, now time.Time) bool {
 	c := e.c
 	read := false
-	_, removed := b.remove(c, gapOverrun, func() bool {
+	_, removed := b.remove(c, b.evicted(), func() bool {
 		read = c.readers.hasNamed()
 		return read || c.expiry() > e.key
 	})

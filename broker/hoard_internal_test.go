@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,7 +39,7 @@ func (b *Broker) finish(t *testing.T, channel schemas.Channel) {
 
 func (b *Broker) read(t *testing.T, name schemas.Pattern) {
 	t.Helper()
-	s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: name}}})
+	s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: name}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func (b *Broker) read(t *testing.T, name schemas.Pattern) {
 
 // holding lists the channels, with the number of their messages.
 func (b *Broker) holding() string {
-	infos, _ := b.Channels("", "", 1000)
+	infos, _, _ := b.Channels(context.Background(), "", "", 1000)
 	var words []string
 	for _, info := range infos {
 		words = append(words, fmt.Sprint(info.Channel, info.Messages))
@@ -108,7 +109,7 @@ func TestBroker_shrink_busy(t *testing.T) {
 				t.Fatalf("%d bytes", held)
 			}
 		}
-		info, _ := b.Channel("a")
+		info, _ := b.Channel(t.Context(), "a")
 		if info.Messages < 4 || info.LastID.Seq != 100 {
 			t.Errorf("%+v", info)
 		}
@@ -133,15 +134,15 @@ func TestBroker_shrink_runStatuses(t *testing.T) {
 		if s.HeldBytes > 100_000 || s.Channels < 50 || s.Channels > 400 {
 			t.Errorf("%+v", s)
 		}
-		if info, _ := b.Channel("live"); info.Messages != 20 {
+		if info, _ := b.Channel(t.Context(), "live"); info.Messages != 20 {
 			t.Errorf("a live channel holds %d of 20 messages", info.Messages)
 		}
 		for _, name := range []schemas.Channel{"run499", "read"} {
-			if info, err := b.Channel(name); err != nil || info.Run == nil {
+			if info, err := b.Channel(t.Context(), name); err != nil || info.Run == nil {
 				t.Errorf("%s: %+v, %v", name, info, err)
 			}
 		}
-		if _, err := b.Channel("run0"); !errors.Is(err, ErrNoChannel) {
+		if _, err := b.Channel(t.Context(), "run0"); !errors.Is(err, ErrNoChannel) {
 			t.Errorf("the oldest status is kept: %v", err)
 		}
 	})
@@ -194,8 +195,11 @@ func TestBroker_sweep_ends(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, after := range tt.published {
-				p := Publication{Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1")}
-				m, _ := b.append(c, &p, now.Add(after*time.Millisecond))
+				m := schemas.Message{
+					ID: b.idOf(b.seq.take()), Channel: "a", Topic: "t", Kind: schemas.KindData, Data: []byte("1"),
+					CreatedAt: schemas.TimeOf(now.Add(after * time.Millisecond)),
+				}
+				b.append(c, &m, b.limits(Limits{}), nil)
 				b.seq.settle(m.ID.Seq)
 			}
 			c.mu.Unlock()
@@ -294,7 +298,7 @@ func TestBroker_makeRoom_behindReaders(t *testing.T) {
 					refused++
 				}
 			}
-			if _, err := b.Channel("new"); err != nil || refused > 3 {
+			if _, err := b.Channel(t.Context(), "new"); err != nil || refused > 3 {
 				t.Errorf("bare %t: %d publishes were refused: %v", bare, refused, err)
 			}
 		})
@@ -311,7 +315,7 @@ func TestBroker_held(t *testing.T) {
 			case 0:
 				_, _ = b.SetRun(t.Context(), name, RunChange{Status: RunCompleted}, Limits{})
 			case 1:
-				_ = b.Delete(name)
+				_ = b.Delete(t.Context(), name)
 			case 2:
 				_, _ = b.Publish(t.Context(), Publication{Channel: name, Topic: "a", Data: make([]byte, 1000)}) // too large
 			default:
@@ -323,9 +327,9 @@ func TestBroker_held(t *testing.T) {
 			time.Sleep(time.Duration(i%7) * 100 * time.Millisecond) // of the bubble
 		}
 		time.Sleep(2 * time.Minute)
-		infos, _ := b.Channels("", "", 100)
+		infos, _, _ := b.Channels(t.Context(), "", "", 100)
 		for _, info := range infos {
-			if err := b.Delete(info.Channel); err != nil {
+			if err := b.Delete(t.Context(), info.Channel); err != nil {
 				t.Error(err)
 			}
 		}
@@ -341,7 +345,7 @@ func TestBroker_Delete_leavesNoEntry(t *testing.T) {
 	b := newBroker(t, Options{})
 	for range 100 {
 		b.say(t, "a")
-		if err := b.Delete("a"); err != nil {
+		if err := b.Delete(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 	}

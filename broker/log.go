@@ -51,6 +51,8 @@ type log struct {
 	lost   uint64    // newest position lost of any topic but $run
 	lostIn uint64    // newest position lost of topics that are not in marks
 	reason gapReason // why the newest one was lost
+
+	cold uint64 // messages up to here that are not in the ring may be with the engine; 0: the ring has what there is
 }
 
 // mark returns what is remembered of topic, adding it when it is new.
@@ -147,7 +149,9 @@ func (l *log) drop(reason gapReason) {
 	f := l.at(0)
 	l.bytes -= f.cost()
 	f.mark.held--
-	if f.kind != schemas.KindRun { // the latest run status outlives the ring, see channel.run
+	if reason == gapNone {
+		l.cold = f.seq
+	} else if f.kind != schemas.KindRun { // the latest run status outlives the ring, see channel.run
 		f.mark.lost = f.seq
 		l.lost, l.reason = f.seq, reason
 	}

@@ -69,9 +69,9 @@ func nameOf(channel schemas.Channel, topic schemas.Topic, key string) string {
 	return string(channel) + "\n" + string(topic) + "\n" + key
 }
 
-// do publishes unless the channel, topic and key of p were published before.
-func (o *once) do(p Publication, publish func() (schemas.Receipt, error)) (schemas.Receipt, error) {
-	name := nameOf(p.Channel, p.Topic, p.Key)
+// do publishes unless the channel, topic and key of e were published before.
+func (o *once) do(e *Entry, publish func() (schemas.Receipt, error)) (schemas.Receipt, error) {
+	name := nameOf(e.Channel, e.Topic, e.Key)
 	stripe := &o.stripes[maphash.String(o.seed, name)%uint64(len(o.stripes))]
 	stripe.Lock()
 	defer stripe.Unlock()

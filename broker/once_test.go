@@ -28,7 +28,7 @@ func TestBroker_Publish_durable(t *testing.T) {
 	if again != first {
 		t.Errorf("second call: got %+v, want %+v", again, first)
 	}
-	if info, _ := b.Channel("a:1"); info.Messages != 1 {
+	if info, _ := b.Channel(t.Context(), "a:1"); info.Messages != 1 {
 		t.Errorf("%d messages", info.Messages)
 	}
 	if s := b.Stats(); s.Replayed != 1 || s.Remembered != 1 || s.ForgottenEarly != 0 || s.RememberedBytes <= 0 {

@@ -39,7 +39,7 @@ func TestOptions_Replay(t *testing.T) {
 					}
 					put(t, b, broker.Publication{Channel: "a", Topic: "b", Data: []byte(long), Limits: tt.limits})
 				}
-				if got := must(b.Channel("a")); got.Messages != tt.want || got.LastID.Seq != 20 {
+				if got := must(b.Channel(t.Context(), "a")); got.Messages != tt.want || got.LastID.Seq != 20 {
 					t.Errorf("holds %d, want %d", got.Messages, tt.want)
 				}
 			})
@@ -53,21 +53,21 @@ func TestOptions_Replay_defaults(t *testing.T) {
 		for range 300 {
 			publish(t, b, "a", "b", "1")
 		}
-		if n := must(b.Channel("a")).Messages; n != 256 {
+		if n := must(b.Channel(t.Context(), "a")).Messages; n != 256 {
 			t.Errorf("holds %d messages", n)
 		}
 		for range 50 {
 			publish(t, b, "c", "b", `"`+strings.Repeat("x", 50_000)+`"`)
 		}
-		if n := must(b.Channel("c")).Bytes; n > 1<<20 || n < 1<<20-51_000 {
+		if n := must(b.Channel(t.Context(), "c")).Bytes; n > 1<<20 || n < 1<<20-51_000 {
 			t.Errorf("holds %d bytes", n)
 		}
 		time.Sleep(10*time.Minute - time.Millisecond) // of the bubble
-		if n := must(b.Channel("a")).Messages; n != 256 {
+		if n := must(b.Channel(t.Context(), "a")).Messages; n != 256 {
 			t.Errorf("before ten minutes: %d messages", n)
 		}
 		time.Sleep(time.Millisecond)
-		if info, _ := b.Channel("a"); info.Messages != 0 { // it may be gone already
+		if info, _ := b.Channel(t.Context(), "a"); info.Messages != 0 { // it may be gone already
 			t.Errorf("after ten minutes: %d messages", info.Messages)
 		}
 	})
@@ -99,13 +99,13 @@ func TestOptions_Hold(t *testing.T) {
 		for range 40 {
 			publish(t, b, "a", "b", data)
 		}
-		if n := must(b.Channel("a")).Messages; n != 40 {
+		if n := must(b.Channel(t.Context(), "a")).Messages; n != 40 {
 			t.Errorf("%d of 40 messages are held for a reader a moment behind", n)
 		}
 		began := time.Now()
 		for range 40 {
 			publish(t, b, "a", "b", data)
-			if n := must(b.Channel("a")).Bytes; n > 62_000 {
+			if n := must(b.Channel(t.Context(), "a")).Bytes; n > 62_000 {
 				t.Errorf("%d bytes are held", n)
 			}
 		}
@@ -116,7 +116,7 @@ func TestOptions_Hold(t *testing.T) {
 		if events[0].name != "$gap" || len(events) < 40 {
 			t.Errorf("got %s", brief(events))
 		}
-		if n := must(b.Channel("a")).Bytes; n > 10_000 {
+		if n := must(b.Channel(t.Context(), "a")).Bytes; n > 10_000 {
 			t.Errorf("%d bytes are held when all is read", n)
 		}
 	})

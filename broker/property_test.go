@@ -200,7 +200,7 @@ func (r *round) publish(random *rand.Rand, n int) {
 		case what < 10:
 			r.durable(random, channel, i)
 		case what < 12 && r.delete:
-			_ = r.broker.Delete(channel) // it may not be there
+			_ = r.broker.Delete(context.Background(), channel) // it may not be there
 		case what < 15:
 			r.broker.Sweep(time.Now())
 		default:

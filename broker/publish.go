@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -21,8 +19,6 @@ type Publication struct {
 	Key string
 	// Limits of the channel's ring; zero fields stand for the broker's own.
 	Limits Limits
-
-	change *RunChange // of a run message
 }
 
 // Publish appends a message to its channel, which comes into being if need be,
@@ -31,123 +27,64 @@ type Publication struct {
 // memory of all rings, until that has become less, ctx has ended or
 // [Options.PublishTimeout] has passed. Safe for concurrent use.
 //
-// Errors: [ErrTooLarge], [ErrTooManyChannels], [ErrBusy], [ErrDraining],
-// [ErrClosed], and that of ctx. Nothing was published then.
+// Errors: [ErrTooLarge], [ErrTooManyChannels], [ErrBusy], [ErrUnavailable],
+// [ErrDraining], [ErrClosed], and that of ctx: nothing was published then. After
+// [ErrUncertain] it may have been.
 func (b *Broker) Publish(ctx context.Context, p Publication) (schemas.Receipt, error) {
-	if err := b.accepting(ctx); err != nil {
-		return schemas.Receipt{}, err
+	e := Entry{
+		Message: schemas.Message{
+			Channel: p.Channel, Topic: p.Topic, Kind: p.Kind, Data: p.Data, RunID: p.RunID, StreamID: p.StreamID,
+		},
+		Key: p.Key, Limits: p.Limits,
 	}
-	if p.Kind == "" {
-		p.Kind = schemas.KindData
+	if e.Kind == "" {
+		e.Kind = schemas.KindData
 	}
-	if p.Key != "" {
-		return b.putOnce(ctx, p)
-	}
-	return b.put(ctx, &p)
+	return b.hand(ctx, e)
 }
 
-// putOnce is put for a durable publish. It stands apart because what a closure
-// takes with it is allocated: in Publish, that would be every publication.
-func (b *Broker) putOnce(ctx context.Context, p Publication) (schemas.Receipt, error) {
-	return b.once.do(p, func() (schemas.Receipt, error) { return b.put(ctx, &p) })
+// hand gives e to the engine.
+func (b *Broker) hand(ctx context.Context, e Entry) (schemas.Receipt, error) {
+	if err := b.open(); err != nil {
+		return schemas.Receipt{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return schemas.Receipt{}, err
+	}
+	e.size, e.most = eventBytes(&e.Message, b.idBytes()), b.opts.MaxEventBytes
+	if err := e.fits(); err != nil {
+		return schemas.Receipt{}, err
+	}
+	e.Limits = b.limits(e.Limits)
+	r, err := b.engine.Append(ctx, e)
+	if err == nil && !r.Duplicate {
+		b.stats.published.Add(1)
+	}
+	return r, err
 }
 
 // Recall returns the receipt of a durable publish that is remembered, marked as a
-// duplicate, and whether there is one.
-func (b *Broker) Recall(channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool) {
-	r, err := b.once.recall(nameOf(channel, topic, key))
-	return r, err == nil
+// duplicate, and whether there is one. Errors: [ErrUnavailable] and that of ctx.
+func (b *Broker) Recall(ctx context.Context, channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool, error) {
+	return b.engine.Recall(ctx, channel, topic, key)
 }
 
-// accepting reports why nothing can be published now.
-func (b *Broker) accepting(ctx context.Context) error {
-	if err := b.Ready(); err != nil {
-		return err
-	}
-	return ctx.Err()
-}
-
-// put appends the message of p.
-func (b *Broker) put(ctx context.Context, p *Publication) (schemas.Receipt, error) {
-	now := time.Now()
-	if err := b.fits(p); err != nil {
-		return schemas.Receipt{}, err
-	}
-	c, err := b.lock(p.Channel, now)
-	if err == nil && b.behind(c, now) {
-		c, err = b.await(ctx, c, now)
-	}
-	if err != nil {
-		return schemas.Receipt{}, err
-	}
-	if p.change != nil {
-		if first, err := b.follow(c.run, p); first != nil || err != nil {
-			c.mu.Unlock()
-			b.forget(c) // it may have been made for this
-			return first.receipt(p.Channel), err
-		}
-	}
-	m, told := b.append(c, p, now)
-	c.mu.Unlock()
-
-	b.seq.settle(m.ID.Seq)
-	b.herald.settled(told)
-	b.stats.published.Add(1)
-	if b.held.Load() > b.opts.Memory {
-		b.shrink(now)
-	}
-	return schemas.Receipt{ID: m.ID, Channel: m.Channel, Topic: m.Topic, Kind: m.Kind, CreatedAt: m.CreatedAt}, nil
-}
-
-// fits returns [ErrTooLarge] if the event of p would be too long.
-func (b *Broker) fits(p *Publication) error {
-	if size := eventBytes(p, b.idBytes()); size > b.opts.MaxEventBytes {
-		return fmt.Errorf("%w: its event has %d bytes, at most %d are allowed", ErrTooLarge, size, b.opts.MaxEventBytes)
-	}
-	return nil
-}
-
-// lock returns the channel, made if need be, with its mutex held.
-func (b *Broker) lock(name schemas.Channel, now time.Time) (*channel, error) {
-	for {
-		c := b.registry.get(name)
-		if c == nil {
-			if b.registry.count.Load() >= int64(b.opts.MaxChannels) && !b.makeRoom(now) {
-				return nil, fmt.Errorf("%w: all %d have readers", ErrTooManyChannels, b.opts.MaxChannels)
-			}
-			var made bool
-			if c, made = b.registry.create(name); made {
-				b.held.Add(channelOverhead)
-			}
-		}
-		c.mu.Lock()
-		if !c.gone {
-			return c, nil
-		}
-		c.mu.Unlock()
-	}
-}
-
-// append adds the message of p to the log of c, whose mutex the caller holds.
-// The caller settles its position. told is whether readers wait for the herald.
-func (b *Broker) append(c *channel, p *Publication, now time.Time) (m schemas.Message, told bool) {
-	m = schemas.Message{
-		ID: b.idOf(b.seq.take()), Channel: p.Channel, Topic: p.Topic, Kind: p.Kind, Data: p.Data,
-		RunID: p.RunID, StreamID: p.StreamID, CreatedAt: schemas.TimeOf(now),
-	}
-	f := encodeFrame(&m, c.log.mark(m.Topic), eventBytes(p, b.idBytes()))
-	c.log.limits = b.limits(p.Limits)
+// append adds m, which has its position, to the log of c, whose mutex the caller
+// holds. told is whether readers wait for the herald.
+func (b *Broker) append(c *channel, m *schemas.Message, limits Limits, change *RunChange) (told bool) {
+	f := frameOf(m, c.log.mark(m.Topic))
+	c.log.limits = limits
 	grown := c.log.append(f)
 	c.touched = max(c.touched, f.at)
-	if p.change != nil {
-		grown += c.setRun(&run{frame: f, change: *p.change, id: m.ID})
+	if change != nil {
+		grown += c.setRun(&run{frame: f, change: *change, id: m.ID})
 	}
 	b.held.Add(grown)
 	b.keep(c)
 	if told = c.readers.rouse(); told {
 		b.herald.enqueue(c)
 	}
-	return m, told
+	return told
 }
 
 // idBytes returns how long the next id is.

@@ -29,14 +29,21 @@ type registry struct {
 type shard struct {
 	mu       sync.RWMutex
 	channels map[schemas.Channel]*channel  // guarded by mu
-	waiting  map[schemas.Channel]*audience // guarded by mu; of channels that do not exist
+	waiting  map[schemas.Channel]*expected // guarded by mu; of channels that do not exist
+}
+
+// expected is the audience of a channel that does not exist.
+type expected struct {
+	audience
+	asked bool   // the engine has nothing of the channel, or the log has had it all; guarded by the shard's mu
+	lost  uint64 // up to here, messages may have been lost; guarded by the shard's mu
 }
 
 func newRegistry() *registry {
 	r := &registry{seed: maphash.MakeSeed(), feeds: make(map[schemas.Pattern]*feed)}
 	for i := range r.shards {
 		r.shards[i].channels = make(map[schemas.Channel]*channel)
-		r.shards[i].waiting = make(map[schemas.Channel]*audience)
+		r.shards[i].waiting = make(map[schemas.Channel]*expected)
 	}
 	return r
 }
@@ -54,8 +61,10 @@ func (r *registry) get(name schemas.Channel) *channel {
 }
 
 // create returns the channel, making it if need be: with the streams that
-// waited for it, and with the feeds of the patterns that match it.
-func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
+// waited for it, and with the feeds of the patterns that match it. Messages before
+// the position first, if that is not 0, may be with the engine alone. fill may put
+// something into the log before anybody sees it.
+func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel)) (c *channel, made bool) {
 	sh := r.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -63,10 +72,18 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 		return c, false
 	}
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
+	waiting := sh.waiting[name]
+	if waiting != nil {
+		c.born = max(c.born, waiting.lost)
+	}
+	if first > 0 && (waiting == nil || !waiting.asked) {
+		c.cold.Store(first - 1)
+		c.log.cold = first - 1
+	}
 	c.mu.Lock() // loops know of it before it is in the registry
 	defer c.mu.Unlock()
 	c.log.lose(c.born, gapExpired)
-	if waiting := sh.waiting[name]; waiting != nil {
+	if waiting != nil {
 		c.readers.streams, c.readers.crowds = waiting.handOver(c)
 		delete(sh.waiting, name)
 	}
@@ -75,9 +92,22 @@ func (r *registry) create(name schemas.Channel) (c *channel, made bool) {
 	if len(c.readers.streams)+len(c.readers.feeds) == 0 {
 		c.log.floor = nobody // else 0, until it is measured
 	}
+	if fill != nil {
+		fill(c)
+	}
 	sh.channels[name] = c
 	r.count.Add(1)
 	return c, true
+}
+
+// wanted reports whether somebody waits for the channel name or follows a pattern
+// that matches it.
+func (r *registry) wanted(name schemas.Channel) bool {
+	sh := r.shard(name)
+	sh.mu.RLock()
+	waiting := sh.waiting[name]
+	sh.mu.RUnlock()
+	return waiting != nil || len(r.feedsOf(name)) > 0
 }
 
 // remove takes c out of the registry. Streams that named it wait for the next
@@ -94,20 +124,29 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 	if c.gone || unless != nil && unless() {
 		return 0, nil, false
 	}
+	asked := c.log.cold == 0 && reason != gapNone
 	freed = c.log.clear(reason) + channelOverhead
 	if c.run != nil {
 		freed += c.run.frame.cost()
-		c.log.lose(c.run.frame.seq, reason)
+		if reason != gapNone {
+			c.log.lose(c.run.frame.seq, reason)
+		}
 		c.run = nil
 	}
 	c.gone = true
 	delete(sh.channels, c.name)
 	r.count.Add(-1)
-	r.forget(c.name, max(c.log.lost, c.log.last))
+	lost := c.log.lost
+	if reason != gapNone {
+		lost = max(lost, c.log.last)
+		r.forget(c.name, lost)
+	}
 
 	named = c.readers.named()
 	if streams, crowds := c.readers.handOver(nil); len(streams)+len(crowds) > 0 {
-		sh.waiting[c.name] = &audience{streams: streams, crowds: crowds}
+		sh.waiting[c.name] = &expected{
+			audience: audience{streams: streams, crowds: crowds}, asked: asked, lost: lost,
+		}
 	}
 	return freed, named, true
 }
@@ -149,9 +188,8 @@ func staying(streams []*Stream) []*Stream {
 	})
 }
 
-// attach makes s a reader of the channel name, or lets it wait for the channel,
-// and returns the channel or nil.
-func (r *registry) attach(s *Stream, name schemas.Channel) *channel {
+// attach makes s a reader of the channel name, or lets it wait for the channel.
+func (r *registry) attach(s *Stream, name schemas.Channel) {
 	sh := r.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -160,15 +198,14 @@ func (r *registry) attach(s *Stream, name schemas.Channel) *channel {
 		c.mu.Lock()
 		c.log.await()
 		c.mu.Unlock()
-		return c
+		return
 	}
 	waiting := sh.waiting[name]
 	if waiting == nil {
-		waiting = new(audience)
+		waiting = new(expected)
 		sh.waiting[name] = waiting
 	}
 	waiting.add(s)
-	return nil
 }
 
 // detach undoes attach and returns the channel if it now has no reader by name.
@@ -190,17 +227,15 @@ func (r *registry) detach(s *Stream, name schemas.Channel) *channel {
 }
 
 // follow makes s a reader of every channel that pattern matches, of those to
-// come as well, and returns those that exist.
-func (r *registry) follow(s *Stream, pattern schemas.Pattern) []*channel {
+// come as well.
+func (r *registry) follow(s *Stream, pattern schemas.Pattern) {
 	f := r.join(s, pattern)
-	matching := slices.Collect(r.matching(pattern))
-	for _, c := range matching {
+	for c := range r.matching(pattern) {
 		c.readers.follow(f)
 		c.mu.Lock()
 		c.log.await()
 		c.mu.Unlock()
 	}
-	return matching
 }
 
 func (r *registry) join(s *Stream, pattern schemas.Pattern) *feed {

@@ -158,7 +158,7 @@ func expire(t *testing.T, b *broker.Broker) {
 }
 
 func remove(t *testing.T, b *broker.Broker) {
-	if err := b.Delete("a:1"); err != nil {
+	if err := b.Delete(t.Context(), "a:1"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -39,7 +39,7 @@ func TestBroker_Subscribe_limits(t *testing.T) {
 				streams = append(streams, subscribe(t, b, sub))
 			}
 			sub.Owner = tt.next
-			s, err := b.Subscribe(sub)
+			s, err := b.Subscribe(t.Context(), sub)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
@@ -55,7 +55,7 @@ func TestBroker_Subscribe_limits(t *testing.T) {
 			streams[0].Close()
 			streams[0].Close()
 			subscribe(t, b, sub)
-			if _, err := b.Subscribe(sub); !errors.Is(err, tt.want) {
+			if _, err := b.Subscribe(t.Context(), sub); !errors.Is(err, tt.want) {
 				t.Errorf("a stream that was closed twice left two places: %v", err)
 			}
 		})
@@ -64,7 +64,7 @@ func TestBroker_Subscribe_limits(t *testing.T) {
 
 func TestBroker_Subscribe_tooManyInStream(t *testing.T) {
 	b := start(t, broker.Options{MaxChannelsPerStream: 2})
-	if s, err := b.Subscribe(asking("a", "b", "c")); !errors.Is(err, broker.ErrTooManyInStream) {
+	if s, err := b.Subscribe(t.Context(), asking("a", "b", "c")); !errors.Is(err, broker.ErrTooManyInStream) {
 		t.Errorf("got %v, %v, want ErrTooManyInStream", s, err)
 	}
 	subscribe(t, b, asking("a", "b:*"))

@@ -45,39 +45,16 @@ type RunChange struct {
 //
 // Errors: [ErrBadRunStatus], [ErrRunFinished], and those of [Broker.Publish].
 func (b *Broker) SetRun(ctx context.Context, name schemas.Channel, change RunChange, limits Limits) (schemas.Receipt, error) {
-	if err := b.accepting(ctx); err != nil {
-		return schemas.Receipt{}, err
-	}
 	if !change.Status.valid() {
 		return schemas.Receipt{}, fmt.Errorf("%w: %q is none of running, completed, failed, cancelled", ErrBadRunStatus, change.Status)
 	}
-	p := Publication{
-		Channel: name, Topic: schemas.TopicRun, Kind: schemas.KindRun,
-		Data: change.encode(), RunID: change.RunID, Limits: limits, change: &change,
+	e := Entry{
+		Message: schemas.Message{
+			Channel: name, Topic: schemas.TopicRun, Kind: schemas.KindRun, Data: change.encode(), RunID: change.RunID,
+		},
+		Limits: limits, change: &change,
 	}
-	return b.put(ctx, &p)
-}
-
-// follow checks whether the change of p may come after the run r, which may be
-// nil, and gives it the run's id when it names none. It returns r if the change
-// would repeat its final status.
-func (b *Broker) follow(r *run, p *Publication) (same *run, err error) {
-	if r == nil {
-		return nil, nil
-	}
-	change := p.change
-	if change.RunID == "" && r.change.RunID != "" {
-		change.RunID = r.change.RunID
-		p.RunID, p.Data = change.RunID, change.encode()
-	}
-	switch {
-	case change.RunID != r.change.RunID || !r.change.Status.final():
-		return nil, b.fits(p) // with the run id
-	case change.Status == r.change.Status:
-		return r, nil
-	default:
-		return nil, fmt.Errorf("%w: it is %s, so it cannot become %s", ErrRunFinished, r.change.Status, change.Status)
-	}
+	return b.hand(ctx, e)
 }
 
 // encode returns the change as compact JSON. Result and Error are valid and
@@ -99,12 +76,8 @@ type run struct {
 	id     schemas.ID
 }
 
-// receipt returns the receipt of r for one who sets the same status again; none
-// if r is nil.
+// receipt returns the receipt of r for one who sets the same status again.
 func (r *run) receipt(name schemas.Channel) schemas.Receipt {
-	if r == nil {
-		return schemas.Receipt{}
-	}
 	return schemas.Receipt{
 		ID: r.id, Channel: name, Topic: schemas.TopicRun, Kind: schemas.KindRun,
 		CreatedAt: schemas.Time(r.frame.at), Duplicate: true,

@@ -54,7 +54,7 @@ func TestBroker_SetRun(t *testing.T) {
 			} else if err == nil && (got.Duplicate || got.ID.Seq != last.ID.Seq+1 || got.Topic != "$run" || got.Kind != schemas.KindRun) {
 				t.Errorf("receipt %+v", got)
 			}
-			info, err := b.Channel("a:1")
+			info, err := b.Channel(t.Context(), "a:1")
 			if len(tt.before) == 0 && tt.want != nil {
 				if !errors.Is(err, broker.ErrNoChannel) {
 					t.Errorf("a refused change made a channel: %+v", info)
@@ -80,7 +80,7 @@ func TestBroker_SetRun_tooLargeWithKnownID(t *testing.T) {
 	if _, err := b.SetRun(t.Context(), "a:1", broker.RunChange{Status: "completed", Result: result}, broker.Limits{}); !errors.Is(err, broker.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
-	if info, _ := b.Channel("a:1"); info.Run.Status != broker.RunRunning {
+	if info, _ := b.Channel(t.Context(), "a:1"); info.Run.Status != broker.RunRunning {
 		t.Errorf("status is %s", info.Run.Status)
 	}
 }
@@ -191,7 +191,7 @@ func TestBroker_SetRun_outlivesMessages(t *testing.T) {
 		setRun(t, b, "a:1", broker.RunChange{Status: broker.RunCompleted})
 		time.Sleep(time.Hour) // of the bubble
 		want(t, "an hour later", subscribe(t, b, replaying(asking("a:1"), "all")).now(), "$open@2 $run@2")
-		info, err := b.Channel("a:1")
+		info, err := b.Channel(t.Context(), "a:1")
 		if err != nil || info.Messages != 0 || info.FirstID != nil || info.Run == nil {
 			t.Errorf("%+v, %v", info, err)
 		}

@@ -13,6 +13,9 @@ const inFlight = 1 << 12
 // every message is in its log. That watermark is what lets one stream merge
 // several channels: below it nothing can turn up late.
 //
+// With the memory engine, positions are taken and settled; other engines hand
+// them out themselves, and tell.
+//
 // All methods are safe for concurrent use and take no lock.
 type sequence struct {
 	taken   atomic.Uint64           // newest position handed out
@@ -47,3 +50,20 @@ func (s *sequence) last() uint64 { return s.taken.Load() }
 
 // watermark returns the position up to which every message is in its log.
 func (s *sequence) watermark() uint64 { return s.settled.Load() }
+
+// start sets where the sequence begins.
+func (s *sequence) start(head uint64) {
+	s.taken.Store(head)
+	s.settled.Store(head)
+}
+
+// hear notes a position that an engine has handed out, and that may not have been
+// delivered yet.
+func (s *sequence) hear(p uint64) { raise(&s.taken, p) }
+
+// reach notes that everything up to the position p, which an engine has handed out,
+// is in its log.
+func (s *sequence) reach(p uint64) {
+	raise(&s.taken, p)
+	raise(&s.settled, p)
+}

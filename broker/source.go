@@ -20,6 +20,7 @@ type source struct {
 	read uint64  // position up to which the log was looked through
 	head uint64  // newest position of the log at that time
 	told uint64  // losses up to here are known to the client
+	cold uint64  // up to here nothing is missed that is not in memory
 }
 
 // lotSize is how many frames a source takes at a time. Together they have no
@@ -62,7 +63,8 @@ func (src *source) peek() uint64 { return src.lot[src.next].seq }
 // fill takes the next frames between the position (exclusive) and the limit
 // (inclusive) out of the log: it is empty afterwards only if the log has nothing
 // more for it up to there. The source must be empty. It returns a gap if
-// something in between is lost that the client has not been told of.
+// something in between is lost that the client has not been told of, or, its reason
+// being gapNone, if that is no longer in memory.
 func (src *source) fill(position, limit uint64) (lost *gap) {
 	clear(src.lot)
 	src.lot, src.next = src.lot[:0], 0
@@ -71,6 +73,9 @@ func (src *source) fill(position, limit uint64) (lost *gap) {
 	defer c.mu.Unlock()
 
 	from := max(position, src.read, src.pick.from)
+	if from < limit && c.log.cold > max(from, src.cold) {
+		return &gap{reason: gapNone}
+	}
 	if newest := c.log.lostOf(src.topics); from < limit && newest > max(from, src.told) {
 		resumes, _ := c.log.firstOf(src.topics, from)
 		lost = &gap{after: from, resumes: resumes, behind: newest, reason: c.log.reason}
@@ -115,7 +120,7 @@ func (s *Stream) collect(b *Batch, maxBytes int) {
 	s.attend()
 	merge := s.refill(b, limit)
 	bytes := 0
-	for len(merge) > 0 && bytes < maxBytes && b.Messages < maxBatchMessages {
+	for len(merge) > 0 && !s.outrun && bytes < maxBytes && b.Messages < maxBatchMessages {
 		src := merge[0]
 		bytes += s.hand(b, src)
 		if src.empty() {
@@ -127,7 +132,7 @@ func (s *Stream) collect(b *Batch, maxBytes int) {
 			heap.Fix(&merge, 0)
 		}
 	}
-	if len(merge) == 0 {
+	if len(merge) == 0 && !s.outrun {
 		s.arrive(limit)
 		s.lags.Store(false)
 	}
@@ -140,7 +145,7 @@ func (s *Stream) attend() {
 		if s.sources[c] == nil {
 			// What was lost before the channel came, while the stream was there to be
 			// told of it, is no news.
-			s.read(&source{channel: c, topics: s.wants.topics(c.name), told: c.born})
+			s.read(&source{channel: c, topics: s.wants.topics(c.name), told: c.born, cold: c.cold.Load()})
 		}
 	}
 	clear(s.pending)
@@ -189,7 +194,12 @@ func (s *Stream) refill(b *Batch, limit uint64) merge {
 // draw fills src and tells of what is lost.
 func (s *Stream) draw(b *Batch, src *source, limit uint64) {
 	lost := src.fill(s.position.Load(), limit)
-	if lost == nil {
+	switch {
+	case lost == nil:
+		return
+	case lost.reason == gapNone: // it comes back, and what it needs is loaded
+		s.outrun = true
+		s.End(SlowConsumer())
 		return
 	}
 	if s.alone { // no other channel can have messages in the gap: it lies behind, also for one that comes back

@@ -129,7 +129,7 @@ func TestSource_fill_runOutlivesRing(t *testing.T) {
 func TestStream_slim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t, Options{})
-		s, err := b.Subscribe(Subscription{Channels: []Selector{{Channel: "a"}}})
+		s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

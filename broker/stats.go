@@ -25,16 +25,13 @@ type Stats struct {
 	// HeldBytes is what all rings together take, of at most [Options.Memory].
 	HeldBytes int64
 
-	Published       int64            // messages
-	Waits           int64            // publishes that had to wait for the writing to readers
-	Delivered       int64            // messages written to streams
-	DeliveredBytes  int64            // bytes written to streams
-	Replayed        int64            // durable publishes that were answered with the first receipt
-	ForgottenEarly  int64            // durable publishes forgotten before their time, for want of memory
-	Remembered      int              // durable publishes that are remembered
-	RememberedBytes int64            // what they take
-	Evicted         int64            // times that a channel lost messages for want of memory or of channels
-	Gaps            map[string]int64 // gaps that streams were told of, by reason
+	Published      int64            // messages
+	Waits          int64            // publishes that had to wait for the writing to readers
+	Delivered      int64            // messages written to streams
+	DeliveredBytes int64            // bytes written to streams
+	Evicted        int64            // times that a channel lost messages for want of memory or of channels
+	Gaps           map[string]int64 // gaps that streams were told of, by reason
+	EngineStats
 }
 
 // Stats returns the present figures. Safe for concurrent use.
@@ -46,10 +43,8 @@ func (b *Broker) Stats() Stats {
 	return Stats{
 		Channels: b.registry.count.Load(), Streams: b.roster.size(), HeldBytes: b.held.Load(),
 		Published: b.stats.published.Load(), Waits: b.stats.waits.Load(), Delivered: b.stats.delivered.Load(),
-		DeliveredBytes: b.stats.deliveredBytes.Load(), Replayed: b.once.replayed.Load(),
-		ForgottenEarly: b.once.early.Load() + b.once.receipts.Stats().Collisions,
-		Remembered:     b.once.receipts.Len(), RememberedBytes: int64(b.once.receipts.Capacity()),
-		Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
+		DeliveredBytes: b.stats.deliveredBytes.Load(), Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
+		EngineStats: b.engine.Stats(),
 	}
 }
 

@@ -32,6 +32,8 @@ type Stream struct {
 	told  bool  // owned by the herald
 	place int32 // in the roster, guarded by its mutex
 
+	follows []*following // what the engine delivers for it; written before anybody else has it
+
 	mu      sync.Mutex
 	carrier carrier               // guarded by mu; nil: nobody reads it yet
 	pending map[*channel]struct{} // guarded by mu; channels with news
@@ -44,6 +46,7 @@ type Stream struct {
 	beatAt   time.Duration        // when a heartbeat is due, on the broker's clock
 	messages int64
 	passes   bool // over messages that it leaves out, so that its position moves in silence
+	outrun   bool // what comes next is no longer in memory
 	closed   bool
 }
 

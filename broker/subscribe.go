@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -23,8 +24,9 @@ type Subscription struct {
 
 // Subscribe opens a stream. The caller must close it.
 //
-// Errors: [ErrTooManyStreams], [ErrTooManyInStream], [ErrDraining], [ErrClosed].
-func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
+// Errors: [ErrTooManyStreams], [ErrTooManyInStream], [ErrUnavailable], [ErrDraining],
+// [ErrClosed], and that of ctx, which bounds nothing but the call.
+func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, error) {
 	names := make([]string, len(sub.Channels))
 	for i, sel := range sub.Channels {
 		names[i] = string(sel.Channel)
@@ -32,7 +34,7 @@ func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
 	if err := b.Fits(names); err != nil {
 		return nil, err
 	}
-	if err := b.Ready(); err != nil {
+	if err := b.open(); err != nil {
 		return nil, err
 	}
 	s := b.newStream(sub)
@@ -41,7 +43,16 @@ func (b *Broker) Subscribe(sub Subscription) (*Stream, error) {
 	}
 	// Its position is 0 now: until it is known where the stream starts, channels
 	// hold everything for it.
-	channels, absent := b.enter(s)
+	b.enter(s)
+	var lost map[schemas.Pattern]uint64
+	if b.kept {
+		var err error
+		if lost, err = b.fetch(ctx, s, sub); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	channels, absent := b.present(s, lost)
 	s.begin(channels, absent, sub)
 	return s, nil
 }
@@ -100,25 +111,45 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 // millisUp returns t in milliseconds since the Unix epoch, not before t.
 func millisUp(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
-// enter makes s a reader of what it wants and returns the channels that exist,
-// and what it asked for of which channels may be gone.
-func (b *Broker) enter(s *Stream) (found []*channel, absent []schemas.Pattern) {
-	seen := make(map[*channel]bool, 1)
+// enter makes s a reader of what it wants.
+func (b *Broker) enter(s *Stream) {
 	for _, sel := range s.wants.selectors {
-		var channels []*channel
-		if name, exact := sel.Channel.Exact(); !exact {
-			channels = b.registry.follow(s, sel.Channel)
-			absent = append(absent, sel.Channel)
-		} else if c := b.registry.attach(s, name); c != nil {
-			channels = []*channel{c}
+		if name, exact := sel.Channel.Exact(); exact {
+			b.registry.attach(s, name)
 		} else {
-			absent = append(absent, sel.Channel)
+			b.registry.follow(s, sel.Channel)
 		}
-		for _, c := range channels {
-			if !seen[c] {
-				seen[c] = true
-				found = append(found, c)
+	}
+}
+
+// absence is something that a stream asked for of which channels may be gone, with
+// messages up to the position lost.
+type absence struct {
+	pattern schemas.Pattern
+	lost    uint64
+}
+
+// present returns the channels that s reads and that exist, and what may be gone.
+// lost is what the engine says of patterns.
+func (b *Broker) present(s *Stream, lost map[schemas.Pattern]uint64) (found []*channel, absent []absence) {
+	seen := make(map[*channel]bool, 1)
+	add := func(c *channel) {
+		if !seen[c] {
+			seen[c] = true
+			found = append(found, c)
+		}
+	}
+	for _, sel := range s.wants.selectors {
+		name, exact := sel.Channel.Exact()
+		if !exact {
+			for c := range b.registry.matching(sel.Channel) {
+				add(c)
 			}
+			absent = append(absent, absence{sel.Channel, max(lost[sel.Channel], b.registry.lostOf(sel.Channel))})
+		} else if c := b.registry.get(name); c != nil {
+			add(c)
+		} else {
+			absent = append(absent, absence{sel.Channel, b.registry.lostOfAbsent(name)})
 		}
 	}
 	return found, absent
@@ -129,6 +160,11 @@ func (b *Broker) leave(s *Stream) {
 	if !b.roster.dismiss(s) {
 		return
 	}
+	defer func() {
+		for _, f := range s.follows {
+			b.interest.leave(f)
+		}
+	}()
 	for _, sel := range s.wants.selectors {
 		if name, exact := sel.Channel.Exact(); !exact {
 			b.registry.unfollow(s, sel.Channel)
@@ -146,7 +182,7 @@ func (b *Broker) leave(s *Stream) {
 }
 
 // begin finds out where the stream starts and what it is told first.
-func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscription) {
+func (s *Stream) begin(channels []*channel, absent []absence, sub Subscription) {
 	now := time.Now()
 	// After s has become a reader: of every message above, it is told.
 	head := s.broker.seq.last()
@@ -157,7 +193,7 @@ func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscr
 	case sub.LastEventID == "":
 		head = s.choose(channels, sub.Replay, now, head)
 		in.runs = channels
-	case err != nil || id.Epoch != s.broker.opts.Epoch || id.Seq > head:
+	case err != nil || id.Epoch != s.broker.origin.Epoch || id.Seq > head:
 		head = s.choose(channels, Replay{mode: replayAll}, now, head)
 		in.runs = channels
 		s.restarted(sub.LastEventID)
@@ -173,7 +209,7 @@ func (s *Stream) begin(channels []*channel, absent []schemas.Pattern, sub Subscr
 
 // resume makes sources of the channels that have or have lost something after
 // the position.
-func (s *Stream) resume(channels []*channel, absent []schemas.Pattern, now time.Time, position uint64) {
+func (s *Stream) resume(channels []*channel, absent []absence, now time.Time, position uint64) {
 	for _, c := range channels {
 		c.mu.Lock()
 		s.broker.tidy(c, now)
@@ -184,9 +220,9 @@ func (s *Stream) resume(channels []*channel, absent []schemas.Pattern, now time.
 			s.read(&source{channel: c, topics: s.wants.topics(c.name)})
 		}
 	}
-	for _, pattern := range absent {
-		if s.broker.registry.lostSince(pattern, position) {
-			s.intro.gaps = append(s.intro.gaps, gapData{Channel: pattern, After: s.at(position), Reason: gapExpired})
+	for _, a := range absent {
+		if a.lost > position {
+			s.intro.gaps = append(s.intro.gaps, gapData{Channel: a.pattern, After: s.at(position), Reason: gapExpired})
 		}
 	}
 }

@@ -151,8 +151,8 @@ func TestTakeOver_endings(t *testing.T) {
 		{name: "too old", opts: broker.Options{MaxStreamAge: 100 * time.Millisecond}, code: "4004"},
 		{name: "drained", end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Drain(context.Background(), 0) }, code: "4002"},
 		{name: "closed", end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Close() }, code: "4002"},
-		{name: "its channel deleted", end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Delete("a") }, code: "4410"},
-		{name: "one of its channels deleted", list: []string{"a", "b"}, end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Delete("a") }, code: "4410"},
+		{name: "its channel deleted", end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Delete(t.Context(), "a") }, code: "4410"},
+		{name: "one of its channels deleted", list: []string{"a", "b"}, end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Delete(t.Context(), "a") }, code: "4410"},
 	}
 	for _, tt := range tests {
 		for _, chunked := range []bool{true, false} {
@@ -166,7 +166,7 @@ func TestTakeOver_endings(t *testing.T) {
 				if tt.owner != nil {
 					sub.Owner = tt.owner()
 				}
-				s := must(b.Subscribe(sub))
+				s := must(b.Subscribe(t.Context(), sub))
 				server, client := pair()
 				defer client.Close()
 				ended := make(chan fate, 2)
@@ -359,7 +359,7 @@ func TestTakeOver_refused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := start(t, tt.opts)
-			s := must(b.Subscribe(asking("a")))
+			s := must(b.Subscribe(t.Context(), asking("a")))
 			server, client := pair()
 			defer client.Close()
 			tt.end(b)

@@ -47,7 +47,7 @@ func (v *volley) load(c *channel, k key) bool {
 	v.bytes, v.cuts = v.bytes[:0], v.cuts[:0]
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.log.lostOf(k.topics) > k.from {
+	if c.log.cold > max(k.from, c.cold.Load()) || c.log.lostOf(k.topics) > k.from {
 		return false
 	}
 	if r := c.run; r != nil && r.frame.seq > k.from && !c.log.holds(r.frame.seq) {

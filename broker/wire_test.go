@@ -45,7 +45,7 @@ type wire struct {
 // wired opens a stream and gives it to a writer loop. With tiny buffers a burst
 // fills its socket.
 func wired(b *broker.Broker, sub broker.Subscription, tiny bool, done func(*broker.Stream, int64, error)) (*wire, *broker.Stream, error) {
-	s, err := b.Subscribe(sub)
+	s, err := b.Subscribe(context.Background(), sub)
 	if err != nil {
 		return nil, nil, err
 	}

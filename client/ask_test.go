@@ -86,9 +86,9 @@ func TestAsk_runAgain(t *testing.T) {
 	if err != nil || !got.OK {
 		t.Errorf("answer %+v, %v", got, err)
 	}
-	asked := s.broker.History("p:1", broker.Query{Limit: 10}).Messages
-	if len(asked) != 3 {
-		t.Errorf("messages %s, want one question and two answers", asked)
+	asked, err := s.broker.History(t.Context(), "p:1", broker.Query{Limit: 10})
+	if err != nil || len(asked.Messages) != 3 {
+		t.Errorf("messages %s, %v, want one question and two answers", asked.Messages, err)
 	}
 }
 

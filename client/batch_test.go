@@ -36,8 +36,9 @@ func TestClient_PublishBatch_each(t *testing.T) {
 	if first, again := results[0].Receipt, results[3].Receipt; !first.Durable || first.Duplicate || !again.Duplicate || again.ID != first.ID {
 		t.Errorf("receipts %+v and %+v", first, again)
 	}
-	held := s.broker.History("c", broker.Query{Limit: 9}).Messages
-	if len(held) != 2 || !strings.Contains(string(held[1]), `"data":"<two>"`) || !strings.Contains(string(held[0]), `"run_id":"r"`) {
+	page, err := s.broker.History(t.Context(), "c", broker.Query{Limit: 9})
+	held := page.Messages
+	if err != nil || len(held) != 2 || !strings.Contains(string(held[1]), `"data":"<two>"`) || !strings.Contains(string(held[0]), `"run_id":"r"`) {
 		t.Errorf("messages %s", held)
 	}
 }

@@ -35,7 +35,11 @@ func (a *api) history(c echo.Context) error {
 	default:
 		return fmt.Errorf("%w: order %q is neither asc nor desc", ErrMalformed, order)
 	}
-	return answer(c, http.StatusOK, a.Broker.History(channel, q))
+	page, err := a.Broker.History(c.Request().Context(), channel, q)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, page)
 }
 
 // channelList is the answer to GET /v1/channels.
@@ -50,10 +54,13 @@ func (a *api) listChannels(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	infos, more := a.Broker.Channels(c.QueryParam("prefix"), schemas.Channel(c.QueryParam("after")), limit)
+	infos, next, err := a.Broker.Channels(c.Request().Context(), c.QueryParam("prefix"), schemas.Channel(c.QueryParam("after")), limit)
+	if err != nil {
+		return err
+	}
 	list := channelList{Channels: infos}
-	if more {
-		list.Next = &infos[len(infos)-1].Channel
+	if next != "" {
+		list.Next = &next
 	}
 	return answer(c, http.StatusOK, list)
 }
@@ -67,7 +74,7 @@ func (a *api) getChannel(c echo.Context) error {
 	if _, err := mayRead(principal(c), schemas.Pattern(channel), nil, schemas.TopicSet{}); err != nil {
 		return err
 	}
-	info, err := a.Broker.Channel(channel)
+	info, err := a.Broker.Channel(c.Request().Context(), channel)
 	if err != nil {
 		return err
 	}
@@ -80,7 +87,7 @@ func (a *api) deleteChannel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Broker.Delete(channel); err != nil {
+	if err := a.Broker.Delete(c.Request().Context(), channel); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

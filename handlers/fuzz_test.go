@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -32,7 +33,7 @@ func FuzzPublishLines(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := srv.broker.Head()
-		feed, err := srv.broker.Subscribe(broker.Subscription{Channels: []broker.Selector{{Channel: "*"}}, Format: broker.NDJSON})
+		feed, err := srv.broker.Subscribe(context.Background(), broker.Subscription{Channels: []broker.Selector{{Channel: "*"}}, Format: broker.NDJSON})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +196,7 @@ func FuzzPublishStream(f *testing.F) {
 		srv.t = t
 		got := srv.messages("c")
 		checkStream(t, got, string([]rune(string(body))), "complete")
-		if err := srv.broker.Delete("c"); err != nil {
+		if err := srv.broker.Delete(context.Background(), "c"); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -120,6 +120,11 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	emit(gauge, "sluice_remembered_bytes", "Bytes that remembered publishes take.", float64(b.RememberedBytes))
 	emit(counter, "sluice_forgotten_publishes_total", "Durable publishes forgotten before their time, for want of memory.", float64(b.ForgottenEarly))
 	emit(counter, "sluice_evictions_total", "Times that a channel lost messages for want of memory or of channels.", float64(b.Evicted))
+	emit(gauge, "sluice_kept_bytes", "Bytes of messages that the engine keeps beyond memory.", float64(b.KeptBytes))
+	emit(counter, "sluice_dropped_messages_total", "Messages dropped before their time, because all together took too much.", float64(b.Dropped))
+	emit(counter, "sluice_commits_total", "Groups of messages that the engine wrote together.", float64(b.Commits))
+	emit(counter, "sluice_syncs_total", "Times that the disk was made to keep what was written.", float64(b.Syncs))
+	emit(counter, "sluice_repaired_messages_total", "Messages that live delivery between nodes missed and that were fetched.", float64(b.Repaired))
 	for reason, n := range b.Gaps {
 		emit(counter, "sluice_gaps_total", "Gaps that streams were told of.", float64(n), reason)
 	}

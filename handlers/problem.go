@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -77,7 +78,7 @@ func specs() []spec {
 		{tooManyStreams, 429, "Too many streams", 5, "with `Retry-After`; a Server-Sent Events request gets `$close` 4029 instead"},
 		{internal, 500, "Something went wrong here", 0, "the cause is in the log, under the request's id"},
 		{draining, 503, "The server is about to stop", 1, "with `Retry-After`; a Server-Sent Events request gets `$close` 4002 instead"},
-		{engineUnavailable, 503, "The engine cannot be reached", 2, "the keys of a token's issuer could not be fetched yet, or a publish waited too long for the server to write to readers; with `Retry-After`; a Server-Sent Events request gets `$close` 4005 instead"},
+		{engineUnavailable, 503, "The engine cannot be reached", 2, "the engine that keeps the messages cannot be reached or cannot write, the keys of a token's issuer could not be fetched yet, or a publish waited too long for the server to write to readers; with `Retry-After`; a Server-Sent Events request gets `$close` 4005 instead"},
 	}
 }
 
@@ -129,6 +130,9 @@ func mappings() []mapping {
 		{broker.ErrTooManyInStream, malformed},
 		{broker.ErrTooManyChannels, rateLimited},
 		{broker.ErrBusy, engineUnavailable},
+		{broker.ErrUnavailable, engineUnavailable},
+		{broker.ErrUncertain, engineUnavailable},
+		{facts.ErrUnavailable, engineUnavailable},
 		{broker.ErrTooManyStreams, tooManyStreams},
 		{broker.ErrDraining, draining},
 		{broker.ErrClosed, draining},

@@ -82,13 +82,13 @@ func TestProblem_everyExportedError(t *testing.T) {
 		mapped[err.Error()] = true
 	}
 	exceptions := unmapped()
-	for _, dir := range []string{"auth", "broker", "schemas", "handlers"} {
+	for _, dir := range []string{"auth", "broker", "broker/facts", "schemas", "handlers"} {
 		found := exportedErrors(t, filepath.Join("..", dir))
-		if len(found) < 3 {
-			t.Fatalf("found %d errors in %s", len(found), dir)
+		if len(found) == 0 {
+			t.Fatalf("found no errors in %s", dir)
 		}
 		for _, name := range slices.Sorted(maps.Keys(found)) {
-			full := dir + "." + name
+			full := filepath.Base(dir) + "." + name
 			why, excepted := exceptions[full]
 			switch {
 			case mapped[found[name]] == excepted && excepted:

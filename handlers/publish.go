@@ -29,17 +29,16 @@ func (a *api) publish(c echo.Context) error {
 	if p.Key, err = idempotencyKey(c); err != nil {
 		return err
 	}
-	if first, ok := a.recall(p); ok {
-		return writeReceipt(c, http.StatusOK, first) // whatever the body is now
-	}
 	raw, data := a.buffers.get(), a.buffers.get()
 	defer a.buffers.put(raw)
 	defer a.buffers.put(data)
-	if err := a.readData(c, raw, data); err != nil {
-		return err
+	var receipt schemas.Receipt
+	if err = a.readData(c, raw, data); err != nil {
+		receipt, err = a.recall(c.Request().Context(), p, err)
+	} else {
+		p.Data = data.Bytes()
+		receipt, err = a.put(c.Request().Context(), p)
 	}
-	p.Data = data.Bytes()
-	receipt, err := a.put(c.Request().Context(), p)
 	if err != nil {
 		return err
 	}
@@ -91,24 +90,30 @@ func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
 // put holds a message to its channel's definition and publishes it. Every
 // publish but that of a run status and of a body stream goes through here.
 func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, error) {
-	if first, ok := a.recall(p); ok {
-		return first, nil // its schema may have changed since
-	}
 	if definition := a.Catalog.For(p.Channel); definition != nil {
 		if err := definition.Check(p.Topic, p.Data); err != nil {
-			return schemas.Receipt{}, err
+			return a.recall(ctx, p, err)
 		}
 		p.Limits = limitsOf(definition)
 	}
 	return a.Broker.Publish(ctx, p)
 }
 
-// recall returns the first receipt of a durable publish that has happened.
-func (a *api) recall(p broker.Publication) (schemas.Receipt, bool) {
+// recall returns the first receipt of a durable publish that has happened: whatever
+// its body is now, and however its schema has changed, a retry gets that. Of others
+// it returns what is wrong with them.
+func (a *api) recall(ctx context.Context, p broker.Publication, wrong error) (schemas.Receipt, error) {
 	if p.Key == "" {
-		return schemas.Receipt{}, false
+		return schemas.Receipt{}, wrong
 	}
-	return a.Broker.Recall(p.Channel, p.Topic, p.Key)
+	first, known, err := a.Broker.Recall(ctx, p.Channel, p.Topic, p.Key)
+	switch {
+	case err != nil:
+		return schemas.Receipt{}, err
+	case !known:
+		return schemas.Receipt{}, wrong
+	}
+	return first, nil
 }
 
 // limitsOf returns what a definition, which may be nil, says about replay.

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func (s *suite) replay(t *testing.T) {
 	for srv.broker.Stats().Streams > 0 {
 		srv.send(t, call{method: "GET", path: "/healthz"}) // until the server has seen that they are closed
 	}
-	if info, err := srv.broker.Channel("nowhere"); err == nil {
+	if info, err := srv.broker.Channel(context.Background(), "nowhere"); err == nil {
 		t.Errorf("a reader made a channel: %+v", info)
 	}
 }

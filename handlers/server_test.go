@@ -160,7 +160,11 @@ func (s *server) publish(channel, topic, data string) schemas.Receipt {
 func (s *server) messages(channel string) []schemas.Message {
 	s.t.Helper()
 	var all []schemas.Message
-	for _, raw := range s.broker.History(schemas.Channel(channel), broker.Query{Limit: 10_000}).Messages {
+	page, err := s.broker.History(context.Background(), schemas.Channel(channel), broker.Query{Limit: 10_000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, raw := range page.Messages {
 		var m schemas.Message
 		if err := json.Unmarshal(raw, &m); err != nil {
 			s.t.Fatal(err)

@@ -24,7 +24,7 @@ func (a *api) subscribe(c echo.Context) error {
 		streamHeaders(c.Response().Header(), sub.Format)
 		return c.NoContent(http.StatusOK)
 	}
-	s, err := a.Broker.Subscribe(sub)
+	s, err := a.Broker.Subscribe(c.Request().Context(), sub)
 	if err != nil {
 		if ending, ok := notNow(err); ok && sub.Format == broker.SSE {
 			return a.refuse(c, ending)
@@ -124,7 +124,7 @@ func notNow(err error) (broker.Ending, bool) {
 		return broker.TooManyStreams(), true
 	case errors.Is(err, broker.ErrDraining), errors.Is(err, broker.ErrClosed):
 		return broker.Draining(), true
-	case errors.Is(err, auth.ErrIssuerUnavailable):
+	case errors.Is(err, auth.ErrIssuerUnavailable), errors.Is(err, broker.ErrUnavailable):
 		return broker.EngineUnavailable(), true
 	}
 	return broker.Ending{}, false
