@@ -16,7 +16,11 @@ func (b *Broker) deliver(m *schemas.Message, limits Limits) {
 	told := false
 	if c := b.lockRead(m.Channel, m.ID.Seq, now); c != nil {
 		if m.ID.Seq > c.log.last {
+			late := m.ID.Seq <= b.seq.watermark()
 			told = b.append(c, m, b.limitsOf(m.Channel, limits), runChange(m))
+			if late && told {
+				c.owe()
+			}
 		}
 		c.mu.Unlock()
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// frame is one message, encoded once and shared by all readers. Static after
-// construction.
+// frame is one message, encoded once and shared by all readers. Static once it is
+// in its log.
 type frame struct {
 	seq   uint64
 	at    int64 // when it was published, milliseconds since the Unix epoch
@@ -18,6 +18,7 @@ type frame struct {
 	kind  schemas.Kind
 	bytes []byte // the whole Server-Sent Event, blank line included
 	json  int    // where in bytes the message's JSON begins
+	late  bool   // newer ones of other channels were delivered before; set once it is in its log
 }
 
 // frameOverhead is what a frame costs beside its bytes: its place in the ring

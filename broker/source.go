@@ -117,6 +117,7 @@ func (s *Stream) collect(b *Batch, maxBytes int) {
 	if !s.alone {
 		limit = max(s.broker.herald.announced.Load(), s.position.Load())
 	}
+	s.settleLate(b)
 	s.attend()
 	merge := s.refill(b, limit)
 	bytes := 0
@@ -214,6 +215,9 @@ func (s *Stream) hand(b *Batch, src *source) int {
 	f := &src.lot[src.next]
 	src.next++
 	s.position.Store(f.seq)
+	if f.late && !s.alone && !s.first(f) {
+		return 0
+	}
 	if f.kind == schemas.KindRun && f.seq <= s.known[src.channel] {
 		s.passes = true
 		return 0

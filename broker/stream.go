@@ -25,6 +25,7 @@ type Stream struct {
 	ages   bool // endsAt is that of the maximum age
 
 	ending   atomic.Pointer[Ending] // why the server ends it; the first one counts
+	start    atomic.Uint64          // the position at which it began
 	position atomic.Uint64          // every message up to here is handed out or not wanted; written by the carrier alone
 	lags     atomic.Bool            // its client took nothing when its turn came: publishers do not wait for it until it has caught up
 	outSince atomic.Int64           // when Next last returned, nanoseconds on the broker's clock; 0: it is being waited in
@@ -37,11 +38,13 @@ type Stream struct {
 	mu      sync.Mutex
 	carrier carrier               // guarded by mu; nil: nobody reads it yet
 	pending map[*channel]struct{} // guarded by mu; channels with news
+	owed    []owed                // guarded by mu; late messages
 
 	// Owned by the carrier.
 	intro    *intro               // nil once handed out
 	known    map[*channel]uint64  // run messages that the introduction has told ahead of their turn
 	sources  map[*channel]*source // channels that are being read
+	late     map[uint64]bool      // positions of late messages that were handed out
 	reported uint64               // the position that the client knows of
 	beatAt   time.Duration        // when a heartbeat is due, on the broker's clock
 	messages int64

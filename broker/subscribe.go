@@ -202,6 +202,7 @@ func (s *Stream) begin(channels []*channel, absent []absence, sub Subscription) 
 		in.open.Resumed = true
 		s.resume(channels, absent, now, head)
 	}
+	s.start.Store(head)
 	s.position.Store(head)
 	s.reported = head
 	in.open.ID = s.broker.idOf(head)
