@@ -27,6 +27,13 @@ func (b *Broker) fetch(ctx context.Context, s *Stream, sub Subscription) (lost m
 	if err != nil {
 		return nil, err
 	}
+	if !past && !s.alone {
+		// It must not begin before what it is not sent: a node that nobody read
+		// through has heard of nothing.
+		if err := b.hearHead(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, sel := range s.wants.selectors {
 		if name, exact := sel.Channel.Exact(); exact {
 			err = b.refill(ctx, name)
@@ -65,6 +72,10 @@ func (b *Broker) catchUpWith(ctx context.Context, position uint64) error {
 	if !b.kept || position <= b.seq.last() {
 		return nil
 	}
+	return b.hearHead(ctx)
+}
+
+func (b *Broker) hearHead(ctx context.Context) error {
 	head, err := b.engine.Head(ctx)
 	if err != nil {
 		return err
