@@ -113,6 +113,8 @@ type Authority struct {
 	byName  map[string]int
 	cache   *tokenCache // nil: none
 	cancel  context.CancelFunc
+	// How long a revocation is needed; 0: for ever.
+	holdRevoked time.Duration
 
 	revocations *revocations
 	counts      counts
@@ -143,7 +145,8 @@ func New(o Options) (*Authority, error) {
 		admin:       &Principal{Admin: true, Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll()},
 		maxTTL:      o.MaxTTL,
 		byName:      make(map[string]int),
-		revocations: newRevocations(o.MaxRevocations, hold),
+		revocations: newRevocations(o.MaxRevocations),
+		holdRevoked: hold,
 	}
 	if o.CacheBytes > 0 {
 		if a.cache, err = newTokenCache(o.CacheBytes); err != nil {
@@ -199,15 +202,6 @@ func (a *Authority) add(src *issuerKeys) {
 // sign, or have signed tokens that are still valid. Secrets are not in it. The
 // caller must not change it.
 func (a *Authority) JWKS() []byte { return a.own.at(time.Now()).public }
-
-// Revoke makes the token with the given jti worthless. It is remembered until
-// every own token of today has expired, and for the life of the process when
-// there are foreign issuers. Errors: [ErrBadTokenID], and
-// [ErrTooManyRevocations], after which the token is still valid.
-func (a *Authority) Revoke(jti string) error { return a.revocations.add(jti, time.Now()) }
-
-// Revoked reports whether the token with the given jti was revoked.
-func (a *Authority) Revoked(jti string) bool { return a.revocations.has(jti) }
 
 // Close ends the background fetches and waits for them. It may be called more
 // than once; what does not need a fetch goes on working.

@@ -21,32 +21,41 @@ func LoadKeyring(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
-	return parseKeyring(path, data)
+	ring, err := parseKeyring(path, data)
+	if err != nil {
+		return nil, err
+	}
+	ring.path = path
+	return ring, nil
 }
 
-func parseKeyring(path string, data []byte) (*Keyring, error) {
+// ParseKeyring is [LoadKeyring] for what [Keyring.PrivateSet] returned: for keys
+// that are kept elsewhere than in a file.
+func ParseKeyring(data []byte) (*Keyring, error) { return parseKeyring("the kept keys", data) }
+
+// parseKeyring reads a private JWK set; its errors name where it stood.
+func parseKeyring(place string, data []byte) (*Keyring, error) {
 	documents, err := splitSet(data)
 	if err != nil {
-		return nil, fmt.Errorf("auth: %s: %w", path, err)
+		return nil, fmt.Errorf("auth: %s: %w", place, err)
 	}
 	keys := make([]*signingKey, len(documents))
 	kids := make(map[string]int)
 	for i, document := range documents {
 		key, err := parsePrivateJWK(document)
 		if err != nil {
-			return nil, fmt.Errorf("auth: %s: key %d: %w", path, i, err)
+			return nil, fmt.Errorf("auth: %s: key %d: %w", place, i, err)
 		}
 		if other, twice := kids[key.kid]; twice {
-			return nil, fmt.Errorf("auth: %s: key %d: it has the kid of key %d", path, i, other)
+			return nil, fmt.Errorf("auth: %s: key %d: it has the kid of key %d", place, i, other)
 		}
 		kids[key.kid] = i
 		keys[i] = key
 	}
 	ring, err := newKeyring(keys)
 	if err != nil {
-		return nil, fmt.Errorf("auth: %s: %w", path, err)
+		return nil, fmt.Errorf("auth: %s: %w", place, err)
 	}
-	ring.path = path
 	return ring, nil
 }
 
@@ -67,7 +76,7 @@ func splitSet(data []byte) ([]json.RawMessage, error) {
 // appears whole or not at all; one that is there already is left alone and the
 // error is [os.ErrExist].
 func WriteKeyFile(path string, ring *Keyring) error {
-	temp, err := writeTemp(path, ring.keys, 0o600)
+	temp, err := writeTemp(path, ring, 0o600)
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
@@ -109,18 +118,18 @@ func RotateFile(path string, alg Algorithm, publishAhead, maxTTL time.Duration) 
 	if err != nil {
 		return "", fmt.Errorf("auth: %s: %w", path, err)
 	}
-	if err := replaceFile(path, rotated.keys); err != nil {
+	if err := replaceFile(path, rotated); err != nil {
 		return "", fmt.Errorf("auth: %w", err)
 	}
 	return key.kid, nil
 }
 
-func replaceFile(path string, keys []*signingKey) error {
+func replaceFile(path string, ring *Keyring) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	temp, err := writeTemp(path, keys, info.Mode().Perm())
+	temp, err := writeTemp(path, ring, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -130,13 +139,20 @@ func replaceFile(path string, keys []*signingKey) error {
 	return nil
 }
 
-// writeTemp writes the keys to a file beside path and returns its name.
-func writeTemp(path string, keys []*signingKey, mode os.FileMode) (name string, err error) {
-	documents := make([]json.RawMessage, len(keys))
-	for i, key := range keys {
+// PrivateSet returns the keys as a private JWK set, as [WriteKeyFile] writes it,
+// for [ParseKeyring]. Whoever reads it can sign tokens.
+func (r *Keyring) PrivateSet() ([]byte, error) {
+	documents := make([]json.RawMessage, len(r.keys))
+	for i, key := range r.keys {
 		documents[i] = key.document
 	}
 	data, err := json.MarshalIndent(map[string]any{"keys": documents}, "", "  ")
+	return append(data, '\n'), err
+}
+
+// writeTemp writes the keys to a file beside path and returns its name.
+func writeTemp(path string, ring *Keyring, mode os.FileMode) (name string, err error) {
+	data, err := ring.PrivateSet()
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +160,7 @@ func writeTemp(path string, keys []*signingKey, mode os.FileMode) (name string, 
 	if err != nil {
 		return "", err
 	}
-	_, err = file.Write(append(data, '\n'))
+	_, err = file.Write(data)
 	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
 	if err != nil {
 		return "", errors.Join(err, os.Remove(file.Name()))

@@ -29,8 +29,8 @@ type Keyring struct {
 	keys []*signingKey // by signsFrom, all different; at least one
 }
 
-// NewKeyring returns a random [EdDSA] key: for development, since its tokens
-// end with the process.
+// NewKeyring returns a random [EdDSA] key. Its tokens end with the process, unless
+// [Keyring.PrivateSet] is kept.
 func NewKeyring() (*Keyring, error) { return GenerateKey(EdDSA) }
 
 // GenerateKey returns a keyring of one random key, which signs at once.

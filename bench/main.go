@@ -19,6 +19,7 @@ import (
 const usage = `bench measures event stream servers.
 
   bench run [flags]                  measure; bench run -h lists the flags
+  bench engines [flags]              measure the engines that keep messages; bench engines -h lists the flags
   bench report -json FILE [-out DIR] write DIR/benchmarks.md and DIR/benchmarks/*.svg
 
 and for itself: bench serve NAME ADDR, bench exec CORE COMMAND…
@@ -48,6 +49,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch command, rest := args[0], args[1:]; command {
 	case "run":
 		return measure(ctx, rest, stdout, stderr)
+	case "engines":
+		return measureEngines(ctx, rest, stdout, stderr)
 	case "report":
 		return writeReport(rest, stderr)
 	case "serve":

@@ -43,6 +43,11 @@ type Options struct {
 	// Engine keeps the messages; the caller closes it after the broker. Default:
 	// nothing is kept beyond memory.
 	Engine Engine
+	// Shards are engines that keep a part of the channels each, in place of Engine:
+	// at most [schemas.MaxShards], of one epoch, always in the same order and so
+	// many. The broker's limits are for all of them together; what Memory,
+	// MaxChannels and Loops give is shared out evenly. One is as Engine.
+	Shards []Engine
 	// LimitsOf returns what is kept of a channel, zero fields for Replay's. Default:
 	// all have those of Replay.
 	LimitsOf func(schemas.Channel) Limits
@@ -90,8 +95,11 @@ func newEpoch() uint64 {
 type Broker struct {
 	opts     Options
 	engine   Engine
-	kept     bool   // the engine keeps more than the logs hold: these come and go with their readers
-	origin   Origin // of the engine
+	kept     bool      // the engine keeps more than the logs hold: these come and go with their readers
+	origin   Origin    // of the engine
+	shards   []*Broker // that have the engines, and the channels; nil: b has
+	shard    int       // which of them it is, from 1; 0: the log is not sharded
+	of       int       // how many they are
 	began    time.Time
 	seq      sequence
 	registry *registry
@@ -103,18 +111,34 @@ type Broker struct {
 	roster   *roster
 	stats    *counters
 	held     atomic.Int64 // bytes that all rings take
-	streams  atomic.Uint64
 	draining atomic.Bool
+	severed  atomic.Bool // the engine was out of reach for too long when it was last looked at
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	close   sync.Once
 }
 
-// New starts a broker, and its engine. The caller must close it.
+// New starts a broker, and its engine or engines. The caller must close it.
 func New(opts Options) (*Broker, error) {
 	opts = opts.withDefaults()
-	b := &Broker{
+	switch len(opts.Shards) {
+	case 0:
+	case 1:
+		opts.Engine, opts.Shards = opts.Shards[0], nil
+	default:
+		return newSharded(opts)
+	}
+	b := unstarted(opts)
+	if err := b.start(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// unstarted returns a broker that has no engine yet.
+func unstarted(opts Options) *Broker {
+	return &Broker{
 		opts:     opts,
 		engine:   opts.Engine,
 		kept:     opts.Engine != nil,
@@ -124,24 +148,27 @@ func New(opts Options) (*Broker, error) {
 		stats:    newCounters(),
 		stop:     make(chan struct{}),
 	}
+}
+
+// start starts the engine, and what goes on in the background.
+func (b *Broker) start() error {
+	var err error
 	if !b.kept {
-		var err error
-		if b.engine, err = newMemory(opts); err != nil {
-			return nil, err
+		if b.engine, err = newMemory(b.opts); err != nil {
+			return err
 		}
 	}
 	b.herald = newHerald(b)
 	b.interest.init(b)
 	b.refills.init(b)
-	var err error
 	if b.origin, err = b.engine.Start(Sink{b}); err != nil {
-		return nil, err
+		return err
 	}
 	b.seq.start(b.origin.Head)
 	b.herald.announced.Store(b.origin.Head)
 	b.stopped.Go(func() { b.herald.run(b.stop) })
 	b.stopped.Go(b.keepTidy)
-	return b, nil
+	return nil
 }
 
 // keepTidy sweeps once a second until the broker is closed, and tells of durable
@@ -166,11 +193,13 @@ func (b *Broker) keepTidy() {
 }
 
 // idOf returns the id of a position in this life of the log.
-func (b *Broker) idOf(seq uint64) schemas.ID { return schemas.ID{Epoch: b.origin.Epoch, Seq: seq} }
+func (b *Broker) idOf(seq uint64) schemas.ID {
+	return schemas.ID{Epoch: b.origin.Epoch, Seq: seq, Shard: b.shard}
+}
 
 // Head returns the position of the newest message, or, before the first one, the
 // position before it. A stream that resumes after it gets what is published from
-// now on.
+// now on. A sharded log has none, see [Broker.HeadOf].
 func (b *Broker) Head() schemas.ID { return b.idOf(b.seq.last()) }
 
 // Ready reports why nothing can be published now: [ErrDraining], [ErrClosed],
@@ -178,6 +207,9 @@ func (b *Broker) Head() schemas.ID { return b.idOf(b.seq.last()) }
 func (b *Broker) Ready() error {
 	if err := b.open(); err != nil {
 		return err
+	}
+	if b.shards != nil {
+		return b.shardsReady()
 	}
 	return b.engine.Ready()
 }
@@ -202,15 +234,23 @@ const waves = 20
 // TurnAway stops taking publishes and streams; those that are open go on until
 // [Broker.Drain]. It may be called more than once.
 func (b *Broker) TurnAway() {
-	b.draining.Store(true)
+	b.refuse()
 	b.roster.close(ErrDraining)
+}
+
+// refuse makes open return [ErrDraining].
+func (b *Broker) refuse() {
+	b.draining.Store(true)
+	for _, shard := range b.shards {
+		shard.refuse()
+	}
 }
 
 // Drain stops taking publishes and streams, and ends the open streams in waves
 // spread over the given time. It returns when the last one has left, or with
 // the error of ctx.
 func (b *Broker) Drain(ctx context.Context, over time.Duration) error {
-	b.draining.Store(true)
+	b.refuse()
 	open, left := b.roster.close(ErrDraining)
 	pause := time.NewTicker(max(over/waves, time.Millisecond))
 	defer pause.Stop()
@@ -242,13 +282,16 @@ func (b *Broker) Drain(ctx context.Context, over time.Duration) error {
 func (b *Broker) Close() error {
 	var err error
 	b.close.Do(func() {
-		b.draining.Store(true)
+		b.refuse()
 		open, _ := b.roster.close(ErrClosed)
 		for _, s := range open {
 			s.End(Draining())
 		}
 		b.stopLoops()
 		close(b.stop)
+		for _, shard := range b.shards {
+			_ = shard.Close() // its engine is the caller's: there is nothing to fail
+		}
 		b.stopped.Wait()
 		if !b.kept {
 			err = b.engine.Close()

@@ -11,6 +11,7 @@ import (
 // channel, if somebody reads that, see [Sink.Deliver].
 func (b *Broker) deliver(m *schemas.Message, limits Limits) {
 	now := time.Now()
+	m.ID.Shard = b.shard
 	// Before it is looked up who reads the channel: who comes later starts behind m.
 	b.seq.hear(m.ID.Seq)
 	told := false
@@ -111,4 +112,33 @@ func (b *Broker) drop(name schemas.Channel) bool {
 }
 
 // sever is [Sink.Sever].
-func (b *Broker) sever() { b.Disconnect(Filter{}, Draining()) }
+func (b *Broker) sever() {
+	b.severed.Store(true)
+	for _, s := range b.roster.open() {
+		if s.reads(b) {
+			s.End(Draining())
+		}
+	}
+}
+
+// current reports why readers cannot be served now: the errors of open, and
+// [ErrUnavailable] when the engine has been out of reach for so long that what is in
+// memory may be old.
+func (b *Broker) current() error {
+	if err := b.open(); err != nil {
+		return err
+	}
+	return b.severance()
+}
+
+// severance is current for those who may also ask a broker that is about to stop.
+func (b *Broker) severance() error {
+	if !b.severed.Load() {
+		return nil
+	}
+	if err := b.engine.Ready(); err != nil {
+		return err
+	}
+	b.severed.Store(false)
+	return nil
+}

@@ -91,7 +91,7 @@ func (e Ending) delay() time.Duration {
 // $close that makes the client come back. lastEventID is the client's own and
 // is given back to it, if it is an id at all, so that it keeps its position.
 func (e Ending) Refusal(lastEventID string) []byte {
-	if _, err := schemas.ParseID(lastEventID); err != nil {
+	if _, err := schemas.ParsePosition(lastEventID); err != nil {
 		lastEventID = ""
 	}
 	c := e.event(lastEventID)

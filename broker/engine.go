@@ -21,6 +21,9 @@ var (
 // Readers are served from the logs of the broker, in any case: an engine feeds
 // these through its [Sink], and refills those that are not in memory.
 //
+// It numbers the messages; with several engines, the broker adds to an id which of
+// them it is of.
+//
 // All methods are safe for concurrent use, between Start and Close. Those with a
 // context return its error when it ends, and [ErrUnavailable] when they cannot do
 // their work now.
@@ -122,6 +125,18 @@ type EngineStats struct {
 	Commits         int64 // groups of messages that were written together
 	Syncs           int64 // times that the disk was made to keep what was written
 	Repaired        int64 // messages that live delivery missed and that were fetched
+}
+
+func (s *EngineStats) add(o EngineStats) {
+	s.Replayed += o.Replayed
+	s.Remembered += o.Remembered
+	s.RememberedBytes += o.RememberedBytes
+	s.ForgottenEarly += o.ForgottenEarly
+	s.KeptBytes += o.KeptBytes
+	s.Dropped += o.Dropped
+	s.Commits += o.Commits
+	s.Syncs += o.Syncs
+	s.Repaired += o.Repaired
 }
 
 // Sink is where an engine delivers to.

@@ -56,14 +56,14 @@ func (b *Broker) past(ctx context.Context, sub Subscription) (after uint64, want
 	if sub.LastEventID == "" {
 		return 0, sub.Replay.mode != replayNone, nil
 	}
-	id, err := schemas.ParseID(sub.LastEventID)
-	if err != nil || id.Epoch != b.origin.Epoch {
+	after, known := b.position(sub.LastEventID)
+	if !known {
 		return 0, true, nil
 	}
-	if err := b.catchUpWith(ctx, id.Seq); err != nil {
+	if err := b.catchUpWith(ctx, after); err != nil {
 		return 0, false, err
 	}
-	return id.Seq, true, nil
+	return after, true, nil
 }
 
 // catchUpWith asks the engine for the newest position, if a client knows one that

@@ -84,7 +84,7 @@ const (
 const reconnectMillis = 1000
 
 type openData struct {
-	ID        schemas.ID        `json:"id"`
+	ID        string            `json:"id"`
 	Resumed   bool              `json:"resumed"`
 	Channels  []schemas.Pattern `json:"channels"`
 	ExpiresAt *schemas.Time     `json:"expires_at,omitempty"`
@@ -93,7 +93,7 @@ type openData struct {
 type gapData struct {
 	Channel   schemas.Pattern `json:"channel"`
 	After     string          `json:"after"`
-	ResumesAt *schemas.ID     `json:"resumes_at"`
+	ResumesAt *string         `json:"resumes_at"`
 	Reason    gapReason       `json:"reason"`
 }
 
@@ -155,15 +155,16 @@ func (c control) encode(format Format) []byte {
 	return append(b, "\n\n"...)
 }
 
-// reframed returns the event of f under another id: the position of the stream
-// that is told an older message, so that a position never moves backwards.
-func (f *frame) reframed(id schemas.ID, format Format) []byte {
+// reframed returns the event of f under another id: the position of a stream that
+// is told an older message, so that a position never moves backwards, or of one
+// over several shards.
+func (f *frame) reframed(id string, format Format) []byte {
 	if format == NDJSON {
 		return f.line()
 	}
-	b := make([]byte, 0, len(f.bytes)+32)
+	b := make([]byte, 0, len(f.bytes)+len(id))
 	b = append(b, "id: "...)
-	b = id.Append(b)
+	b = append(b, id...)
 	b = append(b, "\nevent: "...)
 	b = append(b, f.mark.name...)
 	b = append(b, "\ndata: "...)

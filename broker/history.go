@@ -33,9 +33,10 @@ type History struct {
 // History returns messages that are kept of the channel. A channel that does not
 // exist holds none. Errors: [ErrUnavailable] and that of ctx.
 func (b *Broker) History(ctx context.Context, name schemas.Channel, q Query) (History, error) {
+	b = b.home(name)
 	h := History{Messages: []json.RawMessage{}}
-	if id, err := schemas.ParseID(q.After); err == nil && id.Epoch == b.origin.Epoch {
-		if err := b.catchUpWith(ctx, id.Seq); err != nil {
+	if seq, known := b.position(q.After); known {
+		if err := b.catchUpWith(ctx, seq); err != nil {
 			return h, err
 		}
 	}
@@ -64,6 +65,9 @@ func (b *Broker) History(ctx context.Context, name schemas.Channel, q Query) (Hi
 // look returns the channel with all that there is of it: the one that readers read,
 // or else one made for the occasion, of which nobody knows.
 func (b *Broker) look(ctx context.Context, name schemas.Channel) (*channel, error) {
+	if err := b.severance(); err != nil {
+		return nil, err
+	}
 	if c := b.registry.get(name); c != nil && b.registry.full(name) {
 		return c, nil
 	}
@@ -86,11 +90,11 @@ func (b *Broker) bound(text string, none uint64) (seq uint64, foreign bool) {
 	if text == "" {
 		return none, false
 	}
-	id, err := schemas.ParseID(text)
-	if err != nil || id.Epoch != b.origin.Epoch || id.Seq > b.seq.last() {
+	seq, known := b.position(text)
+	if !known || seq > b.seq.last() {
 		return none, true
 	}
-	return id.Seq, false
+	return seq, false
 }
 
 // page returns the frames that q asks for between the positions, and whether
@@ -147,6 +151,7 @@ type RunInfo struct {
 // Channel describes one channel. One without messages is known by the streams
 // that named it. Errors: [ErrNoChannel], [ErrUnavailable] and that of ctx.
 func (b *Broker) Channel(ctx context.Context, name schemas.Channel) (ChannelInfo, error) {
+	b = b.home(name)
 	c, err := b.look(ctx, name)
 	if err != nil {
 		return ChannelInfo{}, err
@@ -179,11 +184,10 @@ func (b *Broker) describe(c *channel) ChannelInfo {
 // have only readers are among them. next is the name to go on after, "" if there are
 // no further ones. Errors: [ErrUnavailable] and that of ctx.
 func (b *Broker) Channels(ctx context.Context, prefix string, after schemas.Channel, limit int) (infos []ChannelInfo, next schemas.Channel, err error) {
-	names, err := b.engine.Names(ctx, prefix, after, limit+1)
+	names, err := b.names(ctx, prefix, after, limit+1)
 	if err != nil {
 		return nil, "", err
 	}
-	names = append(names, b.registry.names(prefix, after)...)
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) > limit {
@@ -199,6 +203,16 @@ func (b *Broker) Channels(ctx context.Context, prefix string, after schemas.Chan
 		}
 	}
 	return infos, next, nil
+}
+
+// names returns, in any order, the names of channels that begin with prefix and come
+// after the given one: at least the first n that there are.
+func (b *Broker) names(ctx context.Context, prefix string, after schemas.Channel, n int) ([]schemas.Channel, error) {
+	if b.shards != nil {
+		return b.shardsNames(ctx, prefix, after, n)
+	}
+	names, err := b.engine.Names(ctx, prefix, after, n)
+	return append(names, b.registry.names(prefix, after)...), err
 }
 
 // names returns the names that begin with prefix and come after the given one, of
@@ -222,7 +236,7 @@ func (r *registry) names(prefix string, after schemas.Channel) (names []schemas.
 // it. Streams that follow a pattern go on. Errors: [ErrNoChannel], [ErrUnavailable]
 // and that of ctx.
 func (b *Broker) Delete(ctx context.Context, name schemas.Channel) error {
-	found, err := b.engine.Delete(ctx, name)
+	found, err := b.home(name).engine.Delete(ctx, name)
 	if err != nil {
 		return err
 	}

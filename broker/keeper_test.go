@@ -117,6 +117,20 @@ func (n *node) follows(name schemas.Channel) bool {
 	return false
 }
 
+// following reports whether the node was told to deliver what pattern names.
+func (n *node) following(pattern schemas.Pattern) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.followed[pattern]
+}
+
+// loaded returns how often a channel was loaded.
+func (n *node) loaded() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.loads
+}
+
 // deafen makes the node miss what is published to the channel, until it is repaired.
 func (n *node) deafen(name schemas.Channel) {
 	n.mu.Lock()

@@ -76,18 +76,18 @@ func TestBroker_kept_onlyWhatIsRead(t *testing.T) {
 		publish(t, b, "a:1", "x", "1")
 		want(t, "live", r.now(), "$open@0 x@1")
 		r.Close()
-		if b.Stats().Channels != 1 || !n.followed["a:1"] {
+		if b.Stats().Channels != 1 || !n.following("a:1") {
 			t.Error("gone at once")
 		}
 		r = subscribe(t, b, resuming(asking("a:1"), 1)) // back in time
 		time.Sleep(time.Hour)
-		if !n.followed["a:1"] {
+		if !n.following("a:1") {
 			t.Error("not followed while it is read")
 		}
 		r.Close()
 		time.Sleep(time.Minute)
-		if s := b.Stats(); s.Channels != 0 || s.HeldBytes != 0 || len(n.followed) != 0 {
-			t.Errorf("after its last reader has left: %d channels, %d bytes, following %v", s.Channels, s.HeldBytes, n.followed)
+		if s := b.Stats(); s.Channels != 0 || s.HeldBytes != 0 || n.following("a:1") {
+			t.Errorf("after its last reader has left: %d channels, %d bytes", s.Channels, s.HeldBytes)
 		}
 		publish(t, b, "a:1", "x", "2")
 		r = subscribe(t, b, resuming(asking("a:1"), 1))
@@ -108,15 +108,15 @@ func TestBroker_kept_patternThenOlder(t *testing.T) {
 		r := subscribe(t, b, asking("a:*"))
 		publish(t, b, "a:1", "x", "5")
 		want(t, "pattern", r.now(), "$open@5 x@6")
-		if n.loads != 0 {
-			t.Errorf("%d loads for who needs no past", n.loads)
+		if got := n.loaded(); got != 0 {
+			t.Errorf("%d loads for who needs no past", got)
 		}
 		older := subscribe(t, b, resuming(asking("a:1"), 2))
 		publish(t, b, "a:1", "x", "6")
 		want(t, "older", older.now(), "$open@2 x@3 x@4 x@5 x@6 x@7")
 		want(t, "pattern again", r.now(), "x@7")
-		if n.loads != 1 {
-			t.Errorf("%d loads", n.loads)
+		if got := n.loaded(); got != 1 {
+			t.Errorf("%d loads", got)
 		}
 	})
 }

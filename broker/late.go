@@ -42,9 +42,9 @@ func (s *Stream) settleLate(b *Batch) {
 		case o.frame.seq > position:
 			s.pend(o.channel)
 		case s.first(&o.frame) && wanted(&o.frame, s.wants.topics(o.channel.name)):
-			b.add(o.frame.reframed(s.broker.idOf(position), s.format))
+			b.add(o.frame.reframed(s.at(position), s.format))
 			b.Messages++
-			s.reported = position
+			s.report()
 		}
 	}
 }

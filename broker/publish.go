@@ -45,6 +45,7 @@ func (b *Broker) Publish(ctx context.Context, p Publication) (schemas.Receipt, e
 
 // hand gives e to the engine.
 func (b *Broker) hand(ctx context.Context, e Entry) (schemas.Receipt, error) {
+	b = b.home(e.Channel)
 	if err := b.open(); err != nil {
 		return schemas.Receipt{}, err
 	}
@@ -60,13 +61,17 @@ func (b *Broker) hand(ctx context.Context, e Entry) (schemas.Receipt, error) {
 	if err == nil && !r.Duplicate {
 		b.stats.published.Add(1)
 	}
+	r.ID.Shard = b.shard
 	return r, err
 }
 
 // Recall returns the receipt of a durable publish that is remembered, marked as a
 // duplicate, and whether there is one. Errors: [ErrUnavailable] and that of ctx.
 func (b *Broker) Recall(ctx context.Context, channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool, error) {
-	return b.engine.Recall(ctx, channel, topic, key)
+	b = b.home(channel)
+	r, known, err := b.engine.Recall(ctx, channel, topic, key)
+	r.ID.Shard = b.shard
+	return r, known, err
 }
 
 // append adds m, which has its position, to the log of c, whose mutex the caller

@@ -82,21 +82,23 @@ func (b *Broker) load(ctx context.Context, name schemas.Channel) (*content, erro
 	c := &content{lost: max(kept.Lost, b.origin.Lost), limits: b.limitsOf(name, Limits{}), frames: make([]frame, len(kept.Messages))}
 	marks := make(map[schemas.Topic]*topicMark)
 	for i := range kept.Messages {
-		m := &kept.Messages[i]
+		m := kept.Messages[i] // a copy: the engine may keep its own
+		m.ID.Shard = b.shard
 		mark := marks[m.Topic]
 		if mark == nil {
 			mark = &topicMark{name: m.Topic}
 			marks[m.Topic] = mark
 		}
-		c.frames[i] = frameOf(m, mark)
+		c.frames[i] = frameOf(&m, mark)
 	}
 	if kept.Run != nil {
-		change, err := runChangeOf(kept.Run)
+		m := *kept.Run
+		m.ID.Shard = b.shard
+		change, err := runChangeOf(&m)
 		if err != nil {
 			return nil, err
 		}
-		f := frameOf(kept.Run, &topicMark{name: kept.Run.Topic})
-		c.run = &run{frame: f, change: change, id: kept.Run.ID}
+		c.run = &run{frame: frameOf(&m, &topicMark{name: m.Topic}), change: change, id: m.ID}
 	}
 	return c, nil
 }

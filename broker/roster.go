@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -13,6 +15,8 @@ import (
 type roster struct {
 	// Static after construction; 0 is no limit.
 	total, perSubject, perAddress int
+
+	opened atomic.Uint64 // streams that there have been
 
 	mu       sync.Mutex
 	closed   error          // guarded by mu; why nobody is admitted any more
@@ -119,10 +123,14 @@ type Filter struct {
 	Subject string
 	TokenID string
 	Channel schemas.Channel // that the stream reads, by name or by pattern
+	Before  time.Time       // that the stream was opened before
 }
 
 func (f Filter) matches(s *Stream) bool {
 	if f.Subject != "" && f.Subject != s.owner.subject() || f.TokenID != "" && f.TokenID != s.owner.tokenID() {
+		return false
+	}
+	if !f.Before.IsZero() && !s.broker.began.Add(s.opened).Before(f.Before) {
 		return false
 	}
 	return f.Channel == "" || slices.ContainsFunc(s.wants.selectors, func(sel Selector) bool {
@@ -165,7 +173,7 @@ type StreamInfo struct {
 	Address     string            `json:"address"`
 	Channels    []schemas.Pattern `json:"channels"`
 	Topics      []schemas.Topic   `json:"topics"`
-	Position    schemas.ID        `json:"position"`
+	Position    schemas.Position  `json:"position"`
 	ConnectedAt schemas.Time      `json:"connected_at"`
 	Format      string            `json:"format"`
 	RequestID   string            `json:"-"`
@@ -175,7 +183,7 @@ type StreamInfo struct {
 func (s *Stream) Info() StreamInfo {
 	return StreamInfo{
 		ID: s.id, Subject: s.owner.subject(), TokenID: s.owner.tokenID(), Address: s.owner.address(),
-		Channels: s.wants.patterns(), Topics: s.wants.all(), Position: s.broker.idOf(s.position.Load()),
+		Channels: s.wants.patterns(), Topics: s.wants.all(), Position: s.standing(),
 		ConnectedAt: schemas.TimeOf(s.broker.began.Add(s.opened)), Format: s.format.String(), RequestID: s.owner.requestID(),
 	}
 }

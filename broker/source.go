@@ -223,6 +223,9 @@ func (s *Stream) hand(b *Batch, src *source) int {
 		return 0
 	}
 	event := f.in(s.format)
+	if c := s.composite; c != nil {
+		event = c.event(s, f)
+	}
 	b.add(event)
 	b.Messages++
 	s.reported = f.seq
@@ -254,17 +257,17 @@ func (s *Stream) arrive(limit uint64) {
 // channels, others may have messages between that and where this one goes on.
 func (s *Stream) tell(b *Batch, name schemas.Channel, lost *gap) {
 	b.add(s.gapEvent(schemas.Pattern(name), s.at(lost.after), lost.resumes, lost.reason))
-	s.broker.stats.gaps[lost.reason].Add(1)
 }
 
 func (s *Stream) gapEvent(name schemas.Pattern, after string, resumes uint64, reason gapReason) []byte {
 	data := gapData{Channel: name, After: after, Reason: reason}
 	if resumes > 0 {
-		id := s.broker.idOf(resumes)
+		id := s.at(resumes)
 		data.ResumesAt = &id
 	}
-	s.reported = s.position.Load()
-	return control{event: eventGap, id: s.at(s.reported), data: data}.encode(s.format)
+	s.broker.stats.gaps[reason].Add(1)
+	s.report()
+	return control{event: eventGap, id: s.here(), data: data}.encode(s.format)
 }
 
 // merge is a heap of sources that are not empty, the oldest frame first.

@@ -40,11 +40,24 @@ func (b *Broker) Stats() Stats {
 	for reason, n := range b.stats.gaps {
 		gaps[string(reason)] = n.Load()
 	}
-	return Stats{
-		Channels: b.registry.count.Load(), Streams: b.roster.size(), HeldBytes: b.held.Load(),
+	s := Stats{
+		Streams:   b.roster.size(),
 		Published: b.stats.published.Load(), Waits: b.stats.waits.Load(), Delivered: b.stats.delivered.Load(),
 		DeliveredBytes: b.stats.deliveredBytes.Load(), Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
-		EngineStats: b.engine.Stats(),
+	}
+	b.addStats(&s)
+	return s
+}
+
+// addStats adds what each shard has by itself.
+func (b *Broker) addStats(s *Stats) {
+	for _, shard := range b.shards {
+		shard.addStats(s)
+	}
+	if b.shards == nil {
+		s.Channels += b.registry.count.Load()
+		s.HeldBytes += b.held.Load()
+		s.add(b.engine.Stats())
 	}
 }
 

@@ -33,6 +33,8 @@ type Stream struct {
 	told  bool  // owned by the herald
 	place int32 // in the roster, guarded by its mutex
 
+	composite *composite // that it is, or is a part of; nil: its channels are of one shard; static after construction
+
 	follows []*following // what the engine delivers for it; written before anybody else has it
 
 	mu      sync.Mutex
@@ -96,8 +98,8 @@ func (s *Stream) Next(ctx context.Context, b *Batch) error {
 		return io.EOF
 	}
 	p := s.puller()
-	s.outSince.Store(0)
-	defer func() { s.outSince.Store(int64(s.broker.clock(time.Now()))) }()
+	s.out(0)
+	defer func() { s.out(s.broker.clock(time.Now())) }()
 	for {
 		now := time.Now()
 		if s.gather(b, now, maxBatchBytes); len(b.Events) > 0 {
@@ -134,6 +136,14 @@ func (p *puller) set(wait time.Duration) {
 	p.timer.Reset(wait)
 }
 
+// out notes when Next returned, on the broker's clock; 0: it is being waited in.
+func (s *Stream) out(at time.Duration) {
+	s.outSince.Store(int64(at))
+	if s.composite != nil {
+		s.composite.out(at)
+	}
+}
+
 // carryBy makes c the carrier, which then looks at s.
 func (s *Stream) carryBy(c carrier) {
 	s.mu.Lock()
@@ -148,11 +158,13 @@ func (s *Stream) puller() *puller {
 	defer s.mu.Unlock()
 	p, ok := s.carrier.(*puller)
 	if !ok {
-		p = &puller{news: make(chan struct{}, 1)}
+		p = newPuller()
 		s.carrier = p
 	}
 	return p
 }
+
+func newPuller() *puller { return &puller{news: make(chan struct{}, 1)} }
 
 // gather puts what is due at the time now into b: messages until they have limit
 // bytes, or nothing. It does not wait.
@@ -171,14 +183,18 @@ func (s *Stream) gather(b *Batch, now time.Time, limit int) {
 		s.expire()
 	}
 	if ending := s.ending.Load(); ending != nil {
-		b.add(ending.event(s.at(s.position.Load())).encode(s.format))
+		b.add(ending.event(s.here()).encode(s.format))
 		s.closed = true
 		return
 	}
 	if s.intro != nil {
 		return // the rest of it comes first
 	}
-	s.collect(b, limit)
+	if c := s.joint(); c != nil {
+		c.collect(b, limit)
+	} else {
+		s.collect(b, limit)
+	}
 	if len(b.Events) == 0 && s.broker.clock(now) >= s.beatAt {
 		s.beat(b)
 	}
@@ -204,6 +220,7 @@ func (s *Stream) delayBeat(now time.Time) {
 
 // End makes the stream end with e, unless it is ending already.
 func (s *Stream) End(e Ending) {
+	s = s.whole()
 	if s.ending.CompareAndSwap(nil, &e) {
 		s.wake()
 	}
@@ -211,7 +228,7 @@ func (s *Stream) End(e Ending) {
 
 // Ended returns why the stream was ended by the server, and whether it was.
 func (s *Stream) Ended() (Ending, bool) {
-	if e := s.ending.Load(); e != nil {
+	if e := s.whole().ending.Load(); e != nil {
 		return *e, true
 	}
 	return Ending{}, false
@@ -277,25 +294,42 @@ func (s *Stream) awaited(clock time.Duration) bool {
 // that were left out, it tells the client the new one.
 func (s *Stream) beat(b *Batch) {
 	s.slim(b)
-	p := s.position.Load()
-	if p == s.reported || !s.passes {
+	if !s.moved() {
 		b.add(heartbeat(s.format))
 		return
 	}
-	s.reported = p
+	b.add(s.positionEvent())
+}
+
+// moved reports whether the position has moved past messages that were left out,
+// and the client does not know.
+func (s *Stream) moved() bool {
+	if c := s.joint(); c != nil {
+		return c.moved()
+	}
+	return s.position.Load() != s.reported && s.passes
+}
+
+// positionEvent tells the client where the stream stands.
+func (s *Stream) positionEvent() []byte {
+	at := s.here()
+	s.report()
 	data := struct {
 		ID string `json:"id,omitempty"`
 	}{}
 	if s.format == NDJSON {
-		data.ID = s.at(p) // a line has no id of its own
+		data.ID = at // a line has no id of its own
 	}
-	b.add(control{event: eventPosition, id: s.at(p), data: data}.encode(s.format))
+	return control{event: eventPosition, id: at, data: data}.encode(s.format)
 }
 
 // slim lets go of the memory that a burst took: of many streams that are quiet
 // most of the time, it would be most of what they take.
 func (s *Stream) slim(b *Batch) {
 	b.Events = nil
+	if c := s.joint(); c != nil {
+		c.slim(b)
+	}
 	s.mu.Lock()
 	if len(s.pending) == 0 {
 		s.pending = nil
@@ -342,4 +376,21 @@ func (s *Stream) forget() {
 }
 
 // at returns the text of the position p.
-func (s *Stream) at(p uint64) string { return s.broker.idOf(p).String() }
+func (s *Stream) at(p uint64) string {
+	if c := s.composite; c != nil {
+		return c.at(s, p).String()
+	}
+	return s.broker.idOf(p).String()
+}
+
+// here returns the text of the position where the stream stands.
+func (s *Stream) here() string { return s.at(s.position.Load()) }
+
+// report notes that the client is told where the stream stands.
+func (s *Stream) report() {
+	if c := s.composite; c != nil {
+		c.report()
+		return
+	}
+	s.reported = s.position.Load()
+}

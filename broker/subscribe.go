@@ -34,13 +34,25 @@ func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, erro
 	if err := b.Fits(names); err != nil {
 		return nil, err
 	}
-	if err := b.open(); err != nil {
+	if err := b.current(); err != nil {
 		return nil, err
+	}
+	if b.shards != nil {
+		return b.subscribeShards(ctx, sub)
 	}
 	s := b.newStream(sub)
 	if err := b.roster.admit(s); err != nil {
 		return nil, err
 	}
+	if err := b.receive(ctx, s, sub); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// receive makes s a reader of what it wants, and finds out where it starts.
+func (b *Broker) receive(ctx context.Context, s *Stream, sub Subscription) error {
 	// Its position is 0 now: until it is known where the stream starts, channels
 	// hold everything for it.
 	b.enter(s)
@@ -48,13 +60,12 @@ func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, erro
 	if b.kept {
 		var err error
 		if lost, err = b.fetch(ctx, s, sub); err != nil {
-			s.Close()
-			return nil, err
+			return err
 		}
 	}
 	channels, absent := b.present(s, lost)
 	s.begin(channels, absent, sub)
-	return s, nil
+	return nil
 }
 
 // maxPatterns is how many patterns one stream may follow: each is held against
@@ -83,7 +94,7 @@ func (b *Broker) newStream(sub Subscription) *Stream {
 	now := time.Now()
 	s := &Stream{
 		broker: b,
-		id:     b.streams.Add(1),
+		id:     b.roster.opened.Add(1),
 		owner:  newOwner(sub.Owner),
 		format: sub.Format,
 		wants:  newWants(sub.Channels),
@@ -160,6 +171,15 @@ func (b *Broker) leave(s *Stream) {
 	if !b.roster.dismiss(s) {
 		return
 	}
+	if c := s.joint(); c != nil {
+		c.leave()
+		return
+	}
+	b.exit(s)
+}
+
+// exit makes s a reader of nothing.
+func (b *Broker) exit(s *Stream) {
 	defer func() {
 		for _, f := range s.follows {
 			b.interest.leave(f)
@@ -188,24 +208,23 @@ func (s *Stream) begin(channels []*channel, absent []absence, sub Subscription) 
 	head := s.broker.seq.last()
 	in := &intro{open: openData{Channels: s.wants.patterns(), ExpiresAt: timePtr(sub.Owner.ExpiresAt)}}
 	s.intro = in
-	id, err := schemas.ParseID(sub.LastEventID)
+	after, known := s.broker.position(sub.LastEventID)
 	switch {
 	case sub.LastEventID == "":
 		head = s.choose(channels, sub.Replay, now, head)
 		in.runs = channels
-	case err != nil || id.Epoch != s.broker.origin.Epoch || id.Seq > head:
+	case !known || after > head:
 		head = s.choose(channels, Replay{mode: replayAll}, now, head)
 		in.runs = channels
 		s.restarted(sub.LastEventID)
 	default:
-		head = id.Seq
+		head = after
 		in.open.Resumed = true
 		s.resume(channels, absent, now, head)
 	}
 	s.start.Store(head)
 	s.position.Store(head)
 	s.reported = head
-	in.open.ID = s.broker.idOf(head)
 }
 
 // resume makes sources of the channels that have or have lost something after
@@ -218,12 +237,12 @@ func (s *Stream) resume(channels []*channel, absent []absence, now time.Time, po
 		news := c.log.last > position || c.log.lost > position
 		c.mu.Unlock()
 		if news {
-			s.read(&source{channel: c, topics: s.wants.topics(c.name)})
+			s.read(&source{channel: c, topics: s.wants.topics(c.name), cold: c.cold.Load()})
 		}
 	}
 	for _, a := range absent {
 		if a.lost > position {
-			s.intro.gaps = append(s.intro.gaps, gapData{Channel: a.pattern, After: s.at(position), Reason: gapExpired})
+			s.intro.gaps = append(s.intro.gaps, loss{channel: a.pattern, reason: gapExpired})
 		}
 	}
 }
@@ -231,19 +250,18 @@ func (s *Stream) resume(channels []*channel, absent []absence, now time.Time, po
 // restarted tells, for everything that was asked for, that what lies between
 // the client's id and this log is lost.
 func (s *Stream) restarted(lastEventID string) {
-	const longest = 64 // of an id that is worth giving back
-	if len(lastEventID) > longest {
+	const longest = 64 // of what is not an id
+	if _, err := schemas.ParsePosition(lastEventID); err != nil && len(lastEventID) > longest {
 		lastEventID = lastEventID[:longest]
 	}
 	for _, sel := range s.wants.selectors {
-		s.intro.gaps = append(s.intro.gaps, gapData{Channel: sel.Channel, After: lastEventID, Reason: gapRestarted, ResumesAt: s.firstHeld(sel)})
+		s.intro.gaps = append(s.intro.gaps, loss{channel: sel.Channel, asked: lastEventID, resumes: s.firstHeld(sel), reason: gapRestarted})
 	}
 }
 
 // firstHeld returns the oldest position that the chosen sources hold of what
-// sel asks for.
-func (s *Stream) firstHeld(sel Selector) *schemas.ID {
-	first := uint64(0)
+// sel asks for, 0 for none.
+func (s *Stream) firstHeld(sel Selector) (first uint64) {
 	for c, src := range s.sources {
 		if !sel.Channel.Matches(c.name) {
 			continue
@@ -255,11 +273,7 @@ func (s *Stream) firstHeld(sel Selector) *schemas.ID {
 			first = seq
 		}
 	}
-	if first == 0 {
-		return nil
-	}
-	id := s.broker.idOf(first)
-	return &id
+	return first
 }
 
 // choose makes sources of what the replay asks for and returns the position
@@ -269,7 +283,7 @@ func (s *Stream) choose(channels []*channel, replay Replay, now time.Time, head 
 		return head
 	}
 	for _, c := range channels {
-		src := &source{channel: c, topics: s.wants.topics(c.name)}
+		src := &source{channel: c, topics: s.wants.topics(c.name), cold: c.cold.Load()}
 		c.mu.Lock()
 		s.broker.tidy(c, now)
 		first, some := replay.pick(&c.log, src)

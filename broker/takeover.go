@@ -30,6 +30,9 @@ type Takeover struct {
 // than Linux, or if [Options.Loops] is negative.
 var errNoLoops = errors.New("broker: no writer loops")
 
+// errComposite is returned for a stream over several shards, which no loop can write.
+var errComposite = errors.New("broker: the stream's channels are in several shards")
+
 // errHungUp is why a stream ends whose client has closed its connection.
 var errHungUp = errors.New("broker: the client hung up")
 
@@ -44,11 +47,18 @@ type loops struct {
 func (b *Broker) TakesOver() bool { return b.opts.Loops >= 0 && canPoll }
 
 // TakeOver gives s and its connection to a writer loop, which closes both in the
-// end. When it returns an error, the caller has to close s.
+// end. When it returns an error, the caller has to close s. A stream that is
+// [Stream.Composite] cannot be taken over.
 func (b *Broker) TakeOver(s *Stream, t Takeover) error {
+	if s.broker != b { // it is of one of the shards
+		return s.broker.TakeOver(s, t)
+	}
 	defer t.Conn.Close()
 	if !b.TakesOver() {
 		return errNoLoops
+	}
+	if s.Composite() {
+		return errComposite
 	}
 	all, err := b.startLoops()
 	if err != nil {

@@ -53,6 +53,7 @@ func (s *suite) all(t *testing.T) {
 		{"schemas", s.schemas},
 		{"limits", s.limits},
 		{"draining", s.draining},
+		{"uncertain", s.uncertain},
 		{"cors", s.cors},
 		{"host", s.host},
 		{"operation", s.operation},

@@ -1,10 +1,13 @@
 package handlers
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -61,10 +64,23 @@ func (a *api) putSchema(c echo.Context) error {
 	if _, err := a.Catalog.Get(name); err != nil {
 		status = http.StatusCreated
 	}
-	if err := a.Catalog.Put(def); err != nil {
+	if err := a.define(c.Request().Context(), def); err != nil {
 		return err
 	}
 	return answer(c, status, def)
+}
+
+// define makes a definition hold on every node. What this node can refuse alone is
+// not told to the others.
+func (a *api) define(ctx context.Context, def schemas.Definition) error {
+	if err := a.Catalog.Check(def); err != nil {
+		return err
+	}
+	value, err := json.Marshal(def)
+	if err != nil {
+		return err
+	}
+	return a.Facts.Tell(ctx, facts.Fact{Kind: factDefinition, Name: def.Name, Value: value})
 }
 
 // deleteSchema answers DELETE /v1/schemas/{name}.
@@ -73,7 +89,10 @@ func (a *api) deleteSchema(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Catalog.Delete(name); err != nil {
+	if _, err := a.Catalog.Get(name); err != nil {
+		return err
+	}
+	if err := a.Facts.Tell(c.Request().Context(), facts.Fact{Kind: factDefinition, Name: name, Gone: true}); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

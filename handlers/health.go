@@ -18,10 +18,16 @@ func (a *api) healthz(c echo.Context) error { return answer(c, http.StatusOK, he
 // readyz answers GET /readyz: traffic may be sent here.
 func (a *api) readyz(c echo.Context) error {
 	if err := a.Broker.Ready(); err != nil {
-		return err
+		return &notReadyError{err}
 	}
 	return answer(c, http.StatusOK, health{"ready"})
 }
+
+// notReadyError is why the server may not be sent traffic; its text is told.
+type notReadyError struct{ error }
+
+// Unwrap returns the cause.
+func (e *notReadyError) Unwrap() error { return e.error }
 
 // openAPI answers GET /openapi.yaml.
 func (a *api) openAPI(c echo.Context) error {

@@ -49,6 +49,7 @@ const (
 	internal          kind = "internal"
 	draining          kind = "draining"
 	engineUnavailable kind = "engine-unavailable"
+	engineTimeout     kind = "engine-timeout"
 )
 
 // spec is how a kind is answered.
@@ -79,6 +80,7 @@ func specs() []spec {
 		{internal, 500, "Something went wrong here", 0, "the cause is in the log, under the request's id"},
 		{draining, 503, "The server is about to stop", 1, "with `Retry-After`; a Server-Sent Events request gets `$close` 4002 instead"},
 		{engineUnavailable, 503, "The engine cannot be reached", 2, "the engine that keeps the messages cannot be reached or cannot write, the keys of a token's issuer could not be fetched yet, or a publish waited too long for the server to write to readers; with `Retry-After`; a Server-Sent Events request gets `$close` 4005 instead"},
+		{engineTimeout, 504, "The engine did not answer in time", 0, "unlike with 503, the message may have been published: a retry under the same `Idempotency-Key` finds out"},
 	}
 }
 
@@ -131,7 +133,7 @@ func mappings() []mapping {
 		{broker.ErrTooManyChannels, rateLimited},
 		{broker.ErrBusy, engineUnavailable},
 		{broker.ErrUnavailable, engineUnavailable},
-		{broker.ErrUncertain, engineUnavailable},
+		{broker.ErrUncertain, engineTimeout},
 		{facts.ErrUnavailable, engineUnavailable},
 		{broker.ErrTooManyStreams, tooManyStreams},
 		{broker.ErrDraining, draining},
@@ -168,7 +170,9 @@ func problemOf(err error, requestID string) schemas.Problem {
 	case unauthorized:
 		p.Detail = "Send a valid API key or token as Authorization: Bearer …"
 	case engineUnavailable:
-		p.Detail = "What this needs cannot be reached now; nothing was done."
+		p.Detail = unavailableDetail(err)
+	case engineTimeout:
+		p.Detail = "The message may have been published. Under an Idempotency-Key, a retry finds out, and publishes it if it has not been."
 	case internal:
 		p.Detail = "The cause is in the server's log under this request's id."
 	default:
@@ -188,6 +192,16 @@ func problemOf(err error, requestID string) schemas.Problem {
 	return p
 }
 
+// unavailableDetail says whether anything was done. Why the engine is unavailable is
+// for the operator, who asks whether the server is ready.
+func unavailableDetail(err error) string {
+	var unready *notReadyError
+	if errors.As(err, &unready) {
+		return detailOf(err)
+	}
+	return "What this needs cannot be reached now; nothing was done."
+}
+
 // detailOf returns the text of err, without what the title says already.
 func detailOf(err error) string {
 	m := mappingOf(err)
@@ -199,7 +213,7 @@ func detailOf(err error) string {
 
 // sentence returns the text of err without the names of our packages.
 func sentence(err error) string {
-	return strings.NewReplacer("handlers: ", "", "schemas: ", "", "broker: ", "", "auth: ", "").Replace(err.Error())
+	return strings.NewReplacer("handlers: ", "", "schemas: ", "", "broker: ", "", "auth: ", "", "disk: ", "", "nats: ", "").Replace(err.Error())
 }
 
 // fieldsError is a malformed body with the places of its faults.

@@ -139,7 +139,7 @@ func TestProblem_statuses(t *testing.T) {
 	want := map[string]int{
 		"malformed": 400, "unauthorized": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405, "conflict": 409, "too-large": 413,
 		"unsupported-media-type": 415, "schema-violation": 422, "unknown-topic": 422, "bad-schema": 422, "rate-limited": 429, "too-many-streams": 429,
-		"internal": 500, "draining": 503, "engine-unavailable": 503,
+		"internal": 500, "draining": 503, "engine-unavailable": 503, "engine-timeout": 504,
 	}
 	if got := handlers.Kinds(); !maps.Equal(got, want) {
 		t.Errorf("kinds %v, want %v", got, want)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -23,8 +24,12 @@ type Options struct {
 	Broker   *broker.Broker
 	Auth     *auth.Authority
 	Catalog  *schemas.Catalog
-	Page     fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
-	Log      *slog.Logger
+	// Facts bring what is revoked, defined or disconnected here to every node;
+	// [Service.Watch] must be called before the first request. Default: this node
+	// is the only one, and Watch need not be called.
+	Facts facts.Store
+	Page  fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
+	Log   *slog.Logger
 
 	MaxMessageBytes int           // longest event; bodies and lines are bounded by multiples of it
 	WriteTimeout    time.Duration // how long a stream's socket may take nothing
@@ -40,15 +45,27 @@ type api struct {
 	Options
 	metrics *metrics
 	buffers buffers
+	tally   tally
 	done    func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
 }
 
-// New returns the handler of the whole service.
-func New(o Options) http.Handler {
+// Service is the handler of the whole service.
+type Service struct {
+	http.Handler
+	api *api
+}
+
+// New returns the service.
+func New(o Options) *Service {
 	if o.Stopping == nil {
 		o.Stopping = context.Background()
 	}
+	alone := new(facts.Local)
+	if o.Facts == nil {
+		o.Facts = alone
+	}
 	a := &api{Options: o, metrics: newMetrics(o.Broker, o.Auth)}
+	_ = alone.Watch(context.Background(), a.apply) // there is nothing yet that could be refused
 	a.done = a.finished
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
@@ -57,7 +74,7 @@ func New(o Options) http.Handler {
 	// Outermost first. Nothing here wraps or buffers a response.
 	e.Use(a.identify, a.observe, a.recover, a.guardHost, a.cors, checkQuery)
 	a.routes(e)
-	return e
+	return &Service{Handler: e, api: a}
 }
 
 // routes is the route table. A handler's last argument says who may call it:

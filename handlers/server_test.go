@@ -75,7 +75,13 @@ func start(t testing.TB, change ...func(*setup)) *server {
 		o.handlers.Catalog = s.catalog
 	}
 	s.catalog = o.handlers.Catalog
-	s.handler = handlers.New(o.handlers)
+	service := handlers.New(o.handlers)
+	s.handler = service.Handler
+	if o.handlers.Facts != nil {
+		if err := service.Watch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.serve(&o)
 	return s
 }

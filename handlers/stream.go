@@ -35,7 +35,7 @@ func streamHeaders(h http.Header, format broker.Format) {
 func (a *api) stream(c echo.Context, s *broker.Stream) error {
 	request(c).stream = true
 	streamHeaders(c.Response().Header(), s.Format())
-	if a.Broker.TakesOver() && plainConnection(c.Request()) {
+	if a.Broker.TakesOver() && !s.Composite() && plainConnection(c.Request()) {
 		return a.takeOver(c, s)
 	}
 	defer s.Close()

@@ -1,12 +1,16 @@
 package handlers
 
 import (
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -29,14 +33,26 @@ func (a *api) listSubscribers(c echo.Context) error {
 	}{a.Broker.Streams(f, limit)})
 }
 
-// disconnect answers DELETE /v1/subscribers. A subject must be named, so that a
-// forgotten parameter does not disconnect everybody.
+// disconnect answers DELETE /v1/subscribers with the number of streams that ended
+// here. A subject must be named, so that a forgotten parameter does not disconnect
+// everybody.
 func (a *api) disconnect(c echo.Context) error {
 	sub := c.QueryParam("sub")
 	if sub == "" {
 		return fmt.Errorf("%w: sub is missing", ErrMalformed)
 	}
-	n := a.Broker.Disconnect(broker.Filter{Subject: sub}, broker.Disconnected())
+	now := time.Now()
+	value, err := json.Marshal(disconnection{Subject: sub, Before: now})
+	if err != nil {
+		return err
+	}
+	f := facts.Fact{Kind: factDisconnect, Name: rand.Text(), Value: value, Until: now.Add(disconnectFor)}
+	stop := a.tally.begin(f.Name)
+	err = a.Facts.Tell(c.Request().Context(), f)
+	n := stop()
+	if err != nil {
+		return err
+	}
 	return answer(c, http.StatusOK, struct {
 		Disconnected int `json:"disconnected"`
 	}{n})

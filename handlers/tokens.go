@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/auth"
-	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -135,10 +135,13 @@ func (a *api) revokeToken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Auth.Revoke(jti); err != nil {
+	until, err := a.Auth.Revocable(jti)
+	if err != nil {
 		return err
 	}
-	a.Broker.Disconnect(broker.Filter{TokenID: jti}, broker.TokenRevoked())
+	if err := a.Facts.Tell(c.Request().Context(), facts.Fact{Kind: factRevocation, Name: jti, Until: until}); err != nil {
+		return err
+	}
 	return c.NoContent(http.StatusNoContent)
 }
 

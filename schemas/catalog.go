@@ -84,8 +84,21 @@ func (c *Catalog) Put(def Definition) error {
 	if err := definitionError(form, bad); err != nil {
 		return err
 	}
-	return c.replace([]*Compiled{compiled}, func(int) string { return "" })
+	return c.replace([]*Compiled{compiled}, noPointer)
 }
+
+// Check returns the error that Put would return now, and changes nothing.
+func (c *Catalog) Check(def Definition) error {
+	compiled, form, bad := c.compile(&def)
+	if err := definitionError(form, bad); err != nil {
+		return err
+	}
+	_, err := c.merged([]*Compiled{compiled}, noPointer)
+	return err
+}
+
+// noPointer is where a definition stands that is not in a file.
+func noPointer(int) string { return "" }
 
 // PutAll is Put for every definition of a file, or, if one of them is at fault,
 // for none. Pointers of the errors begin with /channels/ and the index.
@@ -148,6 +161,16 @@ func tooMuch(got int, what string, limit int) string {
 func (c *Catalog) replace(added []*Compiled, pointer func(int) string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	byName, err := c.merged(added, pointer)
+	if err != nil {
+		return err
+	}
+	c.current.Store(newSnapshot(byName))
+	return nil
+}
+
+// merged returns the definitions of now, with all of added.
+func (c *Catalog) merged(added []*Compiled, pointer func(int) string) (map[string]*Compiled, error) {
 	var l faultList
 	byName := maps.Clone(c.current.Load().byName)
 	fresh := map[string]bool{}
@@ -159,18 +182,14 @@ func (c *Catalog) replace(added []*Compiled, pointer func(int) string) error {
 		byName[d.Name()] = d
 	}
 	if n := len(byName); n > c.limits.Definitions {
-		return fmt.Errorf("%w: there would be %d, at most %d are allowed", ErrTooManyDefinitions, n, c.limits.Definitions)
+		return nil, fmt.Errorf("%w: there would be %d, at most %d are allowed", ErrTooManyDefinitions, n, c.limits.Definitions)
 	}
 	for i, d := range added {
 		for _, name := range tiesOf(d, byName) {
 			l.add(pointer(i)+"/name", "%s", name)
 		}
 	}
-	if err := definitionError(l.faults, nil); err != nil {
-		return err
-	}
-	c.current.Store(newSnapshot(byName))
-	return nil
+	return byName, definitionError(l.faults, nil)
 }
 
 // tiesOf says which definitions d cannot stand beside.

@@ -258,3 +258,34 @@ func BenchmarkCatalog_For(b *testing.B) {
 		})
 	}
 }
+
+// Check says what Put would, and changes nothing.
+func TestCatalog_Check(t *testing.T) {
+	c := schemas.NewCatalog(schemas.Limits{Definitions: 2})
+	if err := c.Put(schemas.Definition{Name: "run:{id}"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		def  schemas.Definition
+		want error
+	}{
+		{schemas.Definition{Name: "a"}, nil},
+		{schemas.Definition{Name: "run:{id}", Strict: true}, nil},
+		{schemas.Definition{Name: "run:{other}"}, schemas.ErrBadDefinition},
+		{schemas.Definition{Name: "{a}{b}"}, schemas.ErrBadDefinition},
+		{schemas.Definition{Name: "b", Topics: map[string]schemas.TopicDefinition{"t": {Schema: []byte(`{"type":1}`)}}}, schemas.ErrBadSchema},
+	} {
+		if err := c.Check(tt.def); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.def.Name, err, tt.want)
+		}
+	}
+	if all := c.List(); len(all) != 1 || all[0].Strict {
+		t.Errorf("it holds %+v", all)
+	}
+	if err := c.Put(schemas.Definition{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(schemas.Definition{Name: "b"}); !errors.Is(err, schemas.ErrTooManyDefinitions) {
+		t.Errorf("too many: got %v", err)
+	}
+}

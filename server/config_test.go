@@ -55,6 +55,7 @@ func TestConfig_defaults(t *testing.T) {
 	want := &Config{
 		Listen: ":8080", APIKeys: []string{longKey}, SigningSecret: longSecret,
 		Issuer: "sluice", Audience: "sluice", TokenMaxTTL: 24 * time.Hour, MaxRevocations: 1_000_000,
+		DataSync: 100 * time.Millisecond, NATSName: "sluice", NATSShards: 1, NATSTimeout: 5 * time.Second, NATSCutOff: 10 * time.Second,
 		ReplayMessages: 256, ReplayBytes: schemas.MiB, ReplayAge: 10 * time.Minute, Memory: 256 * schemas.MiB,
 		MaxMessageBytes: 60 * schemas.KiB, MaxChannels: 1_000_000, RememberBytes: 64 * schemas.MiB, RememberFor: 24 * time.Hour,
 		Pace: time.Millisecond, Heartbeat: 15 * time.Second, WriteTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
@@ -189,6 +190,36 @@ func TestConfig_devListensOnLoopbackOnly(t *testing.T) {
 	}
 }
 
+// An engine keeps the keys that sign tokens, so none need to be given.
+func TestConfig_engines(t *testing.T) {
+	password := fileOf(t, "secret\n")
+	tests := []struct {
+		name    string
+		args    []string
+		environ []string
+		engine  string
+	}{
+		{name: "memory", args: []string{"--signing-secret", longSecret}, engine: "memory"},
+		{name: "disk", args: []string{"--data", t.TempDir(), "--data-sync=1s", "--data-bytes=1GiB"}, engine: "disk"},
+		{name: "a directory that is made", args: []string{"--data", t.TempDir() + "/a/b"}, engine: "disk"},
+		{name: "nats", args: []string{"--nats", "nats://a.example:4222,tls://u:p@b.example,c.example:4222", "--nats-replicas=3", "--nats-name=my_name-1", "--nats-token=t"}, engine: "nats"},
+		{name: "nats by variables", environ: []string{"SLUICE_NATS=127.0.0.1", "SLUICE_NATS_USER=u", "SLUICE_NATS_PASSWORD_FILE=" + password}, engine: "nats"},
+		{name: "nats by a file", args: []string{"--config", fileOf(t, "nats: [a.example, b.example]\nnats_cut_off: 1m")}, engine: "nats"},
+		{name: "keys of one's own", args: []string{"--data", t.TempDir(), "--signing-secret", longSecret}, engine: "disk"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := configOf(t, append(tt.args, "--api-keys", longKey), tt.environ...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.engine() != tt.engine || got.NATSPassword != "" && got.NATSPassword != "secret" {
+				t.Errorf("engine %s of %v", got.engine(), got)
+			}
+		})
+	}
+}
+
 func TestConfig_warnings(t *testing.T) {
 	got, err := configOf(t, []string{"--dev", "--api-keys", longKey + ",short"}, "SLUICE_PORT_8080_TCP=tcp://10.0.0.1:8080", "SLUICE_API_KEY=x", "SLUICE_NO=1")
 	if err != nil {
@@ -205,12 +236,20 @@ func TestConfig_warnings(t *testing.T) {
 }
 
 func TestConfig_LogValue_noSecrets(t *testing.T) {
-	c := &Config{APIKeys: []string{longKey}, SigningSecret: longSecret}
+	c := &Config{
+		APIKeys: []string{longKey}, SigningSecret: longSecret, NATSPassword: longKey, NATSToken: longKey,
+		NATS: []string{"nats://u:" + longKey + "@a.example:4222", longKey + "@b.example", "tls://c.example/" + longKey, "nats://" + longKey + "\x7f@d.example"},
+	}
 	var out strings.Builder
 	newLogger(&out, slog.LevelInfo, "json").Info("x", "config", c)
 	for _, text := range []string{out.String(), c.String(), fmt.Sprint(c)} {
 		if strings.Contains(text, longKey) {
 			t.Errorf("a secret is in %s", text)
+		}
+		for _, host := range []string{"nats://a.example:4222", "nats://b.example", "tls://c.example"} {
+			if !strings.Contains(text, host) {
+				t.Errorf("%s is not in %s", host, text)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
@@ -26,7 +27,7 @@ func greet(w io.Writer, cfg *Config, addr net.Addr, authority *auth.Authority, b
 	}
 	base := scheme + "://" + addr.String()
 	if !cfg.Dev {
-		_, err := fmt.Fprintf(w, "Sluice %s listens on %s\n", versionName(), base)
+		_, err := fmt.Fprintf(w, "Sluice %s listens on %s\n%s", versionName(), base, keptIn(cfg, "Engine: "))
 		return err
 	}
 	token, err := authority.Mint(auth.TokenRequest{
@@ -39,7 +40,7 @@ func greet(w io.Writer, cfg *Config, addr net.Addr, authority *auth.Authority, b
 	}
 	_, err = fmt.Fprintf(w, `Sluice %[1]s, for development: this machine only, with keys made for this start.
 
-  Address  %[2]s
+%[8]s  Address  %[2]s
   Page     %[2]s/#key=%[3]s&channel=%[5]s&topic=%[6]s&replay=all
   API key  %[3]s
 
@@ -59,6 +60,17 @@ Mint a token for another channel:
 
   curl '%[2]s/v1/tokens' -H 'Authorization: Bearer %[3]s' --json '{"channel":"user:7","topics":["*"],"ttl":"1h"}'
 
-`, versionName(), base, cfg.APIKeys[0], token.Token, sampleChannel, sampleTopic, b.Head())
+`, versionName(), base, cfg.APIKeys[0], token.Token, sampleChannel, sampleTopic, b.HeadOf(sampleChannel), keptIn(cfg, "  Engine   "))
 	return err
+}
+
+// keptIn returns a line that says where messages are kept, "" if they are not.
+func keptIn(cfg *Config, head string) string {
+	switch cfg.engine() {
+	case diskEngine:
+		return head + "disk, in " + printable(cfg.Data) + "\n"
+	case natsEngine:
+		return head + "nats, at " + printable(strings.Join(withoutUsers(cfg.NATS), " ")) + "\n"
+	}
+	return ""
 }

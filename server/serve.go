@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/web"
@@ -24,22 +25,34 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	authority, err := newAuthority(cfg, log)
+	engine, err := openEngine(ctx, cfg, catalog, log)
 	if err != nil {
 		return err
 	}
-	defer authority.Close()
-	b, err := broker.New(brokerOptions(cfg, log))
+	defer engine.close(log)
+	options := brokerOptions(cfg, log)
+	options.LimitsOf = limitsOf(catalog)
+	engine.chosen(&options)
+	b, err := broker.New(options)
 	if err != nil {
 		return err
 	}
 	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
-	handler := handlers.New(handlers.Options{
-		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Page: web.Files(), Log: log,
+	// The engine, which the broker has started, may keep the keys.
+	authority, err := newAuthority(ctx, cfg, engine.facts, log)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	service := handlers.New(handlers.Options{
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Facts: engine.facts, Page: web.Files(), Log: log,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, Dev: cfg.Dev,
 	})
-	server, err := newHTTPServer(cfg, handler, log)
+	if err := service.Watch(ctx); err != nil {
+		return err
+	}
+	server, err := newHTTPServer(cfg, service, log)
 	if err != nil {
 		return err
 	}
@@ -53,7 +66,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 
 	go giveBack(ctx, func() int { return b.Stats().Streams }) // ends with ctx
 
-	log.Info("listening", slog.String("address", listener.Addr().String()), slog.Any("config", cfg))
+	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("engine", cfg.engine()), slog.Any("config", cfg))
 	if err := greet(stdout, cfg, listener.Addr(), authority, b); err != nil {
 		return err
 	}
@@ -100,12 +113,12 @@ func loadCatalog(path string) (*schemas.Catalog, error) {
 	return catalog, nil
 }
 
-// newAuthority loads the keys. What is wrong with them is a fault of the
-// configuration.
-func newAuthority(cfg *Config, log *slog.Logger) (*auth.Authority, error) {
-	ring, err := loadKeyring(cfg)
+// newAuthority loads the keys. What is wrong with those that are given is a fault
+// of the configuration.
+func newAuthority(ctx context.Context, cfg *Config, store facts.Store, log *slog.Logger) (*auth.Authority, error) {
+	ring, err := loadKeyring(ctx, cfg, store)
 	if err != nil {
-		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
+		return nil, err
 	}
 	var issuers []auth.Issuer
 	if cfg.Issuers != "" {
@@ -123,14 +136,19 @@ func newAuthority(cfg *Config, log *slog.Logger) (*auth.Authority, error) {
 	return authority, nil
 }
 
-func loadKeyring(cfg *Config) (*auth.Keyring, error) {
+func loadKeyring(ctx context.Context, cfg *Config, store facts.Store) (ring *auth.Keyring, err error) {
 	switch {
 	case cfg.SigningKeys != "":
-		return auth.LoadKeyring(cfg.SigningKeys)
+		ring, err = auth.LoadKeyring(cfg.SigningKeys)
 	case cfg.SigningSecret != "":
-		return auth.KeyringFromSecret([]byte(cfg.SigningSecret))
+		ring, err = auth.KeyringFromSecret([]byte(cfg.SigningSecret))
+	default: // in memory, which is in development: for this start only
+		return keptKeyring(ctx, store)
 	}
-	return auth.NewKeyring() // development: a random one, for this start only
+	if err != nil {
+		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
+	}
+	return ring, nil
 }
 
 func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
@@ -144,7 +162,7 @@ func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
 	}
 	return broker.Options{
 		Loops: loops, WriteTimeout: cfg.WriteTimeout,
-		Replay: broker.Limits{Messages: cfg.ReplayMessages, Bytes: int64(cfg.ReplayBytes), Age: cfg.ReplayAge},
+		Replay: replay(cfg),
 		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
 		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor,
 		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,

@@ -35,6 +35,7 @@ const (
 func (s *settings) config(c *Config) error {
 	v := &validator{settings: s, Config: c}
 	v.listen()
+	v.engines()
 	v.secrets()
 	v.origins()
 	v.files()
@@ -119,7 +120,7 @@ func (v *validator) secrets() {
 	if len(v.APIKeys) == 0 {
 		v.fault("api-keys", "", "missing; make a key with: openssl rand -hex 32 (or try things out with --dev)")
 	}
-	if v.SigningKeys == "" && v.SigningSecret == "" && !v.faults.about("signing-secret") {
+	if v.engine() == memoryEngine && v.SigningKeys == "" && v.SigningSecret == "" && !v.faults.about("signing-secret") {
 		v.fault("signing-keys", "", "missing; make the file with: sluice keys generate --out keys.json (or give a --signing-secret: openssl rand -hex 32)")
 	}
 }
@@ -149,6 +150,11 @@ func (v *validator) files() {
 		{"signing-keys", v.SigningKeys},
 		{"issuers", v.Issuers},
 		{"channels", v.Channels},
+		{"nats-creds", v.NATSCreds},
+		{"nats-nkey", v.NATSNKey},
+		{"nats-ca", v.NATSCA},
+		{"nats-cert", v.NATSCert},
+		{"nats-key", v.NATSKey},
 	} {
 		if file.path == "" {
 			continue
@@ -157,11 +163,16 @@ func (v *validator) files() {
 			v.fault(file.name, file.path, err.Error())
 		}
 	}
-	if v.TLSCert != "" && v.TLSKey == "" {
-		v.fault("tls-key", "", "missing; tls-cert needs it")
-	}
-	if v.TLSKey != "" && v.TLSCert == "" {
-		v.fault("tls-cert", "", "missing; tls-key needs it")
+	v.together("tls-cert", v.TLSCert, "tls-key", v.TLSKey)
+}
+
+// together checks that two settings are both given or both not.
+func (v *validator) together(name, value, otherName, otherValue string) {
+	switch {
+	case value != "" && otherValue == "":
+		v.fault(otherName, "", "missing; "+name+" needs it")
+	case value == "" && otherValue != "":
+		v.fault(name, "", "missing; "+otherName+" needs it")
 	}
 }
 

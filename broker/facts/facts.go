@@ -10,7 +10,6 @@ package facts
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -30,7 +29,7 @@ const (
 type Fact struct {
 	Kind  Kind   // 1 to 32 lower-case letters
 	Name  string // within the kind, 1 to [MaxName] bytes
-	Value []byte // at most [MaxValue] bytes
+	Value []byte // at most [MaxValue] bytes; nobody changes them
 	// Until is when it is forgotten; the zero time for never.
 	Until time.Time
 	// Gone says that the fact holds no longer.
@@ -58,47 +57,4 @@ type Store interface {
 	// an error, f is not kept, what was before holds again, and that error is
 	// returned.
 	Tell(ctx context.Context, f Fact) error
-}
-
-// Local is a store for one node that forgets everything when it stops. The zero
-// value is empty.
-type Local struct {
-	mu      sync.Mutex
-	apply   Apply          // guarded by mu
-	claimed map[claim]Fact // guarded by mu
-}
-
-type claim struct {
-	kind Kind
-	name string
-}
-
-// Claim implements [Store].
-func (l *Local) Claim(_ context.Context, f Fact) (Fact, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	name := claim{f.Kind, f.Name}
-	if kept, ok := l.claimed[name]; ok {
-		return kept, nil
-	}
-	if l.claimed == nil {
-		l.claimed = make(map[claim]Fact)
-	}
-	l.claimed[name] = f
-	return f, nil
-}
-
-// Watch implements [Store].
-func (l *Local) Watch(_ context.Context, apply Apply) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.apply = apply
-	return nil
-}
-
-// Tell implements [Store]. What the fact changes is all that remembers it.
-func (l *Local) Tell(_ context.Context, f Fact) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.apply(f)
 }

@@ -40,12 +40,19 @@ func rules() []rule {
 	return []rule{
 		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "server"}, true, "schemas are the words of the wire: every part but the page speaks them"},
 		{"auth", module + "/auth", []string{"handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
+		{"disk", module + "/broker/disk", []string{"server"}, true, "an engine is chosen by the program; the broker knows only what engines have in common"},
+		{"nats", module + "/broker/nats", []string{"server"}, true, "an engine is chosen by the program; the broker knows only what engines have in common"},
 		{"broker", module + "/broker", []string{"broker", "handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
 		{"handlers", module + "/handlers", []string{"server"}, true, "only the program puts HTTP in front of the parts"},
 		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
 		{"testreport", module + "/internal/testreport", []string{"scripts"}, true, "part of the gate, not of the program"},
 
+		{"natstest", module + "/internal/natstest", nil, true, "for tests"},
+
+		{"pebble", "github.com/cockroachdb/pebble", []string{"broker/disk"}, false, "one engine's tables"},
+		{"nats-go", "github.com/nats-io/nats.go", []string{"broker/nats"}, true, "one engine's connection, and a peer in tests"},
+		{"nkeys", "github.com/nats-io/nkeys", nil, true, "for tests of credentials"},
 		{"echo", "github.com/labstack/echo", []string{"handlers", "server"}, false, "HTTP stays in handlers"},
 		{"jwx", "github.com/lestrrat-go/jwx", []string{"auth"}, false, "the next major version is to be a change of one package"},
 		{"bigcache", "github.com/allegro/bigcache", []string{"auth/cache.go", "broker/once.go"}, false, "each cache is one file, with its limits beside it"},

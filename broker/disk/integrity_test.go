@@ -1,0 +1,70 @@
+package disk_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/sluicehq/sluice/broker/disk"
+)
+
+// TestOpen_damagedLastRecord changes bytes of the last record that a process
+// wrote which was killed. No byte of it can be lost without a word, its length in
+// particular.
+func TestOpen_damagedLastRecord(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, dir, thisBoot())
+	n.once("a", "k", "1")
+	before := journalSize(t, image(t, dir))
+	n.once("a", "l", "2")
+	killed := image(t, dir)
+	whole, err := os.ReadFile(journalFile(t, killed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := before; at < int64(len(whole)); at++ {
+		if at > before+30 && at%64 != 0 {
+			continue
+		}
+		copied := image(t, killed)
+		damaged := append([]byte(nil), whole...)
+		damaged[at] ^= 1
+		file := journalFile(t, copied)
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e, err := disk.Open(copied, thisBoot())
+		if err == nil {
+			e.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), filepath.Base(file)) {
+			t.Errorf("byte %d of the record: err = %v", at-before, err)
+		}
+	}
+}
+
+// TestOpen_full: a start without any room says so, and works when there is some.
+func TestOpen_full(t *testing.T) {
+	f := &faulty{FS: vfs.Default}
+	opts := disk.Options{}.On(f, "boot")
+	dir := t.TempDir()
+	n := open(t, dir, opts)
+	n.put("a", "1")
+	killed := image(t, dir)
+	for _, part := range []string{"tables", "journal"} {
+		f.set(func(f *faulty) { f.write = failing(syscall.ENOSPC, part) })
+		e, err := disk.Open(killed, opts)
+		if err == nil {
+			e.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "no space") || !strings.Contains(err.Error(), killed) {
+			t.Errorf("%s: err = %v", part, err)
+		}
+		f.works()
+	}
+	open(t, killed, opts).want("a", "lost 0: 1=1")
+}

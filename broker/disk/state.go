@@ -1,0 +1,54 @@
+package disk
+
+import (
+	"encoding/binary"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// state is what is true of the whole directory. It is written with every group.
+type state struct {
+	record     uint64 // of the journal that it was written with
+	head       uint64 // newest position
+	reserved   uint64 // no position above it was handed out
+	lost       uint64 // any channel may have lost messages up to here
+	bytes      int64  // of the values of all messages
+	remembered int64  // durable publishes
+}
+
+// reserveAhead is how many positions are set aside at a time. After a power failure
+// that many may be left out, once.
+const reserveAhead = 1 << 20
+
+func (s *state) append(b []byte) []byte {
+	b = append(b, version)
+	for _, n := range [...]uint64{s.record, s.head, s.reserved, s.lost, uint64(s.bytes), uint64(s.remembered)} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func decodeState(b []byte) (state, error) {
+	d := decoder{rest: b}
+	d.version()
+	s := state{
+		record: d.number(), head: d.number(), reserved: d.number(), lost: d.number(),
+		bytes: int64(d.number()), remembered: int64(d.number()),
+	}
+	return s, d.end()
+}
+
+// Names in the system table.
+const (
+	systemState = "state"
+	systemEpoch = "epoch"
+)
+
+func readState(db pebble.Reader) (state, error) {
+	var s state
+	_, err := get(db, systemKey(systemState), func(b []byte) (err error) {
+		s, err = decodeState(b)
+		return err
+	})
+	return s, err
+}

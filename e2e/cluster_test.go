@@ -1,0 +1,149 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/natstest"
+)
+
+// cluster is the arrangement of compose.cluster.yaml as processes: NATS servers that
+// form a cluster, Sluice nodes, and nginx in front of them.
+type cluster struct {
+	t       testing.TB
+	servers []*natstest.Server
+	nodes   []*clusterNode
+	url     string // of nginx
+}
+
+// clusterNode is a Sluice node, with what stands between it and NATS.
+type clusterNode struct {
+	*server
+	args    []string
+	proxies []*natstest.Proxy
+}
+
+// balancer is nginx with no sticky sessions. What it has is in the manual for any
+// upstream; nothing is about buffering.
+const balancer = `
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	TEMPORARY
+	upstream sluice {
+		SERVERS
+		keepalive 32;
+	}
+	server {
+		listen LISTEN;
+		location / {
+			proxy_pass http://sluice;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_connect_timeout 2s;
+		}
+	}
+}
+`
+
+// startCluster starts three of each.
+func startCluster(t testing.TB, args ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, servers: natstest.StartCluster(t, 3)}
+	for range 3 {
+		n := &clusterNode{}
+		var urls []string
+		for _, s := range c.servers {
+			p := natstest.NewProxy(t, s)
+			n.proxies, urls = append(n.proxies, p), append(urls, p.URL())
+		}
+		n.args = append([]string{"--api-keys=" + testKey, "--nats=" + strings.Join(urls, ","), "--nats-replicas=3"}, args...)
+		n.server = serve(t, nil, "sluice", n.args...)
+		c.nodes = append(c.nodes, n)
+	}
+	c.balance()
+	return c
+}
+
+// balance starts nginx in front of the nodes.
+func (c *cluster) balance() {
+	c.t.Helper()
+	dir := c.t.TempDir()
+	address := freeAddress(c.t)
+	var servers, temporary strings.Builder
+	for _, n := range c.nodes {
+		fmt.Fprintf(&servers, "server %s max_fails=1 fail_timeout=1s;\n", n.address())
+	}
+	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&temporary, "%s_temp_path %s;\n", name, name)
+	}
+	config := strings.NewReplacer("LISTEN", address, "SERVERS", servers.String(), "TEMPORARY", temporary.String()).Replace(balancer)
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	launch(c.t, nil, nil, "nginx", "-p", dir, "-c", path, "-e", "stderr")
+	c.url = "http://" + address
+	eventually(c.t, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(c.t.Context(), "tcp", address)
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	})
+}
+
+// freeAddress returns a loopback address that nobody listens on now.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// restart starts a node that was killed, at the same address.
+func (n *clusterNode) restart(t testing.TB) {
+	t.Helper()
+	n.server = serve(t, nil, "sluice", append([]string{"--listen=" + n.address()}, n.args...)...)
+}
+
+// cut takes a node's way to NATS away.
+func (n *clusterNode) cut() {
+	for _, p := range n.proxies {
+		p.Cut()
+	}
+}
+
+func (n *clusterNode) mend() {
+	for _, p := range n.proxies {
+		p.Mend()
+	}
+}
+
+// isReady reports what GET /readyz answers.
+func (n *clusterNode) isReady(ctx context.Context, c *http.Client) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}

@@ -1,0 +1,90 @@
+package handlers_test
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// relay is an engine that keeps and delivers everything.
+type relay struct {
+	broker.Engine // for what is not asked of it here
+
+	sink broker.Sink
+
+	mu   sync.Mutex
+	head uint64
+	kept map[schemas.Channel][]schemas.Message
+}
+
+func (r *relay) Start(sink broker.Sink) (broker.Origin, error) {
+	r.sink, r.kept = sink, make(map[schemas.Channel][]schemas.Message)
+	return broker.Origin{Epoch: 20}, nil
+}
+
+func (r *relay) Append(_ context.Context, e broker.Entry) (schemas.Receipt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.head++
+	e.ID, e.CreatedAt, e.Data = schemas.ID{Epoch: 20, Seq: r.head}, schemas.TimeOf(time.Now()), slices.Clone(e.Data)
+	r.kept[e.Channel] = append(r.kept[e.Channel], e.Message)
+	r.sink.Deliver(e.Message, e.Limits)
+	return schemas.Receipt{ID: e.ID, Channel: e.Channel, Topic: e.Topic, Kind: e.Kind}, nil
+}
+
+func (r *relay) Head(context.Context) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head, nil
+}
+
+func (r *relay) Load(_ context.Context, name schemas.Channel) (broker.Kept, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return broker.Kept{Messages: slices.Clone(r.kept[name])}, nil
+}
+
+func (*relay) Follow(context.Context, schemas.Pattern) error { return nil }
+
+func (*relay) Unfollow(schemas.Pattern) {}
+
+func (*relay) Stats() broker.EngineStats { return broker.EngineStats{} }
+
+// TestSubscribe_sharded: streams over one shard and over several reach their client
+// on every path, and the id that it sends back says where it stood.
+func TestSubscribe_sharded(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, srv *server) {
+		one, several := "channel=a", "channel=a&channel=b&channel=d"
+		for _, asked := range []string{one, several} {
+			f := srv.open(t, call{path: asked, as: apiKey})
+			start := f.after("$open").id
+			srv.publish("a", "t", "1")
+			f.gets("1")
+			id := srv.publish("a", "t", "2").ID
+			e := f.after("t")
+			if got := e.message(t); got.ID != id || got.ID.Shard == 0 {
+				t.Errorf("message %s, published as %s", got.ID, id)
+			}
+			if composite := asked == several; (e.id == id.String()) == composite {
+				t.Errorf("message %s came under %s", id, e.id)
+			}
+			f.close()
+			for back, want := range map[string][]string{start: {"1", "2"}, e.id: nil} {
+				f = srv.open(t, call{path: asked + "&last_event_id=" + url.QueryEscape(back), as: apiKey})
+				if open := f.after("$open"); open.id != back {
+					t.Errorf("resumed at %s, asked for %s", open.id, back)
+				}
+				f.gets(want...)
+				f.close()
+			}
+		}
+	}, func(o *setup) {
+		o.broker.Shards = []broker.Engine{new(relay), new(relay), new(relay)}
+	})
+}
