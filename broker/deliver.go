@@ -22,6 +22,9 @@ func (b *Broker) deliver(m *schemas.Message, limits Limits) {
 			if late && told {
 				c.owe()
 			}
+		} else if told = c.readers.rouse(); told {
+			// It came into the log when that was refilled: nobody has been told of it.
+			b.herald.enqueue(c)
 		}
 		c.mu.Unlock()
 	}

@@ -104,9 +104,6 @@ type Kept struct {
 	Lost     uint64            // messages up to here may have been lost; 0: none
 }
 
-// empty reports whether there is nothing that a reader could be sent.
-func (k *Kept) empty() bool { return len(k.Messages) == 0 && k.Run == nil }
-
 // Found is what [Engine.Matching] found.
 type Found struct {
 	Channels []schemas.Channel

@@ -208,6 +208,26 @@ func TestBroker_kept_late(t *testing.T) {
 	})
 }
 
+// TestBroker_kept_loadedBeforeDelivered: a message that is in what was loaded, and is
+// delivered only then, reaches those who had been there before.
+func TestBroker_kept_loadedBeforeDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper()
+		b, n := on(t, k, broker.Options{})
+		merged := subscribe(t, b, asking("a:*"))
+		merged.now()
+		n.deafen("a:1")
+		publish(t, b, "a:1", "x", "1")
+		alone := subscribe(t, b, resuming(asking("a:1"), 0))
+		want(t, "who made it load", alone.now(), "$open@0 x@1")
+		n.repair()
+		publish(t, b, "a:2", "x", "2")
+		want(t, "who was there", merged.now(), "x@1 x@2")
+		publish(t, b, "a:1", "x", "3")
+		want(t, "who made it load, again", alone.now(), "x@3")
+	})
+}
+
 // TestBroker_kept_hop lets readers go from node to node while messages are
 // published on all of them, channels are forgotten and loaded again: each reader
 // gets each message once, and of every channel in order.

@@ -170,7 +170,7 @@ func (g *group) follows(r *request) (first bool, err error) {
 		r.receipt = *receipt
 	}
 	r.err = refused
-	return refused != nil || receipt != nil, nil
+	return refused != nil || receipt != nil, nil //nolint:nilerr // it is what the publisher is answered
 }
 
 // finish adds what goes with every group. It reports whether there is anything to

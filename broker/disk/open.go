@@ -307,7 +307,7 @@ func (e *Engine) writeDown() (bool, error) {
 		case <-flushed:
 		case <-time.After(lookForRoom):
 			if full := e.look() != nil; full || isClosed(e.store.broken) {
-				return false, nil
+				return false, nil //nolint:nilerr // the disk is full: it is written down at the next start
 			}
 		}
 	}
