@@ -301,7 +301,8 @@ func (tr *traffic) judge() {
 			tr.t.Errorf("reader %d of %v misses %d acknowledged messages", i, f.wants, missing)
 		}
 		for channel, ids := range f.order {
-			if !slices.Equal(ids, orders[channel]) {
+			// What was not acknowledged may come when some readers have stopped.
+			if !slices.Equal(ids, orders[channel][:len(ids)]) {
 				tr.t.Errorf("reader %d of %v has another order of %s than others: %s", i, f.wants, channel, difference(ids, orders[channel]))
 			}
 		}

@@ -146,7 +146,7 @@ func (s *Server) configuration() string {
 	fmt.Fprintf(&b, "server_name: %s\nlisten: 127.0.0.1:%d\n", s.name, s.port)
 	fmt.Fprintf(&b, "jetstream { store_dir: %q, max_mem: 256MB, max_file: 2GB }\n", filepath.Join(s.dir, "store"))
 	if s.cluster != 0 {
-		fmt.Fprintf(&b, "cluster { name: test, listen: 127.0.0.1:%d, routes: [", s.cluster)
+		fmt.Fprintf(&b, "cluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [", s.cluster)
 		for _, port := range s.routes {
 			fmt.Fprintf(&b, "\n nats://127.0.0.1:%d", port)
 		}
