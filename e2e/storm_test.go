@@ -141,6 +141,7 @@ type follower struct {
 	last  string
 	ends  int
 	calls int // to come again
+	opens []string
 	got   []kept
 }
 
@@ -193,6 +194,9 @@ func (f *follower) take(t testing.TB, e event) {
 	case e.Type == "$open" && e.ID != f.last, e.Type[0] == '$' && e.Type != "$open":
 		t.Errorf("the reader of %s was at %q and got %+v", f.query, f.last, e)
 	}
+	if e.Type == "$open" {
+		f.opens = append(f.opens, e.ID)
+	}
 	f.last = e.ID
 	if e.Type[0] == '$' {
 		return
@@ -220,7 +224,7 @@ func (f *follower) check(t testing.TB, held map[string][]kept) {
 	slices.SortFunc(want, func(a, b kept) int { return int(seqOf(t, a.ID)) - int(seqOf(t, b.ID)) })
 	for i := range min(len(want), len(f.got)) {
 		if got, want := f.got[i], want[i]; got.ID != want.ID || got.Channel != want.Channel || string(got.Data) != string(want.Data) {
-			t.Errorf("message %d of the reader of %s is %s %.20s, want %s %.20s", i, f.query, got.ID, got.Data, want.ID, want.Data)
+			t.Errorf("message %d of the reader of %s is %s %.20s, want %s %.20s in %s; its streams began at %v", i, f.query, got.ID, got.Data, want.ID, want.Data, want.Channel, f.opens)
 			return
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,6 +133,34 @@ func TestBroker_SetRun(t *testing.T) {
 	}
 	if got := s.hear("a", "", "completed"); !strings.Contains(got, fmt.Sprint(done.ID)) {
 		t.Error(got)
+	}
+}
+
+// TestBroker_SetRun_atOnce: of many ends of a run at once, one is the end.
+func TestBroker_SetRun_atOnce(t *testing.T) {
+	s := serve(t, t.TempDir(), thisBoot())
+	for round := range 20 {
+		name := schemas.Channel(fmt.Sprint("a", round))
+		var all sync.WaitGroup
+		var ends, refused atomic.Int64
+		for i := range 32 {
+			status := []broker.RunStatus{broker.RunCompleted, broker.RunFailed}[i%2]
+			all.Go(func() {
+				r, err := s.SetRun(t.Context(), name, broker.RunChange{Status: status, RunID: "r"}, broker.Limits{})
+				switch {
+				case errors.Is(err, broker.ErrRunFinished):
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				case !r.Duplicate:
+					ends.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if ends.Load() != 1 || refused.Load() != 16 {
+			t.Fatalf("%d ends, %d refused of 32", ends.Load(), refused.Load())
+		}
 	}
 }
 

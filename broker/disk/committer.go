@@ -17,12 +17,15 @@ func (e *Engine) run() {
 	tick := time.NewTimer(tendEvery)
 	defer tick.Stop()
 	for {
+		if !e.mend() {
+			e.refuse(unavailable(errClosed))
+			return
+		}
 		select {
 		case <-e.stop:
 			e.refuse(unavailable(errClosed))
 			return
 		case <-e.store.broken:
-			e.repair()
 		case r := <-e.queue:
 			e.serve(r)
 			if e.trouble.Load() != nil {
@@ -195,6 +198,8 @@ func (e *Engine) settle() {
 	for _, name := range g.gone {
 		e.metas.drop(name)
 	}
+	e.recent.add(g.state.record, g.keys)
+	e.record.Store(g.state.record)
 	e.head.Store(g.state.head)
 	e.stats.kept.Store(g.state.bytes)
 	e.stats.remembered.Store(g.state.remembered)

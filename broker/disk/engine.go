@@ -46,6 +46,7 @@ type Engine struct {
 	retired []retired
 	state   state
 	metas   metas
+	recent  recent
 	group   group
 	taken   []*request // of the group that is being made
 	tended  int64      // nothing on the agenda is due before it
@@ -56,6 +57,7 @@ type Engine struct {
 	store   *store
 
 	head    atomic.Uint64
+	record  atomic.Uint64          // newest one that took effect
 	trouble atomic.Pointer[failed] // why nothing can be published now
 	damage  atomic.Pointer[failed] // a damaged file
 	stats   figures

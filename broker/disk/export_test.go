@@ -44,6 +44,12 @@ func (e *Engine) Flush() error { return e.store.db.Flush() }
 // StartFlush is Flush that does not wait.
 func (e *Engine) StartFlush() { _, _ = e.store.db.AsyncFlush() }
 
+// Quiet reports whether nothing is being written but what is published.
+func (e *Engine) Quiet() bool {
+	m := e.store.db.Metrics()
+	return m.Compact.NumInProgress == 0 && m.Flush.NumInProgress == 0
+}
+
 // Set writes any value.
 func (e *Engine) Set(key, value []byte) error { return e.store.db.Set(key, value, pebble.NoSync) }
 

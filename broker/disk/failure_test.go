@@ -143,6 +143,12 @@ func TestEngine_fails(t *testing.T) {
 			if err := n.Ready(); err != nil {
 				t.Error(err)
 			}
+			eventually(t, "quiet, so that a copy is of one moment", func() error {
+				if !n.Quiet() {
+					return errors.New("tables are written")
+				}
+				return nil
+			})
 			killed := open(t, image(t, dir), opts)
 			killed.want("a", want)
 			n.close()

@@ -62,7 +62,6 @@ func (g *group) begin(db *pebble.DB) {
 func (g *group) admit(r *request) (answered bool, err error) {
 	e := &r.entry
 	if e.Key != "" {
-		r.hash = hashOf(e.Channel, e.Topic, e.Key)
 		if known, err := g.known(r); known || err != nil {
 			return known, err
 		}
@@ -136,6 +135,9 @@ func (g *group) known(r *request) (bool, error) {
 		g.e.stats.replayed.Add(1)
 		return true, nil
 	}
+	if r.unknown && !g.e.recent.came(r.hash, r.searched) {
+		return false, nil
+	}
 	first, found, err := g.e.recall(g.e.db(), &r.entry.Message, r.hash)
 	if found {
 		r.receipt = first
@@ -165,12 +167,11 @@ func (g *group) follows(r *request) (first bool, err error) {
 			return false, err
 		}
 	}
-	receipt, refused := r.entry.Follow(latest)
-	if receipt != nil {
-		r.receipt = *receipt
+	var repeated *schemas.Receipt
+	if repeated, r.err = r.entry.Follow(latest); repeated != nil {
+		r.receipt = *repeated
 	}
-	r.err = refused
-	return refused != nil || receipt != nil, nil //nolint:nilerr // it is what the publisher is answered
+	return repeated != nil || r.err != nil, nil
 }
 
 // finish adds what goes with every group. It reports whether there is anything to

@@ -31,7 +31,7 @@ const pauseOnError = 50 * time.Millisecond
 type guard struct {
 	vfs.FS
 	broke   func(error)
-	open    atomic.Bool // the database is open: until then, nothing waits, and all is vital
+	open    atomic.Bool // the database is open: until then, nothing that it needs for it waits for room
 	fenced  atomic.Bool
 	waiting atomic.Int32 // writes that wait for room
 }
@@ -58,9 +58,7 @@ func (g *guard) do(vital bool, op func() error) error {
 				waits = true
 				g.waiting.Add(1)
 			}
-		case vital || !g.open.Load():
-			// An open that fails half way leaves goroutines behind; one that does not
-			// know that it has failed can be closed.
+		case vital:
 			g.broke(err)
 			return nil
 		default:
@@ -72,10 +70,14 @@ func (g *guard) do(vital bool, op func() error) error {
 }
 
 // vital reports whether Pebble ends the process over an error of the named file. It
-// does so over one of a directory, too.
+// does so over one of a directory, too. While a database is being opened, every file
+// is vital but tables, which are written behind its back: an open that fails half way
+// leaves goroutines behind, and one that does not know that it has failed can be
+// closed.
 func (g *guard) vital(name string) bool {
 	base := g.PathBase(name)
-	return strings.HasPrefix(base, "MANIFEST") || strings.HasPrefix(base, "marker.")
+	return strings.HasPrefix(base, "MANIFEST") || strings.HasPrefix(base, "marker.") ||
+		!g.open.Load() && !strings.HasSuffix(base, ".sst")
 }
 
 func isFull(err error) bool {

@@ -215,6 +215,8 @@ func (e *Engine) begin() error {
 	}
 	s.head = max(s.head, s.lost)
 	e.state = s
+	e.recent = recentAfter(s.record)
+	e.record.Store(s.record)
 	e.head.Store(s.head)
 	e.stats.kept.Store(s.bytes)
 	e.stats.remembered.Store(s.remembered)
@@ -306,8 +308,8 @@ func (e *Engine) writeDown() (bool, error) {
 		select {
 		case <-flushed:
 		case <-time.After(lookForRoom):
-			if full := e.look() != nil; full || isClosed(e.store.broken) {
-				return false, nil //nolint:nilerr // the disk is full: it is written down at the next start
+			if isClosed(e.store.broken) || e.store.guard.waiting.Load() > 0 {
+				return false, nil
 			}
 		}
 	}

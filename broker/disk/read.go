@@ -45,10 +45,18 @@ func (e *Engine) Recall(ctx context.Context, channel schemas.Channel, topic sche
 		r, found, err = e.recall(db, &m, hashOf(channel, topic, key))
 		return err
 	})
+	if found && e.journal.synced.Load() < e.journal.written.Load() {
+		// It took effect, but the disk may not have it yet: what comes next to the
+		// committer, even if it is nothing, comes after that.
+		err = e.do(ctx, func(*group) error { return nil })
+	}
+	if err != nil {
+		return schemas.Receipt{}, false, err
+	}
 	if found {
 		e.stats.replayed.Add(1)
 	}
-	return r, found, err
+	return r, found, nil
 }
 
 func (e *Engine) recall(db pebble.Reader, m *schemas.Message, hash keyHash) (schemas.Receipt, bool, error) {

@@ -51,7 +51,7 @@ func openStore(fs vfs.FS, dir string, create bool, log *slog.Logger, corrupt fun
 		CacheSize:                   cacheBytes,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: memTables,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0CompactionFileThreshold:   100,
 		L0StopWritesThreshold:       40,
 		LBaseMaxBytes:               64 << 20,
