@@ -19,7 +19,7 @@ const channelOverhead = 512
 
 // channel is a log with its readers.
 //
-// Lock order: shard, channel.mu, channel.readers, Stream. Nothing waits or
+// Lock order: stripe, channel.mu, channel.readers, Stream. Nothing waits or
 // writes to a socket under any of them.
 type channel struct {
 	// Static after construction.

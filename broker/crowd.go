@@ -13,7 +13,7 @@ type crowd struct {
 	// Static after construction.
 	loop *loop
 
-	channel atomic.Pointer[channel] // nil while there is none of the name; changes with the registry's shard locked
+	channel atomic.Pointer[channel] // nil while there is none of the name; changes with the registry's stripe locked
 
 	members []*socket     // written by the loop with the audience's mutex held: it reads without, others with it
 	passed  atomic.Uint64 // every member has been sent what is up to here,
@@ -198,7 +198,7 @@ func (cr *crowd) end(b *Broker, now time.Time) (more bool) {
 
 // handOver passes the streams and crowds of a on to the channel c, which may be nil.
 // The streams stay as well: of what is lost with a channel that is gone, they
-// have yet to be told. The registry's shard is locked.
+// have yet to be told. The registry's stripe is locked.
 func (a *audience) handOver(c *channel) (streams map[*Stream]struct{}, crowds []*crowd) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -214,15 +214,15 @@ func (a *audience) handOver(c *channel) (streams map[*Stream]struct{}, crowds []
 // from those that wait for the channel, into the crowd of its loop.
 func (r *registry) seat(so *socket) *crowd {
 	name, _ := so.stream.wants.selectors[0].Channel.Exact()
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if c := sh.channels[name]; c != nil {
+	st := r.stripe(name)
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	if c := st.channels[name]; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.seat(so)
 	}
-	if waiting := sh.waiting[name]; waiting != nil {
+	if waiting := st.waiting[name]; waiting != nil {
 		return waiting.seat(so, nil)
 	}
 	return nil
@@ -231,19 +231,19 @@ func (r *registry) seat(so *socket) *crowd {
 // unseat undoes seat.
 func (r *registry) unseat(so *socket) {
 	name, _ := so.stream.wants.selectors[0].Channel.Exact()
-	sh := r.shard(name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if c := sh.channels[name]; c != nil {
+	st := r.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.channels[name]; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.readers.unseat(so.crowd, so)
 		c.log.passed, _ = c.readers.passed()
 		return
 	}
-	waiting := sh.waiting[name]
+	waiting := st.waiting[name]
 	waiting.unseat(so.crowd, so)
 	if waiting.empty() {
-		delete(sh.waiting, name)
+		delete(st.waiting, name)
 	}
 }

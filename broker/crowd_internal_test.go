@@ -224,7 +224,7 @@ func (r *rig) misplaced(live []*socket, names []schemas.Channel) string {
 	for _, name := range names {
 		c := r.broker.registry.get(name)
 		fault := ""
-		if waiting := r.broker.registry.shard(name).waiting[name]; waiting != nil {
+		if waiting := r.broker.registry.stripe(name).waiting[name]; waiting != nil {
 			fault = waiting.count(nil, places)
 		}
 		if c != nil && fault == "" {

@@ -29,10 +29,10 @@ func (r *registry) lostOf(pattern schemas.Pattern) uint64 {
 // may have been asked.
 func (r *registry) lostOfAbsent(name schemas.Channel) uint64 {
 	lost := r.lostOf(schemas.Pattern(name))
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if waiting := sh.waiting[name]; waiting != nil {
+	st := r.stripe(name)
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	if waiting := st.waiting[name]; waiting != nil {
 		lost = max(lost, waiting.lost)
 	}
 	return lost

@@ -14,6 +14,16 @@ type Limits struct {
 	Age      time.Duration // default 10 m
 }
 
+// LimitsOf returns what a definition, which may be nil, says that its channels keep.
+// What it leaves open is zero.
+func LimitsOf(d *schemas.Compiled) Limits {
+	if d == nil {
+		return Limits{}
+	}
+	r := d.Replay()
+	return Limits{Messages: r.Messages, Bytes: int64(r.Bytes), Age: r.Age.Std()}
+}
+
 // ageMillis returns the age in milliseconds, at least one: what was published
 // this moment is not too old.
 func (l Limits) ageMillis() int64 { return max(1, l.Age.Milliseconds()) }

@@ -209,26 +209,26 @@ func ringSize(n int) int {
 
 // full reports whether what there is of a channel is in memory.
 func (r *registry) full(name schemas.Channel) bool {
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if c := sh.channels[name]; c != nil {
+	st := r.stripe(name)
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	if c := st.channels[name]; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.log.cold == 0
 	}
-	waiting := sh.waiting[name]
+	waiting := st.waiting[name]
 	return waiting != nil && waiting.asked
 }
 
 // ask notes that the engine has nothing of a channel. It reports false if the
 // channel has come into being meanwhile, or if nobody waits for it.
 func (r *registry) ask(name schemas.Channel, lost uint64) bool {
-	sh := r.shard(name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	waiting := sh.waiting[name]
-	if waiting == nil || sh.channels[name] != nil {
+	st := r.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	waiting := st.waiting[name]
+	if waiting == nil || st.channels[name] != nil {
 		return false
 	}
 	waiting.asked, waiting.lost = true, max(waiting.lost, lost)

@@ -11,14 +11,14 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-const shards = 64
+const stripes = 64
 
 // registry finds channels by name, and holds the streams that wait for a
 // channel which does not exist: a read never creates one.
 type registry struct {
-	seed   maphash.Seed
-	shards [shards]shard
-	count  atomic.Int64 // channels
+	seed    maphash.Seed
+	stripes [stripes]stripe
+	count   atomic.Int64 // channels
 
 	feedsMu sync.RWMutex
 	feeds   map[schemas.Pattern]*feed // guarded by feedsMu
@@ -26,7 +26,7 @@ type registry struct {
 	forgotten forgotten
 }
 
-type shard struct {
+type stripe struct {
 	mu       sync.RWMutex
 	channels map[schemas.Channel]*channel  // guarded by mu
 	waiting  map[schemas.Channel]*expected // guarded by mu; of channels that do not exist
@@ -35,29 +35,29 @@ type shard struct {
 // expected is the audience of a channel that does not exist.
 type expected struct {
 	audience
-	asked bool   // the engine has nothing of the channel, or the log has had it all; guarded by the shard's mu
-	lost  uint64 // up to here, messages may have been lost; guarded by the shard's mu
+	asked bool   // the engine has nothing of the channel, or the log has had it all; guarded by the stripe's mu
+	lost  uint64 // up to here, messages may have been lost; guarded by the stripe's mu
 }
 
 func newRegistry() *registry {
 	r := &registry{seed: maphash.MakeSeed(), feeds: make(map[schemas.Pattern]*feed)}
-	for i := range r.shards {
-		r.shards[i].channels = make(map[schemas.Channel]*channel)
-		r.shards[i].waiting = make(map[schemas.Channel]*expected)
+	for i := range r.stripes {
+		r.stripes[i].channels = make(map[schemas.Channel]*channel)
+		r.stripes[i].waiting = make(map[schemas.Channel]*expected)
 	}
 	return r
 }
 
 func (r *registry) hash(name schemas.Channel) uint64 { return maphash.String(r.seed, string(name)) }
 
-func (r *registry) shard(name schemas.Channel) *shard { return &r.shards[r.hash(name)%shards] }
+func (r *registry) stripe(name schemas.Channel) *stripe { return &r.stripes[r.hash(name)%stripes] }
 
 // get returns the channel, nil if there is none.
 func (r *registry) get(name schemas.Channel) *channel {
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	return sh.channels[name]
+	st := r.stripe(name)
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	return st.channels[name]
 }
 
 // create returns the channel, making it if need be: with the streams that
@@ -65,14 +65,14 @@ func (r *registry) get(name schemas.Channel) *channel {
 // the position first, if that is not 0, may be with the engine alone. fill may put
 // something into the log before anybody sees it.
 func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel)) (c *channel, made bool) {
-	sh := r.shard(name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if c := sh.channels[name]; c != nil {
+	st := r.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.channels[name]; c != nil {
 		return c, false
 	}
 	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
-	waiting := sh.waiting[name]
+	waiting := st.waiting[name]
 	if waiting != nil {
 		c.born = max(c.born, waiting.lost)
 	}
@@ -85,7 +85,7 @@ func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel
 	c.log.lose(c.born, gapExpired)
 	if waiting != nil {
 		c.readers.streams, c.readers.crowds = waiting.handOver(c)
-		delete(sh.waiting, name)
+		delete(st.waiting, name)
 	}
 	c.log.passed, _ = c.readers.passed()
 	c.readers.feeds = r.feedsOf(name)
@@ -95,7 +95,7 @@ func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel
 	if fill != nil {
 		fill(c)
 	}
-	sh.channels[name] = c
+	st.channels[name] = c
 	r.count.Add(1)
 	return c, true
 }
@@ -103,22 +103,22 @@ func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel
 // wanted reports whether somebody waits for the channel name or follows a pattern
 // that matches it.
 func (r *registry) wanted(name schemas.Channel) bool {
-	sh := r.shard(name)
-	sh.mu.RLock()
-	waiting := sh.waiting[name]
-	sh.mu.RUnlock()
+	st := r.stripe(name)
+	st.mu.RLock()
+	waiting := st.waiting[name]
+	st.mu.RUnlock()
 	return waiting != nil || len(r.feedsOf(name)) > 0
 }
 
 // remove takes c out of the registry. Streams that named it wait for the next
-// channel of that name; they are returned. The caller holds neither shard nor
+// channel of that name; they are returned. The caller holds neither stripe nor
 // channel.
 //
 // When unless is given and holds under the locks, nothing happens.
 func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (freed int64, named []*Stream, removed bool) {
-	sh := r.shard(c.name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	st := r.stripe(c.name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone || unless != nil && unless() {
@@ -134,7 +134,7 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 		c.run = nil
 	}
 	c.gone = true
-	delete(sh.channels, c.name)
+	delete(st.channels, c.name)
 	r.count.Add(-1)
 	lost := c.log.lost
 	if reason != gapNone {
@@ -144,7 +144,7 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 
 	named = c.readers.named()
 	if streams, crowds := c.readers.handOver(nil); len(streams)+len(crowds) > 0 {
-		sh.waiting[c.name] = &expected{
+		st.waiting[c.name] = &expected{
 			audience: audience{streams: streams, crowds: crowds}, asked: asked, lost: lost,
 		}
 	}
@@ -154,10 +154,10 @@ func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (fre
 // waiters returns the streams that wait for the channel name and are not about to
 // end.
 func (r *registry) waiters(name schemas.Channel) []*Stream {
-	sh := r.shard(name)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	if waiting := sh.waiting[name]; waiting != nil {
+	st := r.stripe(name)
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	if waiting := st.waiting[name]; waiting != nil {
 		return staying(waiting.named())
 	}
 	return nil
@@ -167,15 +167,15 @@ func (r *registry) waiters(name schemas.Channel) []*Stream {
 // for, with how many these are.
 func (r *registry) awaited() map[schemas.Channel]int {
 	names := make(map[schemas.Channel]int)
-	for i := range r.shards {
-		sh := &r.shards[i]
-		sh.mu.RLock()
-		for name, waiting := range sh.waiting {
+	for i := range r.stripes {
+		st := &r.stripes[i]
+		st.mu.RLock()
+		for name, waiting := range st.waiting {
 			if n := len(staying(waiting.named())); n > 0 {
 				names[name] = n
 			}
 		}
-		sh.mu.RUnlock()
+		st.mu.RUnlock()
 	}
 	return names
 }
@@ -190,36 +190,36 @@ func staying(streams []*Stream) []*Stream {
 
 // attach makes s a reader of the channel name, or lets it wait for the channel.
 func (r *registry) attach(s *Stream, name schemas.Channel) {
-	sh := r.shard(name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if c := sh.channels[name]; c != nil {
+	st := r.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.channels[name]; c != nil {
 		c.readers.add(s)
 		c.mu.Lock()
 		c.log.await()
 		c.mu.Unlock()
 		return
 	}
-	waiting := sh.waiting[name]
+	waiting := st.waiting[name]
 	if waiting == nil {
 		waiting = new(expected)
-		sh.waiting[name] = waiting
+		st.waiting[name] = waiting
 	}
 	waiting.add(s)
 }
 
 // detach undoes attach and returns the channel if it now has no reader by name.
 func (r *registry) detach(s *Stream, name schemas.Channel) *channel {
-	sh := r.shard(name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if waiting := sh.waiting[name]; waiting != nil {
+	st := r.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if waiting := st.waiting[name]; waiting != nil {
 		waiting.remove(s)
 		if waiting.empty() {
-			delete(sh.waiting, name)
+			delete(st.waiting, name)
 		}
 	}
-	c := sh.channels[name]
+	c := st.channels[name]
 	if c != nil {
 		c.readers.remove(s)
 	}
@@ -293,8 +293,8 @@ func (r *registry) feedsOf(name schemas.Channel) []*feed {
 // that come or go meanwhile may be missed.
 func (r *registry) matching(pattern schemas.Pattern) iter.Seq[*channel] {
 	return func(yield func(*channel) bool) {
-		for i := range r.shards {
-			for _, c := range r.shards[i].matching(pattern) {
+		for i := range r.stripes {
+			for _, c := range r.stripes[i].matching(pattern) {
 				if !yield(c) {
 					return
 				}
@@ -303,11 +303,11 @@ func (r *registry) matching(pattern schemas.Pattern) iter.Seq[*channel] {
 	}
 }
 
-func (sh *shard) matching(pattern schemas.Pattern) []*channel {
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
+func (st *stripe) matching(pattern schemas.Pattern) []*channel {
+	st.mu.RLock()
+	defer st.mu.RUnlock()
 	var found []*channel
-	for name, c := range sh.channels {
+	for name, c := range st.channels {
 		if pattern.Matches(name) {
 			found = append(found, c)
 		}

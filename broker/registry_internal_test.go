@@ -97,8 +97,8 @@ func TestRegistry_readers(t *testing.T) {
 	has(c)
 	r.attach(s[0], "b")
 	r.detach(s[0], "b")
-	if len(r.shard("b").waiting) != 0 || len(r.feeds) != 0 {
-		t.Errorf("waiting %v, feeds %v", r.shard("b").waiting, r.feeds)
+	if len(r.stripe("b").waiting) != 0 || len(r.feeds) != 0 {
+		t.Errorf("waiting %v, feeds %v", r.stripe("b").waiting, r.feeds)
 	}
 }
 

@@ -94,7 +94,7 @@ func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, e
 		if err := definition.Check(p.Topic, p.Data); err != nil {
 			return a.recall(ctx, p, err)
 		}
-		p.Limits = limitsOf(definition)
+		p.Limits = broker.LimitsOf(definition)
 	}
 	return a.Broker.Publish(ctx, p)
 }
@@ -114,15 +114,6 @@ func (a *api) recall(ctx context.Context, p broker.Publication, wrong error) (sc
 		return schemas.Receipt{}, wrong
 	}
 	return first, nil
-}
-
-// limitsOf returns what a definition, which may be nil, says about replay.
-func limitsOf(d *schemas.Compiled) broker.Limits {
-	if d == nil {
-		return broker.Limits{}
-	}
-	r := d.Replay()
-	return broker.Limits{Messages: r.Messages, Bytes: int64(r.Bytes), Age: r.Age.Std()}
 }
 
 // writeReceipt answers a publish.

@@ -34,7 +34,7 @@ func (a *api) setRun(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := a.Broker.SetRun(c.Request().Context(), channel, change, limitsOf(a.Catalog.For(channel)))
+	receipt, err := a.Broker.SetRun(c.Request().Context(), channel, change, broker.LimitsOf(a.Catalog.For(channel)))
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (a *api) publishBody(c echo.Context) error {
 		}
 	}
 	u := &upload{api: a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), publication: broker.Publication{
-		Channel: channel, Topic: topic, RunID: runID, StreamID: rand.Text(), Limits: limitsOf(definition),
+		Channel: channel, Topic: topic, RunID: runID, StreamID: rand.Text(), Limits: broker.LimitsOf(definition),
 	}}
 	names := len(channel) + 2*len(topic) + 2*len(runID) // twice: as the event's name, and escaped
 	u.most = min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-frameRoom-names)/6))

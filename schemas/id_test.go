@@ -38,6 +38,17 @@ func TestParseID(t *testing.T) {
 		{"space", "k-1 ", schemas.ID{}, false},
 		{"line feed", "k-1\n", schemas.ID{}, false},
 		{"other digits", "k-١", schemas.ID{}, false},
+		{"shard: first", "k3f9.1-1027", schemas.ID{Epoch: 937557, Shard: 1, Seq: 1027}, true},
+		{"shard: last", "k.64-0", schemas.ID{Epoch: 20, Shard: 64}, true},
+		{"shard: none", "k.0-1", schemas.ID{}, false},
+		{"shard: too many", "k.65-1", schemas.ID{}, false},
+		{"shard: empty", "k.-1", schemas.ID{}, false},
+		{"shard: leading zero", "k.01-1", schemas.ID{}, false},
+		{"shard: negative", "k.-1-1", schemas.ID{}, false},
+		{"shard: a letter", "k.a-1", schemas.ID{}, false},
+		{"shard: two", "k.1.2-1", schemas.ID{}, false},
+		{"shard: overflow", "k.18446744073709551617-1", schemas.ID{}, false},
+		{"shard: a position in several", "k.v-1.2", schemas.ID{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,41 +11,6 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-func TestParseID_shard(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		want schemas.ID
-		ok   bool
-	}{
-		{"first", "k3f9.1-1027", schemas.ID{Epoch: 937557, Shard: 1, Seq: 1027}, true},
-		{"last", "k.64-0", schemas.ID{Epoch: 20, Shard: 64}, true},
-		{"none", "k.0-1", schemas.ID{}, false},
-		{"too many", "k.65-1", schemas.ID{}, false},
-		{"empty", "k.-1", schemas.ID{}, false},
-		{"leading zero", "k.01-1", schemas.ID{}, false},
-		{"negative", "k.-1-1", schemas.ID{}, false},
-		{"a letter", "k.a-1", schemas.ID{}, false},
-		{"two", "k.1.2-1", schemas.ID{}, false},
-		{"overflow", "k.18446744073709551617-1", schemas.ID{}, false},
-		{"a position in several", "k.v-1.2", schemas.ID{}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := schemas.ParseID(tt.text)
-			if (err == nil) != tt.ok || got != tt.want {
-				t.Fatalf("got %+v, %v; want %+v, ok %t", got, err, tt.want, tt.ok)
-			}
-			if !tt.ok && !errors.Is(err, schemas.ErrBadID) {
-				t.Errorf("error %v is not ErrBadID", err)
-			}
-			if tt.ok && got.String() != tt.text {
-				t.Errorf("printed as %q", got)
-			}
-		})
-	}
-}
-
 func TestParsePosition(t *testing.T) {
 	most := strings.Repeat(".7", schemas.MaxShards-1)
 	tests := []struct {

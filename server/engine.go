@@ -87,14 +87,7 @@ func replay(cfg *Config) broker.Limits {
 // limitsOf returns what definitions say that a channel keeps, zero for what they
 // leave open.
 func limitsOf(catalog *schemas.Catalog) func(schemas.Channel) broker.Limits {
-	return func(name schemas.Channel) broker.Limits {
-		d := catalog.For(name)
-		if d == nil {
-			return broker.Limits{}
-		}
-		r := d.Replay()
-		return broker.Limits{Messages: r.Messages, Bytes: int64(r.Bytes), Age: r.Age.Std()}
-	}
+	return func(name schemas.Channel) broker.Limits { return broker.LimitsOf(catalog.For(name)) }
 }
 
 // The fact that is the keys that sign tokens, where none are given: a private JWK

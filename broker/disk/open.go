@@ -1,8 +1,6 @@
 package disk
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +18,7 @@ import (
 const (
 	formatFile  = "FORMAT"
 	lockFile    = "LOCK"
+	renewFile   = "NEW-EPOCH" // made by whoever put an older copy there
 	storeDir    = "tables"
 	journalDir  = "journal"
 	formatName  = "sluice"
@@ -142,7 +141,7 @@ func create(fs vfs.FS, dir string, opts Options) error {
 		return err
 	}
 	err = firstOf(
-		s.db.Set(systemKey(systemEpoch), binary.AppendUvarint([]byte{version}, newEpoch()), pebble.NoSync),
+		writeEpoch(s.db, newEpoch()),
 		s.db.Set(systemKey(systemState), (&state{}).append(nil), pebble.NoSync),
 		s.db.Flush(), s.close(),
 	)
@@ -157,14 +156,6 @@ func create(fs vfs.FS, dir string, opts Options) error {
 		return fmt.Errorf("disk: %w", err)
 	}
 	return nil
-}
-
-// newEpoch returns a random name for the life of a log: up to eight digits in base
-// 36, never 0.
-func newEpoch() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return binary.LittleEndian.Uint64(b[:])>>24 | 1
 }
 
 // open opens what is there. The work grows with what an unclean end left in the
@@ -190,14 +181,8 @@ func (e *Engine) open() (err error) {
 // was read back is written to the tables while the engine works already.
 func (e *Engine) begin() error {
 	db := e.db()
-	found, err := get(db, systemKey(systemEpoch), func(b []byte) error {
-		d := decoder{rest: b}
-		d.version()
-		e.epoch = d.number()
-		return d.end()
-	})
-	if err != nil || !found || e.epoch == 0 {
-		return fmt.Errorf("%w: %s has no epoch: %w", errCorrupt, e.store.dir, errOr(err))
+	if err := e.readEpoch(db); err != nil {
+		return err
 	}
 	r, newest, err := e.recover(db)
 	if err != nil {
@@ -230,13 +215,6 @@ func (e *Engine) begin() error {
 	}
 	flushed, err := db.AsyncFlush()
 	e.retired = append(e.retired, retired{newest, flushed})
-	return err
-}
-
-func errOr(err error) error {
-	if err == nil {
-		return errors.New("it is not there")
-	}
 	return err
 }
 
