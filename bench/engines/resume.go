@@ -14,6 +14,9 @@ import (
 // kept is how many messages a channel has that readers come back to.
 const kept = 256
 
+// readersARound is how many come back in one measurement, at most.
+const readersARound = 500
+
 // resumes compares readers that come back to channels with 256 messages: to such that
 // are in memory, and to such that have to be read from the disk first.
 func resumes(ctx context.Context, o Options) (_ Table, err error) {
@@ -32,7 +35,7 @@ func resumes(ctx context.Context, o Options) (_ Table, err error) {
 		return t, err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	const names = 4000
+	names := 1 + o.Rounds*readersARound // each can be cold once
 	firsts := make([]schemas.ID, names)
 	for i := range kept * names {
 		r, err := b.Publish(ctx, broker.Publication{Channel: schemas.Channel(fmt.Sprint("c:", i%names)), Topic: "status", Data: []byte(data)})
@@ -70,7 +73,7 @@ func resumes(ctx context.Context, o Options) (_ Table, err error) {
 func perReader(ctx context.Context, b *broker.Broker, took time.Duration, next func() (schemas.Channel, schemas.ID, bool)) (float64, error) {
 	readers := 0
 	began := time.Now()
-	for time.Since(began) < took && readers < 1000 {
+	for time.Since(began) < took && readers < readersARound {
 		name, id, more := next()
 		if !more {
 			break

@@ -87,9 +87,6 @@ func (g *group) tend() (more bool, err error) {
 	if err = firstOf(err, iter.Error(), iter.Close()); err != nil {
 		return false, err
 	}
-	if !more {
-		g.e.tended = g.now
-	}
 	return more, nil
 }
 

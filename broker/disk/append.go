@@ -18,10 +18,8 @@ type request struct {
 	receipt schemas.Receipt
 	err     error
 
-	hash     keyHash // of its key
-	unknown  bool    // the key was not there
-	searched uint64  // newest record when it was looked for
-	meta     *meta   // of its channel
+	hash keyHash // of its key
+	meta *meta   // of its channel
 }
 
 // States of a request. Whoever brings it from queued to another one decides: its
@@ -48,7 +46,6 @@ func (e *Engine) Append(ctx context.Context, entry broker.Entry) (schemas.Receip
 	r.entry = entry
 	if entry.Key != "" {
 		r.hash = hashOf(entry.Channel, entry.Topic, entry.Key)
-		e.search(ctx, r)
 	}
 	err := e.ask(ctx, r)
 	if err != nil {

@@ -198,8 +198,9 @@ func (e *Engine) settle() {
 	for _, name := range g.gone {
 		e.metas.drop(name)
 	}
-	e.recent.add(g.state.record, g.keys)
-	e.record.Store(g.state.record)
+	for hash := range g.keys {
+		e.filter.add(hash)
+	}
 	e.head.Store(g.state.head)
 	e.stats.kept.Store(g.state.bytes)
 	e.stats.remembered.Store(g.state.remembered)
@@ -249,8 +250,9 @@ func (e *Engine) tend() time.Duration {
 	if e.usable() != nil || e.room() != nil {
 		return lookForRoom
 	}
-	more := false
+	more, now := false, int64(0)
 	err := e.alone(func(g *group) (err error) {
+		now = g.now
 		// After a failure nobody publishes: this is what finds out whether it works.
 		g.probe = e.trouble.Load() != nil
 		g.durable = g.probe
@@ -264,6 +266,9 @@ func (e *Engine) tend() time.Duration {
 		e.opts.Log.Warn("disk engine: what is too old could not be dropped", slog.Any("error", err))
 	case more:
 		return tendAgain
+	default:
+		e.tended = now
+		e.filter.turn(now, now-e.opts.RememberFor.Milliseconds())
 	}
 	return tendEvery
 }

@@ -46,7 +46,8 @@ type Engine struct {
 	retired []retired
 	state   state
 	metas   metas
-	recent  recent
+	filter  *filter
+	filling sync.WaitGroup // of filters
 	group   group
 	taken   []*request // of the group that is being made
 	tended  int64      // nothing on the agenda is due before it
@@ -57,7 +58,6 @@ type Engine struct {
 	store   *store
 
 	head    atomic.Uint64
-	record  atomic.Uint64          // newest one that took effect
 	trouble atomic.Pointer[failed] // why nothing can be published now
 	damage  atomic.Pointer[failed] // a damaged file
 	stats   figures
@@ -83,6 +83,7 @@ func (e *Engine) start(to sink) (broker.Origin, error) {
 	}
 	e.sink = to
 	origin := broker.Origin{Epoch: e.epoch, Head: e.state.head, Lost: e.state.lost}
+	e.refilter()
 	go e.run() // until stop is closed; Close waits for ended
 	return origin, nil
 }
@@ -148,6 +149,7 @@ func (e *Engine) Close() error {
 		close(e.stop)
 		if e.started.Swap(true) {
 			<-e.ended
+			e.filling.Wait()
 		}
 		e.closed = e.shut()
 	})

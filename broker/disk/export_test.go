@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -102,3 +103,25 @@ func (quiet) Fatalf(f string, _ ...any) {
 
 // SizeOf is what a message counts for.
 func SizeOf(m schemas.Message) int64 { return sizeOf(&m) }
+
+// Filtered reports whether the filter of keys is whole.
+func (e *Engine) Filtered() bool { return e.filter.whole.Load() }
+
+// Filter is a filter of keys, whole from the start.
+type Filter struct{ *filter }
+
+// NewFilter returns a filter that began at the given time.
+func NewFilter(now int64) Filter {
+	f := newFilter(now)
+	f.whole.Store(true)
+	return Filter{f}
+}
+
+// Add adds the key of a number.
+func (f Filter) Add(n int) { f.add(hashOf("a", "t", strconv.Itoa(n))) }
+
+// Has reports whether the key of a number may be there.
+func (f Filter) Has(n int) bool { return f.has(hashOf("a", "t", strconv.Itoa(n))) }
+
+// Turn is told up to when the database has forgotten.
+func (f Filter) Turn(now, forgotten int64) { f.turn(now, forgotten) }

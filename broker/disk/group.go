@@ -135,7 +135,7 @@ func (g *group) known(r *request) (bool, error) {
 		g.e.stats.replayed.Add(1)
 		return true, nil
 	}
-	if r.unknown && !g.e.recent.came(r.hash, r.searched) {
+	if !g.e.filter.has(r.hash) {
 		return false, nil
 	}
 	first, found, err := g.e.recall(g.e.db(), &r.entry.Message, r.hash)

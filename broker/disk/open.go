@@ -200,8 +200,6 @@ func (e *Engine) begin() error {
 	}
 	s.head = max(s.head, s.lost)
 	e.state = s
-	e.recent = recentAfter(s.record)
-	e.record.Store(s.record)
 	e.head.Store(s.head)
 	e.stats.kept.Store(s.bytes)
 	e.stats.remembered.Store(s.remembered)

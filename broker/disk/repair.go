@@ -156,8 +156,7 @@ func (e *Engine) reopen() error {
 	}
 	// The segments are still needed: they go with the next one that is full.
 	e.state, e.metas, e.retired, e.group.batch = s, metas{}, nil, nil
-	e.recent = recentAfter(s.record)
-	e.record.Store(s.record)
+	e.refilter()
 	return nil
 }
 

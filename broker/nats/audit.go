@@ -33,23 +33,25 @@ type audit struct {
 	round  uint64
 	leader string
 	head   uint64 // the newest position that was ever seen
-	doubts int    // how often in a row the stream has looked like another one
+	doubts int    // how often in a row the stream has looked like another one, or been gone
 }
 
 func newAudit(e *Engine) *audit { return &audit{Engine: e, seed: maphash.MakeSeed()} }
 
-// run ends when the engine is closed.
+// run ends when the engine is closed or the stream is given up.
 func (a *audit) run() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for a.doubts < patience {
 		select {
 		case <-a.life.Done():
 			return
 		case <-a.health.wake:
 			a.mend()
 		case now := <-tick.C:
-			a.look()
+			if a.look(); a.doubts > 0 {
+				continue // what lies in another stream is nothing that was missed
+			}
 			a.control.keepMarking(now)
 			a.mend()
 			a.slice()
@@ -74,11 +76,11 @@ func (a *audit) look() {
 		case err != nil:
 			return err
 		}
-		if epoch, err := state.epoch(); err != nil || epoch != a.epoch {
-			return a.doubt("the stream %s was made anew: this process must be started again", a.log.stream)
+		if state.birth() != a.birth {
+			return a.doubt("the stream %s was made anew", a.log.stream)
 		}
 		if state.State.Last < a.head {
-			return a.doubt("the stream %s has gone back: this process must be started again, and the stream be made anew", a.log.stream)
+			return a.doubt("the stream %s has gone back, and must be deleted", a.log.stream)
 		}
 		a.doubts, a.head = 0, state.State.Last
 		a.health.doubt(nil)
@@ -101,17 +103,26 @@ func (a *audit) look() {
 // end.
 func (a *audit) doubt(format string, args ...any) error {
 	why := fmt.Errorf("nats: "+format, args...)
-	if a.doubts++; a.doubts >= patience && a.health.kill(why) {
-		a.opts.Log.Error("the stream must not be used", slog.Any("error", why))
-	}
 	a.health.doubt(why)
+	if a.doubts++; a.doubts >= patience {
+		a.giveUp(fmt.Errorf("%w: this process must be started again", why))
+	}
 	return why
+}
+
+// giveUp ends the use of the stream for good. Readers wait for positions that will not
+// come: they are sent elsewhere. This process cannot go on with another stream, since
+// all that it holds in memory has positions of the old one.
+func (a *audit) giveUp(why error) {
+	a.health.kill(why)
+	a.opts.Log.Error("the stream must not be used", slog.Any("error", why))
+	a.sink.Sever()
 }
 
 // mend looks through everything that is followed if there was trouble.
 func (a *audit) mend() {
 	trouble, due := a.health.due()
-	if !due {
+	if !due || a.doubts > 0 {
 		return
 	}
 	if err := a.within(30*time.Second, func(ctx context.Context) error {

@@ -25,6 +25,7 @@ type Engine struct {
 	conn  *natsio.Conn
 	log   *journal
 	epoch uint64
+	birth string // of the stream
 	facts *Facts
 
 	// Static after Start.
@@ -88,7 +89,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 }
 
 func (e *Engine) open(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	calls, err := newCaller(e.conn)
 	if err != nil {
@@ -104,8 +105,9 @@ func (e *Engine) open(ctx context.Context) error {
 		return err
 	}
 	if e.opts.Epoch != 0 && e.epoch != e.opts.Epoch {
-		return fmt.Errorf("nats: the stream %s is of another life than that of shard 0", config.Name)
+		return fmt.Errorf("nats: the stream %s is of another life than that of shard 0: those of all shards must be made anew together", config.Name)
 	}
+	e.birth = state.birth()
 	e.health.floor.Store(state.floor())
 	e.health.first.Store(state.State.First)
 	if e.opts.Shard == 0 {
@@ -122,8 +124,8 @@ const fewServersAfter = 5 * time.Second
 // say that they cannot yet.
 func (e *Engine) ensure(ctx context.Context, log *journal, want streamConfig) (*info, error) {
 	begun := time.Now()
-	var pause backoff
-	for {
+	var state *info
+	err := patiently(ctx, func(ctx context.Context) (err error) {
 		spare := 1
 		if e.conn.ConnectedClusterName() != "" {
 			spare = 3
@@ -131,16 +133,10 @@ func (e *Engine) ensure(ctx context.Context, log *journal, want streamConfig) (*
 		if time.Since(begun) > fewServersAfter {
 			spare = min(spare, knownServers(e.conn))
 		}
-		short, cancel := context.WithTimeout(ctx, 2*time.Second)
-		state, err := log.ensure(short, want, e.opts.Replicas, spare)
-		cancel()
-		if err == nil || !startingUp(err) {
-			return state, err
-		}
-		if pause.wait(ctx) != nil {
-			return nil, err
-		}
-	}
+		state, err = log.ensure(ctx, want, e.opts.Replicas, spare)
+		return err
+	})
+	return state, err
 }
 
 // Epoch returns the life of the log.
@@ -154,7 +150,7 @@ func (e *Engine) Facts() *Facts { return e.facts }
 func (e *Engine) Start(to broker.Sink) (broker.Origin, error) { return e.start(to) }
 
 func (e *Engine) start(to sink) (broker.Origin, error) {
-	ctx, cancel := context.WithTimeout(e.life, 30*time.Second)
+	ctx, cancel := context.WithTimeout(e.life, startWait)
 	defer cancel()
 	e.sink = to
 	e.control = newControl(e)
@@ -164,12 +160,14 @@ func (e *Engine) start(to sink) (broker.Origin, error) {
 	if err := e.live.listen(); err != nil {
 		return broker.Origin{}, e.failed(ctx, err)
 	}
-	if err := e.control.load(ctx); err != nil {
+	var head uint64
+	if err := patiently(ctx, func(ctx context.Context) (err error) {
+		if err = e.control.load(ctx); err == nil {
+			head, err = e.Head(ctx)
+		}
+		return err
+	}); err != nil {
 		return broker.Origin{}, e.failed(ctx, err)
-	}
-	head, err := e.Head(ctx)
-	if err != nil {
-		return broker.Origin{}, err
 	}
 	e.running.Go(e.control.run)
 	e.running.Go(e.beat)

@@ -52,29 +52,32 @@ func (f *Facts) subject(kind facts.Kind, name string) string {
 	return f.prefix + string(kind) + "." + base64.RawURLEncoding.EncodeToString([]byte(name))
 }
 
-// Claim implements [facts.Store].
-func (f *Facts) Claim(ctx context.Context, fact facts.Fact) (facts.Fact, error) {
+// Claim implements [facts.Store]. It belongs to the start of a node, and has as much
+// patience with a cluster as [Open].
+func (f *Facts) Claim(ctx context.Context, fact facts.Fact) (kept facts.Fact, err error) {
 	if err := checkFact(fact); err != nil {
 		return facts.Fact{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, f.engine.opts.Timeout)
+	limited, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	var pause backoff
-	for {
-		kept, position, err := f.kept(limited, fact)
-		if err == nil && position > 0 && !kept.Gone {
-			return kept, nil
-		}
-		if err == nil {
-			if _, err = f.store(limited, fact, position); err == nil {
-				return fact, nil
-			}
-		}
-		// Also one that was stored and not answered is found when it is looked up again.
-		if !passing(err) || pause.wait(limited) != nil {
-			return facts.Fact{}, f.failed(ctx, err)
-		}
+	if err := patiently(limited, func(ctx context.Context) (err error) {
+		kept, err = f.claim(ctx, fact)
+		return err
+	}); err != nil {
+		return facts.Fact{}, f.failed(ctx, err)
 	}
+	return kept, nil
+}
+
+// claim is one attempt of Claim. One that was stored and not answered is found by the
+// next.
+func (f *Facts) claim(ctx context.Context, fact facts.Fact) (facts.Fact, error) {
+	kept, position, err := f.kept(ctx, fact)
+	if err != nil || position > 0 && !kept.Gone {
+		return kept, err
+	}
+	_, err = f.store(ctx, fact, position)
+	return fact, err
 }
 
 // Watch implements [facts.Store].
@@ -91,7 +94,9 @@ func (f *Facts) Watch(ctx context.Context, apply facts.Apply) error {
 	if _, err := f.engine.conn.Subscribe(f.live+">", func(*natsio.Msg) { w.poke() }); err != nil {
 		return f.failed(ctx, err)
 	}
-	if err := w.catchUp(ctx); err != nil {
+	limited, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	if err := patiently(limited, w.catchUp); err != nil {
 		return f.failed(ctx, err)
 	}
 	w.visit = f.visit(false)

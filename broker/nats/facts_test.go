@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/broker/nats"
+	"github.com/sluicehq/sluice/internal/natstest"
 )
 
 // watcher applies facts to a map.
@@ -134,6 +135,61 @@ func TestFacts_Claim_one(t *testing.T) {
 		if value == "" || value != got[0] {
 			t.Fatalf("claimed %v", got)
 		}
+	}
+}
+
+// Nodes that start together with their cluster come up, and have one key.
+func TestFacts_Claim_freshCluster(t *testing.T) {
+	servers := natstest.StartCluster(t, 3)
+	got := make([]string, 3)
+	var all sync.WaitGroup
+	for i, s := range servers {
+		all.Go(func() {
+			e, err := nats.Open(t.Context(), nats.Options{URLs: []string{s.URL()}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer e.Close()
+			if _, err := e.StartFor(newRecorder()); err != nil {
+				t.Error(err)
+			}
+			f, err := e.Facts().Claim(t.Context(), fact("key", fmt.Sprint(i)))
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = string(f.Value)
+		})
+	}
+	all.Wait()
+	if got[0] == "" || got[0] != got[1] || got[0] != got[2] {
+		t.Errorf("claimed %q", got)
+	}
+}
+
+// While a cluster has no majority, what it is sent is not answered, or never will be.
+func TestFacts_Claim_noMajorityYet(t *testing.T) {
+	servers := natstest.StartCluster(t, 3)
+	const timeout = 500 * time.Millisecond
+	e := open(t, nats.Options{URLs: []string{servers[0].URL()}, Timeout: timeout})
+	for _, s := range servers[1:] {
+		s.Stop()
+	}
+	type answer struct {
+		fact facts.Fact
+		err  error
+	}
+	claimed := make(chan answer, 1)
+	go func() { // ends with the claim, which ends in time
+		f, err := e.Facts().Claim(t.Context(), fact("key", "1"))
+		claimed <- answer{f, err}
+	}()
+	<-time.After(3 * timeout)
+	for _, s := range servers[1:] {
+		s.Continue()
+	}
+	if a := <-claimed; a.err != nil || string(a.fact.Value) != "1" {
+		t.Errorf("claimed %q, %v", a.fact.Value, a.err)
 	}
 }
 

@@ -92,6 +92,9 @@ func (h *health) recover() {
 func (h *health) check(now time.Time) (turned, sever bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.dead != nil {
+		return false, false // readers were told
+	}
 	if h.red.IsZero() && now.Sub(h.back) > silence {
 		h.red, turned = now, true
 		h.wanted++
@@ -103,15 +106,11 @@ func (h *health) check(now time.Time) (turned, sever bool) {
 	return turned, sever
 }
 
-// kill says that the stream must not be used again, and reports whether that is news.
-func (h *health) kill(why error) bool {
+// kill says that the stream must not be used again.
+func (h *health) kill(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.dead != nil {
-		return false
-	}
 	h.dead = why
-	return true
 }
 
 // doubt says why the stream must not be used for now; nil: it may be.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -210,23 +211,62 @@ func TestEngine_Matching_many(t *testing.T) {
 func TestEngine_streamIsMadeAnew(t *testing.T) {
 	opts := shared(t)
 	n := start(t, opts)
+	n.follow(t, "c")
 	n.put(t, entry("c", "1"))
-	if err := deleteStream(t, opts, "sluice-0"); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, opts, "sluice-0")
 	n.within(t, 2500*time.Millisecond, "doubt", func() bool { return n.Ready() != nil })
 	other := start(t, opts)
 	if other.origin.Epoch == n.origin.Epoch {
 		t.Error("the new stream has the epoch of the old one")
 	}
-	<-time.After(6 * time.Second) // long enough for the canary, and for the last doubt
-	if err := n.Ready(); !errors.Is(err, broker.ErrUnavailable) {
+	n.givenUp(t, "made anew")
+	other.put(t, entry("c", "3"))
+}
+
+// The epoch of a shard is that of the first one, and its new stream may be longer than
+// the old one was before anybody looks.
+func TestEngine_streamIsMadeAnew_sameEpoch(t *testing.T) {
+	opts := shared(t)
+	opts.Shard, opts.Epoch = 1, 7
+	n := start(t, opts)
+	remove(t, opts, "sluice-1")
+	other := start(t, opts)
+	for i := range 50 {
+		other.put(t, entry("d", fmt.Sprint(i)))
+	}
+	n.givenUp(t, "made anew")
+	if err := other.Ready(); err != nil {
+		t.Errorf("the node that made it: %v", err)
+	}
+}
+
+// Nothing makes the stream anew. The cut-off is too far away to end streams.
+func TestEngine_streamIsGone(t *testing.T) {
+	opts := shared(t)
+	opts.CutOff = time.Hour
+	n := start(t, opts)
+	remove(t, opts, "sluice-0")
+	n.givenUp(t, "is gone")
+}
+
+// givenUp waits until readers are sent elsewhere, and looks at what is left.
+func (n *node) givenUp(t testing.TB, why string) {
+	t.Helper()
+	n.until(t, "severing", func() bool { n.mu.Lock(); defer n.mu.Unlock(); return n.severed > 0 })
+	err := n.Ready()
+	if !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "must be started again") {
 		t.Errorf("ready: %v", err)
 	}
 	if _, err := n.Append(t.Context(), entry("c", "2")); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("append: %v", err)
 	}
-	other.put(t, entry("c", "3"))
+}
+
+func remove(t testing.TB, opts nats.Options, stream string) {
+	t.Helper()
+	if err := deleteStream(t, opts, stream); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func sameAs(n *node) nats.Options { return n.opts }

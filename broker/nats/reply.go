@@ -61,10 +61,11 @@ func codeOf(err error) int {
 	return 0
 }
 
-// startingUp reports whether an error is one of a cluster that has no leader yet.
+// startingUp reports whether an error is one of a cluster that has no leader yet, or
+// of a server that has not heard yet of a stream that another node has just made.
 func startingUp(err error) bool {
 	switch codeOf(err) {
-	case 0, codeNoLeader, codeNoPeers:
+	case 0, codeNoLeader, codeNoPeers, codeNoStream:
 		return true
 	}
 	return false

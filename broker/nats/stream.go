@@ -46,6 +46,7 @@ const tryFor = time.Second
 // Keys of a stream's metadata.
 const (
 	metaEpoch = "sluice.epoch" // the life of the log, base 36
+	metaBirth = "sluice.birth" // random, so that a stream that is made anew is known, also with the same epoch
 	// metaFloor is a position up to which more may have been dropped than limits
 	// tell now, since they were narrower once.
 	metaFloor = "sluice.floor"
@@ -90,6 +91,7 @@ func (j *journal) ensure(ctx context.Context, want streamConfig, replicas, spare
 		if want.Metadata == nil {
 			want.Metadata = map[string]string{metaEpoch: strconv.FormatUint(newEpoch(), 36)}
 		}
+		want.Metadata[metaBirth] = strconv.FormatUint(newEpoch(), 36)
 		var made info
 		if err = j.change(ctx, "STREAM.CREATE.", want, &made); err == nil {
 			return &made, nil
@@ -167,6 +169,11 @@ func (i *info) epoch() (uint64, error) {
 		err = strconv.ErrRange
 	}
 	return epoch, err
+}
+
+// birth tells this stream from others of the same name.
+func (i *info) birth() string {
+	return i.Config.Metadata[metaEpoch] + "." + i.Config.Metadata[metaBirth]
 }
 
 // floor returns the position of metaFloor.

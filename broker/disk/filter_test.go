@@ -45,6 +45,84 @@ func TestEngine_Append_sameKeys(t *testing.T) {
 	}
 }
 
+// TestEngine_Append_oldKeys: keys from before a start are known, before and after the
+// filter has them.
+func TestEngine_Append_oldKeys(t *testing.T) {
+	const keys = 10_000 // more than are filled in at a time
+	fs := vfs.NewMem()
+	n := open(t, "d", disk.Options{}.On(fs, "boot"))
+	n.discards = true
+	for i := range keys {
+		n.once("a", fmt.Sprint(i), "1")
+	}
+	n.close()
+	n = open(t, "d", disk.Options{}.On(fs, "boot"))
+	n.discards = true
+	check := func(when string) {
+		for i := range keys {
+			if r := n.once("a", fmt.Sprint(i), "2"); !r.Duplicate {
+				t.Fatalf("%s: key %d is taken for a new one", when, i)
+			}
+		}
+	}
+	check("at once")
+	eventually(t, "the filter is whole", func() error {
+		if !n.Filtered() {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	check("with the filter")
+	if r := n.once("a", "new", "3"); r.Duplicate {
+		t.Error("a new key is taken for an old one")
+	}
+}
+
+// TestFilter_turn: a key is there until the database has forgotten all of its time,
+// and not for ever.
+func TestFilter_turn(t *testing.T) {
+	const remembered = 100
+	f := disk.NewFilter(1000)
+	f.Add(1)
+	for now := int64(1001); now < 1100+remembered; now++ {
+		if now == 1100 {
+			f.Add(2)
+		}
+		f.Turn(now, now-remembered)
+		if !f.Has(1) || now >= 1100 && !f.Has(2) {
+			t.Fatalf("forgotten at %d", now)
+		}
+	}
+	for now := int64(1200); now < 1500; now++ {
+		f.Turn(now, now-remembered)
+	}
+	if f.Has(1) || f.Has(2) {
+		t.Error("never forgotten")
+	}
+}
+
+// TestFilter_Has: most new keys are told from a million old ones.
+func TestFilter_Has(t *testing.T) {
+	const keys = 1_000_000
+	f := disk.NewFilter(0)
+	for i := range keys {
+		f.Add(i)
+	}
+	wrong := 0
+	for i := range 10_000 {
+		if !f.Has(i * (keys / 10_000)) {
+			t.Fatalf("key %d is missing", i)
+		}
+		if f.Has(keys + i) {
+			wrong++
+		}
+	}
+	t.Logf("%d of 10,000 new keys pass", wrong)
+	if wrong > 100 {
+		t.Errorf("%d of 10,000 new keys pass", wrong)
+	}
+}
+
 // TestEngine_Recall_awaitsDisk: a publish is not said to be durable before it is, by
 // nobody.
 func TestEngine_Recall_awaitsDisk(t *testing.T) {
