@@ -29,33 +29,6 @@ type clusterNode struct {
 	proxies []*natstest.Proxy
 }
 
-// balancer is nginx with no sticky sessions. What it has is in the manual for any
-// upstream; nothing is about buffering.
-const balancer = `
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr;
-events { worker_connections 4096; }
-http {
-	access_log off;
-	TEMPORARY
-	upstream sluice {
-		SERVERS
-		keepalive 32;
-	}
-	server {
-		listen LISTEN;
-		location / {
-			proxy_pass http://sluice;
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_connect_timeout 2s;
-		}
-	}
-}
-`
-
 // startCluster starts three of each.
 func startCluster(t testing.TB, args ...string) *cluster {
 	t.Helper()
@@ -75,24 +48,37 @@ func startCluster(t testing.TB, args ...string) *cluster {
 	return c
 }
 
-// balance starts nginx in front of the nodes.
+// balance starts nginx in front of the nodes, as docs/cluster/nginx.conf says: only its
+// addresses are others.
 func (c *cluster) balance() {
 	c.t.Helper()
-	dir := c.t.TempDir()
-	address := freeAddress(c.t)
-	var servers, temporary strings.Builder
-	for _, n := range c.nodes {
-		fmt.Fprintf(&servers, "server %s max_fails=1 fail_timeout=1s;\n", n.address())
+	text, err := os.ReadFile("../docs/cluster/nginx.conf")
+	if err != nil {
+		c.t.Fatal(err)
 	}
+	dir, address := c.t.TempDir(), freeAddress(c.t)
+	config := string(text)
+	replace := func(old, with string) {
+		c.t.Helper()
+		if n := strings.Count(config, "\n"+old); n != 1 {
+			c.t.Fatalf("docs/cluster/nginx.conf has %d lines with %q, want 1", n, old)
+		}
+		config = strings.Replace(config, "\n"+old, "\n"+with, 1)
+	}
+	replace("    listen 8080;", "    listen "+address+";")
+	for i, n := range c.nodes {
+		replace(fmt.Sprintf("    server sluice-%d:8080 ", i+1), "    server "+n.address()+" ")
+	}
+	var temporary strings.Builder // where the system's own may not be written to
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		fmt.Fprintf(&temporary, "%s_temp_path %s;\n", name, name)
+		fmt.Fprintf(&temporary, "  %s_temp_path %s;\n", name, name)
 	}
-	config := strings.NewReplacer("LISTEN", address, "SERVERS", servers.String(), "TEMPORARY", temporary.String()).Replace(balancer)
+	replace("http {\n", "http {\n"+temporary.String())
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	launch(c.t, nil, nil, "nginx", "-p", dir, "-c", path, "-e", "stderr")
+	launch(c.t, nil, nil, "nginx", "-p", dir, "-c", path, "-e", "stderr", "-g", "daemon off; master_process off; pid nginx.pid; error_log stderr;")
 	c.url = "http://" + address
 	eventually(c.t, func() bool {
 		conn, err := (&net.Dialer{}).DialContext(c.t.Context(), "tcp", address)

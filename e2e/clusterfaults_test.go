@@ -92,6 +92,38 @@ func TestCluster_faults(t *testing.T) {
 	t.Logf("%d messages acknowledged, %d ordinary publishes without an answer; %d readers were sent elsewhere", len(tr.acked), tr.failed, sent)
 }
 
+// TestCluster_rolling starts one node after the other anew, as for a new version, while
+// publishers and readers work through the load balancer, which asks nobody whether it is
+// ready: nothing acknowledged is lost, nothing comes twice, and readers are sent away
+// before their node ends.
+func TestCluster_rolling(t *testing.T) {
+	c := startCluster(t, "--drain-timeout=4s", "--replay-messages=100000", "--replay-bytes=256MiB", "--replay-age=1h")
+	tr := newTraffic(t, c.url, 5)
+	tr.follow(t.Context(), 50)
+	eventually(t, tr.opened)
+	tr.begin(t.Context(), 6, 20*time.Millisecond)
+	for i, n := range c.nodes {
+		text := fmt.Sprint("before-", i)
+		tr.publish(t.Context(), tr.channels[0], text, true)
+		ends()["SIGTERM"](t, n.server)
+		n.restart(t)
+		eventually(t, func() bool { return n.isReady(t.Context(), tr.http) })
+	}
+	tr.stop()
+	eventually(t, tr.complete)
+	tr.readStop()
+	tr.running.Wait()
+	tr.judge()
+	away := 0
+	for _, f := range tr.readers {
+		away += strings.Count(strings.Join(f.closes, ""), `"code":4002`)
+	}
+	if away < len(tr.readers) {
+		t.Errorf("%d streams were told to go elsewhere, of %d readers on three nodes", away, len(tr.readers))
+	}
+	t.Logf("%d messages acknowledged, %d ordinary publishes refused or without an answer; %d streams sent elsewhere", len(tr.acked), tr.failed, away)
+}
+
 // TestCluster_sameKeyAtOnce publishes under the same key through three nodes at once,
 // for 1,000 keys: one message each, and one receipt.
 func TestCluster_sameKeyAtOnce(t *testing.T) {
