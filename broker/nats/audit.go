@@ -17,7 +17,7 @@ const (
 	rounds = 15
 	// auditBatch is how many channels are asked for at once.
 	auditBatch = 400
-	// patience is how often the stream may look like another one before that is
+	// patience is how often a stream may look like another one before that is
 	// believed: a server that has just come back may tell old news.
 	patience = 5
 )
@@ -30,13 +30,27 @@ type audit struct {
 	seed maphash.Seed
 
 	// Owned by run.
-	round  uint64
-	leader string
-	head   uint64 // the newest position that was ever seen
-	doubts int    // how often in a row the stream has looked like another one, or been gone
+	round    uint64
+	leader   string
+	messages identity
+	told     *identity // nil but for shard 0
+	doubts   int       // how often in a row a stream has looked like another one, or been gone
 }
 
-func newAudit(e *Engine) *audit { return &audit{Engine: e, seed: maphash.MakeSeed()} }
+// identity is by what a stream is known to be the one that it was.
+type identity struct {
+	log   *journal
+	birth string
+	head  uint64 // the newest position that was ever seen
+}
+
+func newAudit(e *Engine) *audit {
+	a := &audit{Engine: e, seed: maphash.MakeSeed(), messages: identity{log: e.log, birth: e.birth}}
+	if f := e.Facts(); f != nil {
+		a.told = &identity{log: f.log, birth: f.birth}
+	}
+	return a
+}
 
 // run ends when the engine is closed or the stream is given up.
 func (a *audit) run() {
@@ -66,23 +80,17 @@ func (a *audit) within(most time.Duration, work func(context.Context) error) err
 	return work(ctx)
 }
 
-// look asks the stream whether it is what it was.
+// look asks the streams whether they are what they were.
 func (a *audit) look() {
 	err := a.within(2*time.Second, func(ctx context.Context) error {
-		state, err := a.log.info(ctx)
-		switch {
-		case codeOf(err) == codeNoStream:
-			return a.doubt("the stream %s is gone", a.log.stream)
-		case err != nil:
+		state, err := a.recognize(ctx, &a.messages)
+		if err == nil && a.told != nil {
+			_, err = a.recognize(ctx, a.told)
+		}
+		if err != nil {
 			return err
 		}
-		if state.birth() != a.birth {
-			return a.doubt("the stream %s was made anew", a.log.stream)
-		}
-		if state.State.Last < a.head {
-			return a.doubt("the stream %s has gone back, and must be deleted", a.log.stream)
-		}
-		a.doubts, a.head = 0, state.State.Last
+		a.doubts = 0
 		a.health.doubt(nil)
 		a.health.first.Store(state.State.First)
 		a.health.floor.Store(state.floor())
@@ -99,7 +107,24 @@ func (a *audit) look() {
 	}
 }
 
-// doubt counts how often the stream has looked like another one, and believes it in the
+// recognize asks one stream.
+func (a *audit) recognize(ctx context.Context, i *identity) (*info, error) {
+	state, err := i.log.info(ctx)
+	switch {
+	case codeOf(err) == codeNoStream:
+		return nil, a.doubt("the stream %s is gone", i.log.stream)
+	case err != nil:
+		return nil, err
+	case state.birth() != i.birth:
+		return nil, a.doubt("the stream %s was made anew", i.log.stream)
+	case state.State.Last < i.head:
+		return nil, a.doubt("the stream %s has gone back, and must be deleted", i.log.stream)
+	}
+	i.head = state.State.Last
+	return state, nil
+}
+
+// doubt counts how often a stream has looked like another one, and believes it in the
 // end.
 func (a *audit) doubt(format string, args ...any) error {
 	why := fmt.Errorf("nats: "+format, args...)
@@ -110,7 +135,7 @@ func (a *audit) doubt(format string, args ...any) error {
 	return why
 }
 
-// giveUp ends the use of the stream for good. Readers wait for positions that will not
+// giveUp ends the use of the streams for good. Readers wait for positions that will not
 // come: they are sent elsewhere. This process cannot go on with another stream, since
 // all that it holds in memory has positions of the old one.
 func (a *audit) giveUp(why error) {

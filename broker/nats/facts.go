@@ -24,6 +24,7 @@ const goneFor = 30 * 24 * time.Hour
 type Facts struct {
 	engine *Engine
 	log    *journal
+	birth  string // of the stream
 	prefix string // of subjects
 	live   string // where a record comes again, the stream's own subjects in place of it
 
@@ -44,8 +45,12 @@ func openFacts(ctx context.Context, e *Engine, calls *caller) (*Facts, error) {
 	config.Again = &republish{f.prefix + ">", f.live + ">"}
 	config.MaxPer = 1
 	f.log = &journal{caller: calls, stream: config.Name}
-	_, err := e.ensure(ctx, f.log, config)
-	return f, err
+	state, err := e.ensure(ctx, f.log, config)
+	if err != nil {
+		return nil, err
+	}
+	f.birth = state.birth()
+	return f, nil
 }
 
 func (f *Facts) subject(kind facts.Kind, name string) string {
@@ -134,6 +139,9 @@ func (f *Facts) visit(start bool) func(stored) {
 func (f *Facts) Tell(ctx context.Context, fact facts.Fact) error {
 	if err := checkFact(fact); err != nil {
 		return err
+	}
+	if err := f.engine.usable(); err != nil {
+		return f.failed(ctx, err)
 	}
 	f.telling.Lock()
 	defer f.telling.Unlock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/facts"
 	"github.com/sluicehq/sluice/broker/nats"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -247,6 +248,19 @@ func TestEngine_streamIsGone(t *testing.T) {
 	n := start(t, opts)
 	remove(t, opts, "sluice-0")
 	n.givenUp(t, "is gone")
+}
+
+// Facts of another stream would be taken for told and not be heard of.
+func TestEngine_factsAreGone(t *testing.T) {
+	opts := shared(t)
+	opts.CutOff = time.Hour
+	n := start(t, opts)
+	remove(t, opts, "sluice-facts")
+	n.givenUp(t, "the stream sluice-facts is gone")
+	fact := facts.Fact{Kind: "k", Name: "n", Value: []byte("v")}
+	if err := n.Facts().Tell(t.Context(), fact); !errors.Is(err, facts.ErrUnavailable) {
+		t.Errorf("tell: %v", err)
+	}
 }
 
 // givenUp waits until readers are sent elsewhere, and looks at what is left.
