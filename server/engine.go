@@ -56,16 +56,22 @@ func openEngine(ctx context.Context, cfg *Config, catalog *schemas.Catalog, log 
 // that all share.
 func openNATS(ctx context.Context, opts nats.Options, shards int) (*engine, error) {
 	all := new(engine)
+	var first *nats.Facts
 	for opts.Shard = range shards {
 		e, err := nats.Open(ctx, opts)
+		if err == nil {
+			all.messages = append(all.messages, e)
+			if opts.Shard == 0 {
+				first, opts.Epoch = e.Facts(), e.Epoch()
+				all.facts = first
+			} else {
+				err = first.Belongs(ctx, e)
+			}
+		}
 		if err != nil {
 			all.close(opts.Log)
 			return nil, fmt.Errorf("connecting to %v: %w", withoutUsers(opts.URLs), err)
 		}
-		if opts.Shard == 0 {
-			all.facts, opts.Epoch = e.Facts(), e.Epoch()
-		}
-		all.messages = append(all.messages, e)
 	}
 	return all, nil
 }

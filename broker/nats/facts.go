@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,24 @@ func (f *Facts) claim(ctx context.Context, fact facts.Fact) (facts.Fact, error) 
 	}
 	_, err = f.store(ctx, fact, position)
 	return fact, err
+}
+
+// shardKind is of facts that are the births of the other shards' streams, named by the
+// epoch that all share and the shard.
+const shardKind = facts.Kind("shard")
+
+// Belongs reports an error if the stream of another shard was made anew, and that of
+// shard 0 was not: its positions begin again, and no id from before would tell.
+func (f *Facts) Belongs(ctx context.Context, shard *Engine) error {
+	name := strconv.FormatUint(shard.epoch, 36) + "." + strconv.Itoa(shard.opts.Shard)
+	kept, err := f.Claim(ctx, facts.Fact{Kind: shardKind, Name: name, Value: []byte(shard.birth)})
+	if err != nil {
+		return err
+	}
+	if string(kept.Value) != shard.birth {
+		return fmt.Errorf("nats: the stream %s was made anew alone: those of all shards must be made anew together", shard.log.stream)
+	}
+	return nil
 }
 
 // Watch implements [facts.Store].

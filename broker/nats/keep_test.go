@@ -241,6 +241,23 @@ func TestEngine_streamIsMadeAnew_sameEpoch(t *testing.T) {
 	}
 }
 
+// TestFacts_Belongs: a stream that was made anew alone is found out at the next start.
+func TestFacts_Belongs(t *testing.T) {
+	opts := shared(t)
+	first := start(t, opts)
+	opts.Shard, opts.Epoch = 1, first.Epoch()
+	for range 2 {
+		if err := first.Facts().Belongs(t.Context(), start(t, opts).Engine); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(t, opts, "sluice-1")
+	err := first.Facts().Belongs(t.Context(), start(t, opts).Engine)
+	if err == nil || !strings.Contains(err.Error(), "sluice-1 was made anew alone") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // Nothing makes the stream anew. The cut-off is too far away to end streams.
 func TestEngine_streamIsGone(t *testing.T) {
 	opts := shared(t)
