@@ -21,6 +21,8 @@ NPM_DONE := web/node_modules/.package-lock.json
 EXAMPLES := examples/node_modules/.package-lock.json
 
 GO_FILES    = find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0
+# The linter runs vet.
+TEST_FLAGS  = -json -race -shuffle=on -vet=off
 GO_MODULES  = find . \( -name node_modules -o -name '.?*' \) -prune -o -name go.mod -printf '%h\n'
 # What make generate may not change: every file that git would commit.
 FINGERPRINT = git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null || true
@@ -31,13 +33,17 @@ help: ## List the targets
 
 ##### Everyday
 
-.PHONY: run build fmt dist generate docker clean
+.PHONY: run build quick fmt dist generate docker clean
 run: ## Start a development server on 127.0.0.1:8080
 	go run ./server --dev
 
 build: ## Build the static binary ./sluice
 	@echo '== $@'
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o sluice ./server
+
+quick: check-format vet typecheck ## Check what you work on: formats, vet, types, unit tests without storms
+	@echo '== unit tests'
+	@go test -short -vet=off ./...
 
 fmt: $(GOFUMPT) $(NPM_DONE) ## Format the code
 	$(GO_FILES) | xargs -0 $(GOFUMPT) -l -w
@@ -58,12 +64,12 @@ clean: ## Remove what was built and installed here
 
 ##### The gate
 
-# The Go code, then the TypeScript package, then the tests.
-CHECKS := check-format check-tidy vet check-generated lint \
+# The Go code, then the TypeScript package, then the tests. The linter runs vet.
+CHECKS := check-format check-tidy check-generated lint \
   check-dist typecheck lint-web size check-package check-examples
 TESTS  := test-go test-unit test-e2e
 
-.PHONY: test setup $(CHECKS) $(TESTS) test-web
+.PHONY: test setup vet $(CHECKS) $(TESTS) test-web
 test: setup build $(CHECKS) $(TESTS) ## Everything that CI checks
 	@echo '== all checks'
 	@scripts/total $(TESTS:%=$(CACHE)/%.log)
@@ -83,7 +89,7 @@ check-tidy:
 	  diff=$$(go -C "$$dir" mod tidy -diff) || { echo "$$diff" | grep '^[-+]' | head -n 20; echo "run go mod tidy in $$dir"; exit 1; }; \
 	done
 
-vet:
+vet: ## Run go vet, which lint does, too
 	@echo '== $@'
 	@go vet ./...
 	@go vet -C bench ./...
@@ -126,10 +132,10 @@ check-examples: $(NPM_DONE) $(EXAMPLES) ## Check the types of the examples, and 
 	@npm --prefix examples run --silent typecheck
 	@web/node_modules/.bin/prettier --config web/.prettierrc.json --check --log-level warn 'examples/*/*.*'
 
-test-go: ## Run the Go tests, with the race detector
+test-go: build ## Run the Go tests, with the race detector
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@{ go test -json -race -shuffle=on ./...; go test -C bench -json -race -shuffle=on ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
+	@{ SLUICE_BIN=$(CURDIR)/sluice go test $(TEST_FLAGS) ./...; go test -C bench $(TEST_FLAGS) ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
 
 test-web: test-unit test-e2e ## Run all tests of web/
 

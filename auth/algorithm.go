@@ -24,8 +24,8 @@ const (
 // Algorithms returns every algorithm, the default first.
 func Algorithms() []Algorithm { return []Algorithm{EdDSA, ES256, RS256, PS256, HS256} }
 
-// keyType returns the kty and, where there are several, the crv of the keys
-// that a can sign with.
+// keyType returns the kty of the keys that a can sign with, and their crv if the kty has
+// several.
 func (a Algorithm) keyType() (kty, crv string) {
 	switch a {
 	case EdDSA:
@@ -40,7 +40,7 @@ func (a Algorithm) keyType() (kty, crv string) {
 	return "", ""
 }
 
-// fit returns why a is no algorithm for a key of the given type, or nil.
+// fit returns why a key of the given type cannot use a, or nil.
 func (a Algorithm) fit(kty, crv string) error {
 	if !slices.Contains(Algorithms(), a) {
 		return fmt.Errorf("alg %q is not one of %v", string(a), Algorithms())
@@ -51,5 +51,5 @@ func (a Algorithm) fit(kty, crv string) error {
 	return nil
 }
 
-// symmetric reports whether whoever can verify can also sign.
+// symmetric reports whether verifying and signing use the same key.
 func (a Algorithm) symmetric() bool { return a == HS256 }

@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// maxAPIKeyBytes is far more than a key needs and far less than a header holds.
+// maxAPIKeyBytes is far more than a key needs, and far less than a header can hold.
 const maxAPIKeyBytes = 1024
 
-// apiKeys is the hashes of the API keys.
+// apiKeys are the hashes of the API keys.
 type apiKeys [][sha256.Size]byte
 
 // hashAPIKeys refuses keys that no Authorization header could carry. It names
@@ -36,8 +36,8 @@ func headerSafe(key string) bool {
 	return key != "" && len(key) <= maxAPIKeyBytes
 }
 
-// has compares with every key: how long it takes tells nothing about any of
-// them, nor about which one it was.
+// has compares with every key, so that its duration reveals nothing about any of them, nor
+// which one matched.
 func (k apiKeys) has(hash [sha256.Size]byte) bool {
 	found := 0
 	for i := range k {

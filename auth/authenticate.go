@@ -10,17 +10,16 @@ import (
 
 // Errors of [Authority.Authenticate].
 var (
-	// ErrUnauthorized is every defect of a credential. The text of a returned
-	// error goes on with the cause, for the log and for nobody else.
+	// ErrUnauthorized stands for every defect of a credential. The text of a returned error
+	// continues with the cause, which is for the log only.
 	ErrUnauthorized = errors.New("auth: unauthorized")
 
-	// ErrIssuerUnavailable is the cause when the keys of a foreign issuer could
-	// not be fetched yet, so that nothing is known of the token. The error is an
-	// [ErrUnauthorized] as well.
+	// ErrIssuerUnavailable is the cause if the keys of a foreign issuer could not be fetched
+	// yet, so the token cannot be verified. The error is an [ErrUnauthorized], too.
 	ErrIssuerUnavailable = errors.New("the issuer's keys were not fetched yet")
 )
 
-// Authenticate returns who the credential, an API key or a token, speaks for.
+// Authenticate returns the principal of a credential, which is an API key or a token.
 //
 // For a token it may wait up to 5 s, or until ctx ends, for the keys of a foreign
 // issuer. The error is [ErrUnauthorized]. Safe for concurrent use.
@@ -47,7 +46,7 @@ func (a *Authority) Authenticate(ctx context.Context, credential string) (*Princ
 
 func unauthorized(cause error) error { return fmt.Errorf("%w: %w", ErrUnauthorized, cause) }
 
-// token returns what a token says, from the cache if that still holds.
+// token returns the principal of a token, from the cache if it is still valid there.
 func (a *Authority) token(ctx context.Context, credential string, digest [sha256.Size]byte) (*Principal, error) {
 	if t, ok := a.cache.get(digest); ok && a.holds(t, time.Now()) {
 		a.counts.cacheHits.Add(1)
@@ -64,8 +63,8 @@ func (a *Authority) token(ctx context.Context, credential string, digest [sha256
 	return t.principal, nil
 }
 
-// holds reports whether a cached token would be verified again with the same
-// outcome. Revocation is asked for in any case.
+// holds reports whether verifying a cached token again would have the same outcome.
+// Revocation is checked in any case.
 func (a *Authority) holds(t cachedToken, now time.Time) bool {
 	return now.Before(t.principal.ExpiresAt) &&
 		t.source < len(a.issuers) && t.generation == a.issuers[t.source].keys.current(now).generation

@@ -17,7 +17,7 @@ import (
 const (
 	DefaultName           = "sluice" // iss and aud of own tokens
 	DefaultCacheBytes     = 32 << 20
-	DefaultMaxRevocations = 100_000
+	DefaultMaxRevocations = 1_000_000
 )
 
 // Options configures an [Authority].
@@ -26,13 +26,13 @@ type Options struct {
 	// no spaces.
 	APIKeys []string
 
-	// Keys sign the own tokens. Required.
+	// Keys sign own tokens. Required.
 	Keys *Keyring
 
-	// Issuers are the foreign issuers whose tokens are accepted too.
+	// Issuers are the foreign issuers whose tokens are also accepted.
 	Issuers []Issuer
 
-	// Issuer and Audience are iss and aud of the own tokens, which must match.
+	// Issuer and Audience are the iss and aud of own tokens, which must match.
 	// Default: [DefaultName].
 	Issuer, Audience string
 
@@ -40,21 +40,21 @@ type Options struct {
 	// [DefaultMaxTTL].
 	MaxTTL time.Duration
 
-	// CacheBytes is what the cache of verified tokens may grow to, in whole MiB;
-	// empty it has about half a MiB. Default: [DefaultCacheBytes]. Negative: no
-	// cache.
+	// CacheBytes limits the cache of verified tokens, in whole MiB. An empty cache takes
+	// about half a MiB. Default: [DefaultCacheBytes]. Negative: no cache.
 	CacheBytes int
 
-	// MaxRevocations is how many revoked ids are held. Default:
+	// MaxRevocations limits the revoked ids that are remembered. Default:
 	// [DefaultMaxRevocations].
 	MaxRevocations int
 
-	// Logger is told of keys that cannot be used and of fetches that fail.
+	// Logger logs unusable keys and failed fetches.
 	// Default: [slog.Default].
 	Logger *slog.Logger
 
-	// HTTPClient fetches the keys of foreign issuers; a time-out, a limit of size
-	// and a rule for redirects are added to it. Default: one that uses no proxy.
+	// HTTPClient fetches the keys of foreign issuers, with an additional time-out, size
+	// limit and rule for redirects. Default: a client that uses the proxy of the
+	// environment, HTTPS_PROXY and NO_PROXY, except for loopback hosts.
 	HTTPClient *http.Client
 }
 
@@ -72,7 +72,7 @@ func (o Options) LogValue() slog.Value {
 // String is the text of [Options.LogValue].
 func (o Options) String() string { return "auth.Options" + o.LogValue().String() }
 
-// faults returns everything that is wrong with o, defaults filled in.
+// faults returns all faults of o, whose defaults are filled in.
 func (o *Options) faults() error {
 	var faults []error
 	if o.Keys == nil {
@@ -96,9 +96,12 @@ const ownIssuer = 0
 // issuerKeys is one issuer whose tokens are accepted.
 type issuerKeys struct {
 	name     string
-	audience string
-	maxTTL   time.Duration // 0: not limited
+	audience string // "": a token must not have one
+	maxTTL   time.Duration
+	claims   ClaimNames
 	keys     keySource
+
+	audienceOptional bool
 }
 
 // Authority verifies credentials and mints tokens. Its methods are safe for
@@ -113,7 +116,8 @@ type Authority struct {
 	byName  map[string]int
 	cache   *tokenCache // nil: none
 	cancel  context.CancelFunc
-	// How long a revocation is needed; 0: for ever.
+	// How long a revocation must be remembered: as long as any token that exists at the
+	// time of the revocation can be accepted.
 	holdRevoked time.Duration
 
 	revocations *revocations
@@ -121,9 +125,9 @@ type Authority struct {
 	fetchers    sync.WaitGroup // the goroutines of remote key sets; Close ends them
 }
 
-// New returns an Authority, which the caller closes. Foreign issuers are fetched
-// in the background; one that cannot be reached is no fault. The error joins all
-// faults of the options.
+// New returns an Authority, which the caller closes. It fetches the keys of foreign issuers
+// in the background; an unreachable issuer is not an error. The error joins all faults of
+// the options.
 func New(o Options) (*Authority, error) {
 	o.Issuer = cmp.Or(o.Issuer, DefaultName)
 	o.Audience = cmp.Or(o.Audience, DefaultName)
@@ -135,18 +139,12 @@ func New(o Options) (*Authority, error) {
 	if err := errors.Join(err, o.faults()); err != nil {
 		return nil, err
 	}
-	// The exp of a foreign token can be any time away.
-	hold := o.MaxTTL + leeway
-	if len(o.Issuers) > 0 {
-		hold = 0
-	}
 	a := &Authority{
 		apiKeys:     hashes,
 		admin:       &Principal{Admin: true, Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll()},
 		maxTTL:      o.MaxTTL,
 		byName:      make(map[string]int),
 		revocations: newRevocations(o.MaxRevocations),
-		holdRevoked: hold,
 	}
 	if o.CacheBytes > 0 {
 		if a.cache, err = newTokenCache(o.CacheBytes); err != nil {
@@ -159,8 +157,8 @@ func New(o Options) (*Authority, error) {
 	return a, nil
 }
 
-// addIssuers builds the key sources and, when nothing can fail any more, starts
-// those that fetch.
+// addIssuers builds the key sources and, once nothing can fail any more, starts those that
+// fetch.
 func (a *Authority) addIssuers(o Options) (err error) {
 	if a.own, err = newOwnKeys(o.Keys, o.MaxTTL, o.Logger); err != nil {
 		return err
@@ -170,7 +168,10 @@ func (a *Authority) addIssuers(o Options) (err error) {
 	var remotes []*remoteKeys
 	var faults []error
 	for _, issuer := range o.Issuers {
-		src := &issuerKeys{name: issuer.Issuer, audience: issuer.Audience}
+		src := &issuerKeys{
+			name: issuer.Issuer, audience: issuer.Audience, audienceOptional: issuer.AudienceOptional,
+			maxTTL: cmp.Or(issuer.MaxTTL, DefaultMaxTTL), claims: issuer.Claims,
+		}
 		if issuer.JWKSFile != "" {
 			keys, err := newFileKeys(issuer, o.Logger)
 			faults = append(faults, err)
@@ -196,15 +197,18 @@ func (a *Authority) addIssuers(o Options) (err error) {
 func (a *Authority) add(src *issuerKeys) {
 	a.byName[src.name] = len(a.issuers)
 	a.issuers = append(a.issuers, src)
+	// One leeway is for the lifetime of the token, the other for the clock of the issuer,
+	// which may be ahead.
+	a.holdRevoked = max(a.holdRevoked, src.maxTTL+2*leeway)
 }
 
-// JWKS returns the public keys as a JWK set (RFC 7517): those that sign, will
-// sign, or have signed tokens that are still valid. Secrets are not in it. The
-// caller must not change it.
+// JWKS returns the public keys as a JWK set (RFC 7517): those that sign now, will sign, or
+// have signed tokens that are still valid. It contains no secrets. The caller must not
+// modify it.
 func (a *Authority) JWKS() []byte { return a.own.at(time.Now()).public }
 
-// Close ends the background fetches and waits for them. It may be called more
-// than once; what does not need a fetch goes on working.
+// Close stops the background fetches and waits for them. It is idempotent. What needs no
+// fetch continues to work.
 func (a *Authority) Close() {
 	a.cancel()
 	a.fetchers.Wait()

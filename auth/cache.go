@@ -4,15 +4,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"hash/maphash"
 	"sync/atomic"
 
 	"github.com/allegro/bigcache/v3"
+
+	"github.com/sluicehq/sluice/internal/seededhash"
 )
 
-// The cache of verified tokens: a power of two of shards, each of which begins
-// with room for a few tokens and grows to its share of the limit. Together they
-// begin with half a MiB.
+// The number of shards in the cache of verified tokens is a power of two. Each shard begins
+// with room for a few tokens, together half a MiB, and grows to its share of the limit.
 const (
 	cacheShards       = 16
 	cacheFirstEntries = 64 * cacheShards
@@ -20,13 +20,12 @@ const (
 	mebibyte          = 1 << 20
 )
 
-// tokenCache remembers what verified tokens said, by their SHA-256. It may lose
-// an entry at any time, which costs another verification. It is no authority:
-// who takes an entry out checks all that can have changed since. A nil cache
-// holds nothing.
+// tokenCache remembers verified tokens by their SHA-256. It may lose an entry at any time,
+// which costs another verification. It does not decide: whoever takes an entry checks
+// everything that may have changed since. A nil cache is always empty.
 type tokenCache struct {
 	cache   *bigcache.BigCache
-	evicted atomic.Uint64 // entries that went for want of room
+	evicted atomic.Uint64 // entries that were evicted because the cache was full
 }
 
 // newTokenCache returns a cache that grows to about maxBytes, in whole MiB.
@@ -35,11 +34,11 @@ func newTokenCache(maxBytes int) (*tokenCache, error) {
 	c := &tokenCache{}
 	config := bigcache.Config{
 		Shards:             cacheShards,
-		LifeWindow:         MaxTTLLimit, // entries carry their own end
+		LifeWindow:         MaxTTLLimit, // entries have their own expiry
 		MaxEntriesInWindow: cacheFirstEntries,
 		MaxEntrySize:       cacheEntryBytes,
 		HardMaxCacheSize:   mebibytes,
-		Hasher:             seededHasher{maphash.MakeSeed()},
+		Hasher:             seededhash.New(), // nobody can make tokens whose entries evict each other
 		OnRemoveWithReason: c.removed,
 	}.OnRemoveFilterSet(bigcache.NoSpace)
 	cache, err := bigcache.New(context.Background(), config)
@@ -86,10 +85,3 @@ func (c *tokenCache) evictions() uint64 {
 	}
 	return c.evicted.Load()
 }
-
-// seededHasher keeps outsiders from making tokens whose entries displace each
-// other.
-type seededHasher struct{ seed maphash.Seed }
-
-// Sum64 implements [bigcache.Hasher]. The cache takes 0 for no entry.
-func (h seededHasher) Sum64(key string) uint64 { return max(1, maphash.String(h.seed, key)) }

@@ -149,30 +149,12 @@ func TestAuthority_Revoke_bounded(t *testing.T) {
 		if !a.Revoked("a") || !a.Revoked("b") || a.Revoked("c") {
 			t.Error("one was dropped for another")
 		}
-		time.Sleep(maxTTL - time.Minute + 30*time.Second) // the last token of that time still holds
+		time.Sleep(maxTTL) // the last token of that time may still hold, its issuer's clock being ahead
 		revoke("c", auth.ErrTooManyRevocations)
 		time.Sleep(time.Nanosecond)
 		revoke("c", nil)
 		if a.Revoked("a") || !a.Revoked("b") || !a.Revoked("c") {
 			t.Error("the wrong one was forgotten")
 		}
-	})
-}
-
-// Nobody knows how long the tokens of others live.
-func TestAuthority_Revoke_foreignTokensForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKey(t, auth.EdDSA)
-		a := newAuthority(t, auth.Options{MaxRevocations: 1, Issuers: []auth.Issuer{foreignFile(t, k)}})
-		token := k.token(t, k.header(t), foreignClaims().with(object{"exp": time.Now().Add(9000 * time.Hour).Unix()}))
-		mustAccept(t, a, token)
-		if err := a.Revoke("token-1"); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(8999 * time.Hour)
-		if err := a.Revoke("other"); !errors.Is(err, auth.ErrTooManyRevocations) {
-			t.Errorf("got %v", err)
-		}
-		mustRefuse(t, a, token, "revoked")
 	})
 }

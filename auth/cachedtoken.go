@@ -7,7 +7,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// cachedToken is a verified token as the cache holds it.
+// cachedToken is the content of a verified token in the cache.
 type cachedToken struct {
 	source     int    // index of the issuer
 	generation uint64 // of the key set that verified it
@@ -42,7 +42,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// decodeCached is the inverse of append; false if the entry is not whole.
+// decodeCached is the inverse of append. It returns false if the entry is incomplete.
 func decodeCached(entry []byte) (cachedToken, bool) {
 	d := decoder{bytes: entry, text: string(entry)}
 	p := &Principal{}
@@ -71,8 +71,8 @@ func (d *decoder) number() uint64 {
 	return n
 }
 
-// count reads a number of things that are still to come, so at most as many as
-// there are bytes left.
+// count reads the number of the elements that follow, which is at most the number of bytes
+// left.
 func (d *decoder) count() int {
 	n := d.number()
 	if n > uint64(len(d.bytes)-d.at) {

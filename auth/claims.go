@@ -16,47 +16,49 @@ import (
 const (
 	tokenType = "at+jwt" // RFC 9068, section 2.1
 
-	// leeway is how far the clock of an issuer may be ahead. It is granted to iat
-	// and nbf; exp is exact, since it is also the second in which streams end.
+	// leeway is how far the clock of an issuer may be ahead. It applies to iat and nbf. exp
+	// is exact, since it is also the second in which streams end.
 	leeway = 30 * time.Second
 
 	maxNameBytes   = 255          // of sub and jti
 	maxUnixSeconds = 253402300799 // the end of the year 9999
 )
 
-// readClaims checks every claim that means something here, and returns who the
-// token speaks for. The signature has been verified.
+// readClaims checks every claim with a meaning here and returns the principal of the token.
+// The signature has already been verified.
 func readClaims(claims object, src *issuerKeys, now time.Time) (*Principal, error) {
 	p := &Principal{Issuer: src.name}
-	if err := checkAudience(claims["aud"], src.audience); err != nil {
+	if err := checkAudience(claims, src); err != nil {
 		return nil, err
 	}
 	if err := readTimes(claims, p, src, now); err != nil {
 		return nil, err
 	}
 	var err error
-	if p.Subject, err = claims.optionalText("sub"); err != nil {
+	if p.Subject, err = src.claims.readSubject(claims); err != nil {
 		return nil, err
-	}
-	if !validSubject(p.Subject) {
-		return nil, fmt.Errorf("sub has more than %d bytes", maxNameBytes)
 	}
 	if p.TokenID, err = claims.optionalText("jti"); err != nil {
 		return nil, err
 	}
-	// What could not be given to Revoke would be a token that nobody can stop.
+	// Nobody could revoke a token whose id Revoke does not accept.
 	if _, ok := claims["jti"]; ok && !printable(p.TokenID) {
 		return nil, errors.New("jti is not 1 to 255 printable ASCII characters")
 	}
-	if p.Subscribe, err = readGrants(claims, "subscribe"); err != nil {
+	if p.Subscribe, err = readGrants(claims, src.claims.Subscribe, claimSubscribe); err != nil {
 		return nil, err
 	}
-	p.Publish, err = readGrants(claims, "publish")
+	p.Publish, err = readGrants(claims, src.claims.Publish, claimPublish)
 	return p, err
 }
 
-// checkAudience wants want to be aud or one of its entries.
-func checkAudience(raw json.RawMessage, want string) error {
+// checkAudience requires that aud is this server or contains it. A token for other audiences
+// is refused even if aud may be missing (RFC 7519, section 4.1.3).
+func checkAudience(claims object, src *issuerKeys) error {
+	raw, ok := claims["aud"]
+	if !ok && src.audienceOptional {
+		return nil
+	}
 	audience, err := texts(raw)
 	if err != nil {
 		var one string
@@ -65,7 +67,7 @@ func checkAudience(raw json.RawMessage, want string) error {
 		}
 		audience = []string{one}
 	}
-	if !slices.Contains(audience, want) {
+	if src.audience == "" || !slices.Contains(audience, src.audience) {
 		return errors.New("aud is not this server")
 	}
 	return nil
@@ -73,43 +75,58 @@ func checkAudience(raw json.RawMessage, want string) error {
 
 // readTimes checks exp, nbf and iat.
 func readTimes(claims object, p *Principal, src *issuerKeys, now time.Time) error {
-	raw, ok := claims["exp"]
-	if !ok {
-		return errors.New("there is no exp")
-	}
-	exp, err := numericDate(raw)
+	exp, err := claims.optionalDate("exp")
 	if err != nil {
-		return fmt.Errorf("exp: %w", err)
+		return err
 	}
-	if !now.Before(exp) {
+	nbf, err := claims.optionalDate("nbf")
+	if err != nil {
+		return err
+	}
+	iat, err := claims.optionalDate("iat")
+	if err != nil {
+		return err
+	}
+	_, revocable := claims["jti"]
+	switch {
+	case exp.IsZero():
+		return errors.New("there is no exp")
+	case !now.Before(exp):
 		return errors.New("it has expired")
-	}
-	// Keys and revocations are forgotten when the last token of their time must
-	// be over: an own token that lives longer would outlive them.
-	if src.maxTTL > 0 && exp.After(now.Add(src.maxTTL+leeway)) {
+	case nbf.After(now.Add(leeway)):
+		return errors.New("nbf is in the future")
+	case iat.After(now.Add(leeway)):
+		return errors.New("iat is in the future")
+	// Keys and revocations are forgotten once the last token of their time must have
+	// expired. A token that lives longer would outlive them, and not every token shows it:
+	// late in its life, its exp is as near as that of any other.
+	case exp.After(now.Add(src.maxTTL + leeway)):
 		return fmt.Errorf("exp is more than %v away", src.maxTTL)
-	}
-	for _, name := range []string{"nbf", "iat"} {
-		raw, ok := claims[name]
-		if !ok {
-			continue
-		}
-		t, err := numericDate(raw)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if t.After(now.Add(leeway)) {
-			return fmt.Errorf("%s is in the future", name)
-		}
+	case !iat.IsZero() && exp.After(iat.Add(src.maxTTL+leeway)):
+		return fmt.Errorf("exp is more than %v after iat", src.maxTTL)
+	case revocable && iat.IsZero():
+		return errors.New("it has a jti and no iat, so how long it lives is not known")
 	}
 	p.ExpiresAt = exp
 	return nil
 }
 
-// numericDate reads seconds since the Unix epoch (RFC 7519, section 2). A
-// fraction is cut off.
+// optionalDate reads the member name, a numericDate; zero if there is none.
+func (o object) optionalDate(name string) (time.Time, error) {
+	raw, ok := o[name]
+	if !ok {
+		return time.Time{}, nil
+	}
+	t, err := numericDate(raw)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// numericDate reads seconds since the Unix epoch (RFC 7519, section 2) and drops a fraction.
 func numericDate(raw json.RawMessage) (time.Time, error) {
-	// A JSON value that begins so is a number: the decoder has seen to it.
+	// The JSON is valid, so a value that begins like this is a number.
 	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
 		return time.Time{}, errors.New("it is not a number")
 	}
@@ -120,7 +137,7 @@ func numericDate(raw json.RawMessage) (time.Time, error) {
 	return time.Unix(int64(math.Floor(seconds)), 0), nil
 }
 
-// validSubject reports whether s may be the sub of a token; it may be empty.
+// validSubject reports whether s can be the sub of a token. It may be empty.
 func validSubject(s string) bool { return len(s) <= maxNameBytes && utf8.ValidString(s) }
 
 // printable reports whether s is 1 to 255 printable ASCII characters.
@@ -133,20 +150,23 @@ func printable(s string) bool {
 	return s != "" && len(s) <= maxNameBytes
 }
 
-// Bounds of the grants of a token, for each direction.
+// Limits of the grants of a token, for each direction.
 const (
 	maxGrants      = 256
 	maxGrantTopics = 256
 )
 
-// readGrants reads the claim name, a list of {"channel","topics"}. Nothing in it
-// is passed over: a member that is not understood could be a restriction.
-func readGrants(claims object, name string) (schemas.Grants, error) {
-	raw, ok := claims[name]
-	if !ok {
+// readGrants reads the claim with the given or the standard name, a list of
+// {"channel","topics"}. It ignores nothing: an unknown member could be a restriction.
+func readGrants(claims object, given, standard string) (schemas.Grants, error) {
+	name, raw, err := claims.grantList(given, standard)
+	if err == nil && raw == nil {
 		return nil, nil
 	}
-	items, err := list(raw)
+	var items []json.RawMessage
+	if err == nil {
+		items, err = list(raw)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -185,7 +205,7 @@ func readGrant(raw json.RawMessage) (schemas.Grant, error) {
 	return schemas.Grant{Channel: schemas.Pattern(channel), Topics: topics}, nil
 }
 
-// checkGrants holds for grants of a token whatever way they came. Every fault is
+// checkGrants checks the grants of a token, wherever they come from. Every fault is
 // [schemas.ErrBadGrant].
 func checkGrants(grants schemas.Grants) error {
 	if len(grants) > maxGrants {

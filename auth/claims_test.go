@@ -60,6 +60,10 @@ func TestAuthority_Authenticate_claims(t *testing.T) {
 			{"exp at the longest life", object{"exp": now + 24*3600 + 30}, ""},
 			{"exp beyond the longest life", object{"exp": now + 24*3600 + 31}, "exp is more than 24h0m0s away"},
 
+			{"exp soon, of a life that was too long", object{"iat": now - 24*3600, "exp": now + 31}, "exp is more than 24h0m0s after iat"},
+			{"exp soon, of the longest life", object{"iat": now - 24*3600, "exp": now + 30}, ""},
+			{"a life that nobody knows", object{"iat": nil}, "it has a jti and no iat"},
+
 			{"nbf 30 s ahead", object{"nbf": now + 30}, ""},
 			{"nbf 31 s ahead", object{"nbf": now + 31}, "nbf is in the future"},
 			{"nbf a string", object{"nbf": "0"}, "nbf: it is not a number"},
@@ -196,7 +200,8 @@ func TestAuthority_Authenticate_ambiguousJSON(t *testing.T) {
 		{"header empty", "", claims, "not a JSON object"},
 		{"not UTF-8", header, strings.Replace(claims, "user-7", "user-\xff", 1), "not a JSON object"},
 		{"cut off", header, strings.TrimSuffix(claims, "}"), "not a JSON object"},
-		{"deep", header, strings.Repeat("[", 10000), "not a JSON object"},
+		{"deep", header, strings.Repeat("[", 10000), "nested more than 500 levels"},
+		{"just too deep", header, `{"a":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + "}", "nested more than 500 levels"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { mustRefuse(t, a, k.token(t, tt.header, tt.claims), tt.cause) })

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// MaxTokenBytes bounds a token. A longer one is neither minted nor accepted.
+// MaxTokenBytes limits a token. A longer one is neither minted nor accepted.
 const MaxTokenBytes = 16 << 10
 
-// parsedToken is a token in its parts. Nothing in it can be believed before the
-// signature was verified.
+// parsedToken is a token split into its parts. Nothing in it can be trusted before the
+// signature has been verified.
 type parsedToken struct {
 	alg       string
 	kid       string // "" when the token names no key
@@ -21,11 +21,11 @@ type parsedToken struct {
 }
 
 // parseCompact reads the compact serialization (RFC 7515, section 7.1). The JSON
-// serializations have no such three parts and are refused with everything else.
+// serializations do not have these three parts, so they are refused like anything else.
 func parseCompact(token string) (*parsedToken, error) {
 	header, rest, _ := strings.Cut(token, ".")
 	payload, signature, found := strings.Cut(rest, ".")
-	if !found { // a fourth part shows in the signature: a dot is no base64url
+	if !found { // a fourth part makes the signature invalid: base64url has no dot
 		return nil, errors.New("it has not three parts")
 	}
 	var t parsedToken
@@ -50,8 +50,8 @@ func parseCompact(token string) (*parsedToken, error) {
 	return &t, nil
 }
 
-// readHeader takes alg and kid from the header. It looks at no other parameter
-// but those that would change what the token means.
+// readHeader takes alg and kid from the header. Of the other parameters, it looks only at
+// those that would change the meaning of the token.
 func (t *parsedToken) readHeader(data []byte) error {
 	header, err := parseObject(data)
 	if err != nil {
@@ -66,7 +66,7 @@ func (t *parsedToken) readHeader(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := header["typ"]; ok && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, tokenType) {
+	if typ = mediaSubtype(typ); header["typ"] != nil && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, tokenType) {
 		return fmt.Errorf("typ is neither JWT nor %s", tokenType)
 	}
 	if t.alg, err = header.optionalText("alg"); err != nil {
@@ -81,8 +81,18 @@ func (t *parsedToken) readHeader(data []byte) error {
 	return nil
 }
 
-// decodePart decodes base64url as RFC 7515 wants it: no padding, no line breaks
-// (which the standard library skips), one spelling for every value.
+// mediaSubtype removes the prefix that a typ may have (RFC 7515, section 4.1.9; RFC 9068,
+// section 4). Media types are case-insensitive.
+func mediaSubtype(typ string) string {
+	const prefix = "application/"
+	if len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) {
+		return typ[len(prefix):]
+	}
+	return typ
+}
+
+// decodePart decodes base64url as RFC 7515 requires: no padding, no line breaks (which the
+// standard library skips), and only one spelling for each value.
 func decodePart(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("it is not base64url")

@@ -35,8 +35,8 @@ func newForeignKeys(issuer Issuer, logger *slog.Logger) *foreignKeys {
 	return f
 }
 
-// load takes a JWK set into use. Keys that cannot be used are left out, one by
-// one; a set without any that can be used changes nothing.
+// load replaces the key set. It leaves out each unusable key; a set without a usable key
+// changes nothing.
 func (f *foreignKeys) load(document []byte) error {
 	digest := sha256.Sum256(document)
 	if digest == f.digest {
@@ -66,34 +66,34 @@ func (f *foreignKeys) load(document []byte) error {
 	return nil
 }
 
-// parsePublicJWK reads a key of a foreign set. It pins the key to its alg, or to
-// the first allowed one that fits.
+// parsePublicJWK reads a key of a foreign set. It pins the key to its alg, or else to the
+// first allowed algorithm that fits.
 func parsePublicJWK(document json.RawMessage, allowed []Algorithm) (*verifyingKey, error) {
 	o, err := parseObject(document)
 	if err != nil {
 		return nil, err
 	}
-	var kty, crv, alg, use, kid string
-	for name, field := range map[string]*string{"kty": &kty, "crv": &crv, "alg": &alg, "use": &use, "kid": &kid} {
-		if *field, err = o.optionalText(name); err != nil {
-			return nil, err
+	params, err := o.keyParameters()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkUse(o, params.use, "verify"); err != nil {
+		return nil, err
+	}
+	for _, private := range privateMembers {
+		if _, published := o[private]; published {
+			return nil, errors.New("its private part was published")
 		}
 	}
-	if use != "" && use != "sig" {
-		return nil, errors.New("it is not for signatures")
-	}
-	if _, private := o["d"]; private {
-		return nil, errors.New("its private part was published")
-	}
-	key := &verifyingKey{kid: kid}
+	key := &verifyingKey{kid: params.kid}
 	for _, a := range allowed {
-		if (alg == "" || alg == string(a)) && a.fit(kty, crv) == nil {
+		if (params.alg == "" || params.alg == string(a)) && a.fit(params.kty, params.crv) == nil {
 			key.alg = a
 			break
 		}
 	}
 	if key.alg == "" {
-		return nil, fmt.Errorf("kty %.16q with alg %.16q is not allowed for this issuer", kty, alg)
+		return nil, fmt.Errorf("kty %.16q with alg %.16q is not allowed for this issuer", params.kty, params.alg)
 	}
 	if key.key, err = materialOf(o, "crv", "x", "y", "n", "e"); err != nil {
 		return nil, err
@@ -101,19 +101,26 @@ func parsePublicJWK(document json.RawMessage, allowed []Algorithm) (*verifyingKe
 	if err := checkPublic(key.key); err != nil {
 		return nil, err
 	}
-	if kid == "" {
+	if err := checkExponent(o["e"]); err != nil {
+		return nil, err
+	}
+	if params.kid == "" {
 		key.kid, err = thumbprint(key.key)
 	}
 	return key, err
 }
 
-// fileKeys is a foreign issuer's keys in a file.
+// privateMembers are the members that a public key never has (RFC 7518, section 6; RFC
+// 8037).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// fileKeys are the keys of a foreign issuer in a file.
 type fileKeys struct {
 	*foreignKeys
 	file *watchedFile
 }
 
-// newFileKeys reads the file once, so that a wrong path is a fault at the start.
+// newFileKeys reads the file once, so that a wrong path is reported at the start.
 func newFileKeys(issuer Issuer, logger *slog.Logger) (*fileKeys, error) {
 	f := &fileKeys{foreignKeys: newForeignKeys(issuer, logger)}
 	f.file = &watchedFile{path: issuer.JWKSFile, logger: f.logger}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,11 +89,45 @@ func mustReadLikeTheStandardLibrary(t *testing.T, p *auth.Principal, claims []by
 	}
 }
 
+// Grants in text: whatever is accepted says what the standard library reads in it, and
+// is the same as the list by itself would be.
+func FuzzAuthority_Authenticate_mapped(f *testing.F) {
+	k := newKey(f, auth.EdDSA)
+	issuer := foreignFile(f, k)
+	plain := issuer
+	plain.Issuer = "https://plain.test"
+	issuer.Claims = auth.ClaimNames{Subject: "user", Subscribe: "https://a.test/read", Publish: "custom:write"}
+	a := newAuthority(f, auth.Options{Issuers: []auth.Issuer{issuer, plain}, CacheBytes: -1})
+	f.Add(`[{"channel":"user:7:*","topics":["*"]}]`, "user-7")
+	f.Add(` [ ] `, "u")
+	f.Add(`[{"channel":"c","topics":["a"],"topics":["*"]}]`, "")
+	f.Add(`pipeline:42 user:7`, "u")
+	f.Add(`"[]"`, "u")
+	f.Fuzz(func(t *testing.T, grants, subject string) {
+		claims := foreignClaims().with(object{"sub": "other", "user": subject, "subscribe": "ignored", "https://a.test/read": grants, "custom:write": []object{}})
+		p, err := a.Authenticate(t.Context(), k.token(t, k.header(t), claims))
+		if !json.Valid([]byte(grants)) || subject == "" {
+			if err == nil {
+				t.Fatalf("accepted %+v", p)
+			}
+			return
+		}
+		same, sameErr := a.Authenticate(t.Context(), k.token(t, k.header(t), foreignClaims().with(object{"iss": "https://plain.test", "sub": subject, "subscribe": json.RawMessage(grants)})))
+		if (err == nil) != (sameErr == nil) {
+			t.Fatalf("as text %v, as a list %v", err, sameErr)
+		}
+		if err == nil && (p.Subject != same.Subject || fmt.Sprint(p.Subscribe) != fmt.Sprint(same.Subscribe)) {
+			t.Errorf("as text %+v, as a list %+v", p, same)
+		}
+	})
+}
+
 // What is loaded is safe to use: no other scheme, no secret's algorithm.
 func FuzzLoadIssuers(f *testing.F) {
 	f.Add("issuers:\n  - issuer: https://a.test\n    audience: app\n    algorithms: [RS256, ES256]\n    jwks_url: https://a.test/jwks.json\n")
 	f.Add(`{"issuers":[{"issuer":"b","audience":"app","algorithms":["EdDSA"],"jwks_file":"b.json"}]}`)
 	f.Add("issuers: &a [*a]")
+	f.Add(`{"issuers":[{"issuer":"c","audience_optional":true,"algorithms":["PS256"],"jwks_file":"c.json","max_ttl":"1h","claims":{"sub":"user","subscribe":"https://c.test/read","publish":"custom:write"}}]}`)
 	path := filepath.Join(f.TempDir(), "issuers.yaml")
 	f.Fuzz(func(t *testing.T, file string) {
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
@@ -103,11 +138,17 @@ func FuzzLoadIssuers(f *testing.F) {
 			return
 		}
 		for _, issuer := range issuers {
-			if issuer.Issuer == "" || issuer.Audience == "" || len(issuer.Algorithms) == 0 || (issuer.JWKSURL == "") == (issuer.JWKSFile == "") {
+			if issuer.Issuer == "" || issuer.Audience == "" && !issuer.AudienceOptional || len(issuer.Algorithms) == 0 || (issuer.JWKSURL == "") == (issuer.JWKSFile == "") {
 				t.Errorf("got %+v", issuer)
 			}
 			if u := strings.ToLower(issuer.JWKSURL); u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") {
 				t.Errorf("URL %q", u)
+			}
+			if names := issuer.Claims; slices.Contains([]string{"exp", "iat", "jti", "aud", "iss"}, names.Subject) || names.Subscribe != "" && names.Subscribe == names.Publish {
+				t.Errorf("claims %+v", names)
+			}
+			if issuer.MaxTTL != 0 && (issuer.MaxTTL < auth.MinTTL || issuer.MaxTTL > auth.MaxTTLLimit) {
+				t.Errorf("max_ttl %v", issuer.MaxTTL)
 			}
 			for _, alg := range issuer.Algorithms {
 				if alg == auth.HS256 || alg == "none" {

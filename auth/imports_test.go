@@ -14,11 +14,15 @@ import (
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"github.com/sluicehq/sluice/schemas": nil, // nil: anywhere
-		"github.com/lestrrat-go/jwx/v2/jwa":  {"signature.go"},
-		"github.com/lestrrat-go/jwx/v2/jws":  {"signature.go"},
-		"github.com/lestrrat-go/jwx/v2/jwk":  {"jwk.go", "keyring.go"},
-		"github.com/allegro/bigcache/v3":     {"cache.go"},
-		"go.yaml.in/yaml/v3":                 {"issuers.go"},
+
+		"github.com/sluicehq/sluice/internal/strictjson": {"json.go"},
+		"github.com/sluicehq/sluice/internal/seededhash": {"cache.go"},
+
+		"github.com/lestrrat-go/jwx/v2/jwa": {"signature.go"},
+		"github.com/lestrrat-go/jwx/v2/jws": {"signature.go"},
+		"github.com/lestrrat-go/jwx/v2/jwk": {"jwk.go", "keyring.go"},
+		"github.com/allegro/bigcache/v3":    {"cache.go"},
+		"go.yaml.in/yaml/v3":                {"issuers.go"},
 	}
 	files, err := os.ReadDir(".")
 	if err != nil {

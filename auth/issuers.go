@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,21 +22,33 @@ type Issuer struct {
 	// Audience is what the aud of its tokens must be or contain.
 	Audience string `yaml:"audience"`
 
-	// Algorithms are those that its keys may have: any but [HS256]. A key of its
-	// set that names none gets the first one here that fits its type.
+	// AudienceOptional accepts tokens without an aud, for issuers that set none. A token
+	// with an aud must still have Audience in it; if Audience is empty, it is refused.
+	AudienceOptional bool `yaml:"audience_optional"`
+
+	// Claims are the names of claims that differ from the standard ones.
+	Claims ClaimNames `yaml:"claims"`
+
+	// Algorithms are the allowed algorithms of its keys: any except [HS256]. A key without
+	// an algorithm gets the first of them that fits its type.
 	Algorithms []Algorithm `yaml:"algorithms"`
 
-	// JWKSURL has its public keys: https, or http to a loopback host. Exclusive
-	// with JWKSFile.
+	// MaxTTL is the maximum lifetime of its tokens, from iat to exp: 1 s to [MaxTTLLimit].
+	// A token with a longer lifetime is refused. So is a token with a jti, which can be
+	// revoked, but without an iat, whose lifetime is unknown. Default: [DefaultMaxTTL].
+	MaxTTL time.Duration `yaml:"max_ttl"`
+
+	// JWKSURL is the URL of its public keys: https, or http to a loopback host. It excludes
+	// JWKSFile.
 	JWKSURL string `yaml:"jwks_url"`
 
-	// JWKSFile has its public keys. The file is read again when it has changed.
+	// JWKSFile is the file with its public keys. A changed file is read again.
 	JWKSFile string `yaml:"jwks_file"`
 }
 
 // LoadIssuers reads a YAML or JSON file with a list of [Issuer] under "issuers".
-// A relative jwks_file is taken from the directory of the file. The error joins
-// all faults; a field that is not known is one.
+// A relative jwks_file is relative to the directory of that file. The error joins all
+// faults, including unknown fields.
 func LoadIssuers(path string) ([]Issuer, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -71,7 +84,8 @@ func parseIssuers(data []byte) ([]Issuer, error) {
 	return file.Issuers, checkIssuers(file.Issuers, "")
 }
 
-// checkIssuers returns all faults of the list. No issuer may have the name own.
+// checkIssuers returns all faults of the list. No issuer may have the name own, which is
+// that of this server.
 func checkIssuers(issuers []Issuer, own string) error {
 	var faults []error
 	for i, issuer := range issuers {
@@ -92,7 +106,7 @@ func (i Issuer) faults() (faults []error) {
 	if i.Issuer == "" {
 		faults = append(faults, errors.New("issuer is missing"))
 	}
-	if i.Audience == "" {
+	if i.Audience == "" && !i.AudienceOptional {
 		faults = append(faults, errors.New("audience is missing"))
 	}
 	if len(i.Algorithms) == 0 {
@@ -103,6 +117,10 @@ func (i Issuer) faults() (faults []error) {
 			faults = append(faults, fmt.Errorf("algorithms: %q is not one of %v", string(alg), []Algorithm{EdDSA, ES256, RS256, PS256}))
 		}
 	}
+	if i.MaxTTL != 0 && (i.MaxTTL < MinTTL || i.MaxTTL > MaxTTLLimit) {
+		faults = append(faults, fmt.Errorf("max_ttl: %v is not between %v and %v", i.MaxTTL, MinTTL, MaxTTLLimit))
+	}
+	faults = append(faults, i.Claims.faults()...)
 	switch {
 	case (i.JWKSURL == "") == (i.JWKSFile == ""):
 		faults = append(faults, errors.New("either jwks_url or jwks_file is needed"))

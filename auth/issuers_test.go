@@ -49,7 +49,6 @@ func TestAuthority_Authenticate_foreign(t *testing.T) {
 	if noID.TokenID != "" {
 		t.Errorf("got %+v", noID)
 	}
-	mustAccept(t, a, foreign.token(t, foreign.header(t), foreignClaims().with(object{"exp": time.Now().Add(9000 * time.Hour).Unix()})))
 
 	noKid := func(k key) object { return k.header(t).with(object{"kid": nil}) }
 	attacks := []struct{ name, token, cause string }{
@@ -59,6 +58,7 @@ func TestAuthority_Authenticate_foreign(t *testing.T) {
 		{"signed by another issuer's key", stranger.token(t, stranger.header(t), foreignClaims()), "has no key with kid"},
 		{"signed by another issuer's key without kid", stranger.token(t, noKid(stranger), foreignClaims()), "is not RS256"},
 		{"signed by another issuer's key with a borrowed kid", stranger.token(t, foreign.header(t).with(object{"alg": "EdDSA"}), foreignClaims()), "is not RS256"},
+		{"a life of a year", foreign.token(t, foreign.header(t), foreignClaims().with(object{"exp": time.Now().Add(9000 * time.Hour).Unix()})), "exp is more than 24h0m0s away"},
 		{"own audience", foreign.token(t, foreign.header(t), foreignClaims().with(object{"aud": "sluice"})), "aud is not"},
 		{"no audience", foreign.token(t, foreign.header(t), foreignClaims().with(object{"aud": nil})), "aud is neither"},
 		{"no exp", foreign.token(t, foreign.header(t), foreignClaims().with(object{"exp": nil})), "no exp"},
@@ -154,8 +154,9 @@ func TestLoadIssuers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "issuers")
 	want := []auth.Issuer{
-		{Issuer: "https://a.test", Audience: "app", Algorithms: []auth.Algorithm{"RS256", "ES256"}, JWKSURL: "https://a.test/jwks.json"},
-		{Issuer: "b", Audience: "app", Algorithms: []auth.Algorithm{"EdDSA"}, JWKSFile: filepath.Join(dir, "b.json")},
+		{Issuer: "https://a.test", Audience: "app", Algorithms: []auth.Algorithm{"RS256", "ES256"}, JWKSURL: "https://a.test/jwks.json", Claims: auth.ClaimNames{Subject: "user", Subscribe: "https://a.test/read"}},
+		{Issuer: "c", AudienceOptional: true, Algorithms: []auth.Algorithm{"EdDSA"}, JWKSFile: "/c.json"},
+		{Issuer: "b", Audience: "app", Algorithms: []auth.Algorithm{"EdDSA"}, JWKSFile: filepath.Join(dir, "b.json"), MaxTTL: time.Hour},
 	}
 	files := map[string]string{
 		"YAML": `
@@ -164,11 +165,14 @@ issuers:
     audience: app
     algorithms: [RS256, ES256]
     jwks_url: https://a.test/jwks.json
-  - {issuer: b, audience: app, algorithms: [EdDSA], jwks_file: b.json}
+    claims: {sub: user, subscribe: "https://a.test/read"}
+  - {issuer: c, audience_optional: true, algorithms: [EdDSA], jwks_file: /c.json}
+  - {issuer: b, audience: app, algorithms: [EdDSA], jwks_file: b.json, max_ttl: 1h}
 `,
 		"JSON": `{"issuers": [
-	{"issuer": "https://a.test", "audience": "app", "algorithms": ["RS256", "ES256"], "jwks_url": "https://a.test/jwks.json"},
-	{"issuer": "b", "audience": "app", "algorithms": ["EdDSA"], "jwks_file": "b.json"}
+	{"issuer": "https://a.test", "audience": "app", "algorithms": ["RS256", "ES256"], "jwks_url": "https://a.test/jwks.json", "claims": {"sub": "user", "subscribe": "https://a.test/read"}},
+	{"issuer": "c", "audience_optional": true, "algorithms": ["EdDSA"], "jwks_file": "/c.json"},
+	{"issuer": "b", "audience": "app", "algorithms": ["EdDSA"], "jwks_file": "b.json", "max_ttl": "60m"}
 ]}`,
 	}
 	for name, file := range files {
@@ -206,6 +210,15 @@ func TestLoadIssuers_refuses(t *testing.T) {
 		{"http", one("jwks_url: http://a.test/"), []string{"only https"}},
 		{"http to a private address", one("jwks_url: http://10.0.0.1/"), []string{"only https"}},
 		{"http to a name like loopback", one("jwks_url: http://localhost.test/"), []string{"only https"}},
+		{"max_ttl without a unit", one("jwks_file: x, max_ttl: 3600"), []string{"into time.Duration"}},
+		{"claims that are unknown", one("jwks_file: x, claims: {subject: s}"), []string{"subject"}},
+		{"a claim that is two things", one("jwks_file: x, claims: {subscribe: s, publish: s}"), []string{`claims: "s" is to be two things`}},
+		{"a claim that is another by default", one("jwks_file: x, claims: {publish: subscribe}"), []string{`claims: "subscribe" is to be two things`}},
+		{"a claim that has a meaning", one("jwks_file: x, claims: {sub: jti, publish: aud}"), []string{`claims: "jti" has a meaning of its own`, `claims: "aud" has a meaning of its own`}},
+		{"max_ttl too short", one("jwks_file: x, max_ttl: 3ms"), []string{"max_ttl: 3ms is not between 1s and 8784h0m0s"}},
+		{"max_ttl too long", one("jwks_file: x, max_ttl: 8785h"), []string{"max_ttl: 8785h0m0s is not between"}},
+		{"max_ttl negative", one("jwks_file: x, max_ttl: -1h"), []string{"max_ttl: -1h0m0s is not between"}},
+		{"max_ttl no time", one("jwks_file: x, max_ttl: long"), []string{"time.Duration"}},
 		{"file URL", one("jwks_url: file:///etc/passwd"), []string{"absolute URL"}},
 		{"no host", one("jwks_url: https:///x"), []string{"absolute URL"}},
 		{"password", one("jwks_url: https://u:hunter2@a.test/"), []string{"password"}},

@@ -5,29 +5,46 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-// The faults of JSON documents. They quote nothing, since the document may be a
-// token or a private key.
+// Faults of JSON documents. They quote nothing, since the document may be a token or a
+// private key.
 var (
+	errNotJSON   = errors.New("it is not JSON")
 	errNotObject = errors.New("it is not a JSON object")
 	errNotString = errors.New("it is not a string")
 	errNotArray  = errors.New("it is not a list")
+	errTooDeep   = fmt.Errorf("it is nested more than %d levels deep", strictjson.MaxDepth)
 )
 
-// object is a JSON object by its members, whose values are valid JSON without
-// white space around them. Unlike a struct filled by [json.Unmarshal] it is
-// exact: names differ by case, and none stands twice.
+// object is a JSON object: its members by name, whose values are valid JSON without white
+// space around them. Unlike in a struct that [json.Unmarshal] fills, names are
+// case-sensitive and no member occurs twice.
 type object map[string]json.RawMessage
 
-// parseObject reads a whole document.
+// parseObject reads a whole document that is an object.
 func parseObject(document []byte) (object, error) {
-	if !utf8.Valid(document) || !json.Valid(document) {
+	value, err := parseValue(document)
+	if errors.Is(err, errNotJSON) {
 		return nil, errNotObject
 	}
-	value, _ := cutValue(document)
+	if err != nil {
+		return nil, err
+	}
 	return members(value)
+}
+
+// parseValue reads a whole document.
+func parseValue(document []byte) (json.RawMessage, error) {
+	switch err := strictjson.Check(document); {
+	case errors.Is(err, strictjson.ErrTooDeep):
+		return nil, errTooDeep
+	case err != nil:
+		return nil, errNotJSON
+	}
+	return bytes.TrimSpace(document), nil
 }
 
 // members splits an object that is part of a document.
@@ -36,49 +53,33 @@ func members(raw json.RawMessage) (object, error) {
 		return nil, errNotObject
 	}
 	o := make(object)
-	for rest := inside(raw); len(rest) > 0; rest = next(rest) {
-		var quoted, value []byte
-		quoted, rest = cutValue(rest)
-		value, rest = cutValue(next(rest)) // after the colon
-		name, err := text(quoted)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := o[name]; twice {
+	for name, value := range strictjson.Members(raw) {
+		if _, twice := o[string(name)]; twice {
 			return nil, fmt.Errorf("member %.64q stands twice", name)
 		}
-		o[name] = value
+		o[string(name)] = value
 	}
 	return o, nil
 }
 
-// list splits an array that is part of a document; null is none.
+// list splits an array that is part of a document. Null is not an array.
 func list(raw json.RawMessage) ([]json.RawMessage, error) {
 	if len(raw) == 0 || raw[0] != '[' {
 		return nil, errNotArray
 	}
 	items := []json.RawMessage{}
-	for rest := inside(raw); len(rest) > 0; rest = next(rest) {
-		var item []byte
-		item, rest = cutValue(rest)
+	for item := range strictjson.Items(raw) {
 		items = append(items, item)
 	}
 	return items, nil
 }
 
-// text reads a string that is part of a document; null is none.
+// text reads a string that is part of a document. Null is not a string.
 func text(raw json.RawMessage) (string, error) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", errNotString
 	}
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", errNotString
-	}
-	return s, nil
+	return strictjson.Text(raw), nil
 }
 
 // texts reads an array of strings.
@@ -96,7 +97,7 @@ func texts(raw json.RawMessage) ([]string, error) {
 	return all, nil
 }
 
-// optionalText reads the string member name, "" when there is no such member.
+// optionalText reads the string member name, "" if there is no such member.
 func (o object) optionalText(name string) (string, error) {
 	raw, ok := o[name]
 	if !ok {
@@ -107,67 +108,4 @@ func (o object) optionalText(name string) (string, error) {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return s, nil
-}
-
-// The functions below walk over text that is known to be valid JSON, and so they
-// need not look for its end. A decoder for each level of a token would make five
-// times the allocations.
-
-const jsonSpace = " \t\r\n"
-
-// inside returns what stands between the brackets of an object or array.
-func inside(raw []byte) []byte { return bytes.Trim(raw[1:len(raw)-1], jsonSpace) }
-
-// next skips the comma or colon after a value, if there is one.
-func next(s []byte) []byte {
-	s = bytes.TrimLeft(s, jsonSpace)
-	if len(s) > 0 {
-		s = s[1:]
-	}
-	return s
-}
-
-// cutValue returns the value that s begins with, and the rest.
-func cutValue(s []byte) (value, rest []byte) {
-	s = bytes.TrimLeft(s, jsonSpace)
-	end := 0
-	switch s[0] {
-	case '"':
-		end = stringEnd(s)
-	case '{', '[':
-		end = bracketEnd(s)
-	default:
-		if end = bytes.IndexAny(s, ",]}"+jsonSpace); end < 0 {
-			end = len(s)
-		}
-	}
-	return s[:end:end], s[end:]
-}
-
-// stringEnd returns the length of the string that s begins with.
-func stringEnd(s []byte) int {
-	i := 1
-	for s[i] != '"' {
-		if s[i] == '\\' {
-			i++
-		}
-		i++
-	}
-	return i + 1
-}
-
-// bracketEnd returns the length of the object or array that s begins with.
-func bracketEnd(s []byte) int {
-	for i, depth := 0, 0; ; i++ {
-		switch s[i] {
-		case '"':
-			i += stringEnd(s[i:]) - 1
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
 }

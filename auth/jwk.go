@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -12,20 +13,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// Sizes of keys. The upper bound keeps one key of a foreign set from making
-// every verification expensive.
+// Sizes of keys. The upper limit prevents a key of a foreign set from making every
+// verification expensive.
 const (
 	minRSABits     = 2048
 	maxRSABits     = 8192
 	minSecretBytes = 32
 )
 
-// verifyingKey is what verifies the tokens that name its kid.
+// verifyingKey verifies the tokens that name its kid.
 type verifyingKey struct {
 	kid string
 	alg Algorithm
@@ -37,40 +39,50 @@ type signingKey struct {
 	verifyingKey
 	private   any
 	signsFrom time.Time       // "nbf"; the zero Unix time if there is none
-	document  json.RawMessage // as it stands in the file, to be written back
+	document  json.RawMessage // as it is in the file, to be written back
 }
 
-// parsePrivateJWK reads one key of an own key file. Its errors quote nothing
-// but names.
+// parsePrivateJWK reads one key of an own key file. Its errors quote only names.
 func parsePrivateJWK(document json.RawMessage) (*signingKey, error) {
 	o, err := parseObject(document)
 	if err != nil {
 		return nil, err
 	}
-	var kty, crv, alg, use, kid string
-	for name, field := range map[string]*string{"kty": &kty, "crv": &crv, "alg": &alg, "use": &use, "kid": &kid} {
-		if *field, err = o.optionalText(name); err != nil {
-			return nil, err
-		}
-	}
-	if err := Algorithm(alg).fit(kty, crv); err != nil {
+	params, err := o.keyParameters()
+	if err != nil {
 		return nil, err
 	}
-	if use != "" && use != "sig" {
-		return nil, errors.New(`use is not "sig"`)
+	if err := Algorithm(params.alg).fit(params.kty, params.crv); err != nil {
+		return nil, err
+	}
+	if err := checkUse(o, params.use, "sign"); err != nil {
+		return nil, err
 	}
 	key := &signingKey{document: document}
-	key.alg = Algorithm(alg)
+	key.alg = Algorithm(params.alg)
 	if key.signsFrom, err = parseSignsFrom(o["nbf"]); err != nil {
 		return nil, err
 	}
 	if err := key.load(o); err != nil {
 		return nil, err
 	}
-	if err := key.name(kid); err != nil {
+	if err := key.name(params.kid); err != nil {
 		return nil, err
 	}
 	return key, nil
+}
+
+// keyParameters are the members of a JWK that describe the key (RFC 7517, section 4), ""
+// for a missing one.
+type keyParameters struct{ kty, crv, alg, use, kid string }
+
+func (o object) keyParameters() (p keyParameters, err error) {
+	for name, field := range map[string]*string{"kty": &p.kty, "crv": &p.crv, "alg": &p.alg, "use": &p.use, "kid": &p.kid} {
+		if *field, err = o.optionalText(name); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
 }
 
 // load fills in the private and the public part.
@@ -102,8 +114,8 @@ func (k *signingKey) load(o object) error {
 	if err := checkPublic(k.key); err != nil {
 		return err
 	}
-	// The two halves of an EC key stand in the file side by side; nothing but
-	// a signature shows that they belong together.
+	// The file has the two halves of an EC key side by side; only a signature shows that
+	// they belong together.
 	probe := []byte("probe")
 	if signature, err := sign(k.alg, k.private, probe); err != nil || !signed(k.alg, k.key, probe, signature) {
 		return errors.New("its private and public parts do not belong together")
@@ -111,9 +123,9 @@ func (k *signingKey) load(o object) error {
 	return nil
 }
 
-// name sets the kid: the thumbprint of RFC 7638. A secret is never published,
-// so it may have any name; without one it gets a name that tells less about it
-// than any token that it signs.
+// name sets the kid: the thumbprint of RFC 7638. A secret is never published, so it may have
+// any name. Without one, it gets a name that reveals less about it than any token that it
+// signs.
 func (k *signingKey) name(given string) error {
 	secret, ok := k.key.([]byte)
 	if !ok {
@@ -150,8 +162,8 @@ func parseSignsFrom(raw json.RawMessage) (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-// materialOf returns the key that kty and the named members make. Others, such
-// as certificates, are not looked at.
+// materialOf returns the key that consists of kty and the named members. Others, such as
+// certificates, are ignored.
 func materialOf(o object, names ...string) (any, error) {
 	bare := object{"kty": o["kty"]}
 	for _, name := range names {
@@ -178,14 +190,11 @@ func materialOf(o object, names ...string) (any, error) {
 	return material, nil
 }
 
-// checkPublic refuses keys that are weak, or that the standard library would
-// panic on.
+// checkPublic refuses weak keys and keys on which the standard library would panic.
 func checkPublic(key any) error {
 	switch key := key.(type) {
 	case ed25519.PublicKey:
-		if len(key) == ed25519.PublicKeySize {
-			return nil
-		}
+		return checkPoint(key)
 	case *ecdsa.PublicKey:
 		if _, err := key.ECDH(); err == nil {
 			return nil
@@ -201,7 +210,52 @@ func checkPublic(key any) error {
 	return errors.New("it is not a valid key")
 }
 
-// thumbprint names a public key as RFC 7638 does.
+// checkExponent refuses an RSA exponent that the library would truncate to an int, which
+// would make a different key from the published one.
+func checkExponent(raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	encoded, err := text(raw)
+	if err != nil {
+		return err
+	}
+	e, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || len(bytes.TrimLeft(e, "\x00")) > 4 {
+		return errors.New("it is not a valid key")
+	}
+	return nil
+}
+
+// checkUse refuses a key that is not meant for the operation, which is sign or verify (RFC
+// 7517, sections 4.2 and 4.3).
+func checkUse(o object, use, operation string) error {
+	if use != "" && use != "sig" {
+		return errors.New(`use is not "sig"`)
+	}
+	raw, ok := o["key_ops"]
+	if !ok {
+		return nil
+	}
+	operations, err := texts(raw)
+	if err != nil {
+		return fmt.Errorf("key_ops: %w", err)
+	}
+	for i, each := range operations {
+		switch {
+		case slices.Contains(operations[:i], each):
+			return fmt.Errorf("key_ops: %.32q stands twice", each)
+		case use != "" && each != "sign" && each != "verify":
+			return fmt.Errorf("key_ops: %.32q contradicts its use", each)
+		}
+	}
+	if !slices.Contains(operations, operation) {
+		return fmt.Errorf("key_ops: it is not to %s with", operation)
+	}
+	return nil
+}
+
+// thumbprint returns the thumbprint of a public key (RFC 7638).
 func thumbprint(public any) (string, error) {
 	key, err := jwk.FromRaw(public)
 	if err != nil {

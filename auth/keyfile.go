@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// maxFileBytes bounds the files that this package reads.
+// maxFileBytes limits the files that this package reads.
 const maxFileBytes = 1 << 20
 
 // LoadKeyring reads a private JWK set (RFC 7517): keys of kty OKP (Ed25519), EC
 // (P-256), RSA (2048 to 8192 bits) or oct (32 bytes or more), each with an alg
-// that fits. A key may have an "nbf" in Unix seconds, from when it signs. An
-// error names the file and the index of the key, and quotes no key.
+// that fits. A key may have an "nbf" in Unix seconds, from which it signs. An error names
+// the file and the index of the key, but quotes no key.
 func LoadKeyring(path string) (*Keyring, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -29,8 +29,8 @@ func LoadKeyring(path string) (*Keyring, error) {
 	return ring, nil
 }
 
-// ParseKeyring is [LoadKeyring] for what [Keyring.PrivateSet] returned: for keys
-// that are kept elsewhere than in a file.
+// ParseKeyring is like [LoadKeyring] for the result of [Keyring.PrivateSet], for keys that
+// are not in a file.
 func ParseKeyring(data []byte) (*Keyring, error) { return parseKeyring("the kept keys", data) }
 
 // parseKeyring reads a private JWK set; its errors name where it stood.
@@ -72,28 +72,58 @@ func splitSet(data []byte) ([]json.RawMessage, error) {
 	return documents, nil
 }
 
-// WriteKeyFile writes the keys of ring to a new file with mode 0600. The file
-// appears whole or not at all; one that is there already is left alone and the
-// error is [os.ErrExist].
+// WriteKeyFile writes the keys of ring to a new file, with mode 0600 if the file system has
+// modes. The file appears complete or not at all. It does not touch an existing file: the
+// error is [os.ErrExist], or another one if that file is empty, which a key file never is.
+//
+// On a file system without hard links, the file is empty for a moment first.
 func WriteKeyFile(path string, ring *Keyring) error {
-	temp, err := writeTemp(path, ring, 0o600)
+	temp, err := writeTemp(path, ring)
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
 	defer func() { _ = os.Remove(temp) }()
 	// Unlike a rename, a link does not replace what is there.
-	if err := os.Link(temp, path); err != nil {
+	if err = os.Link(temp, path); err != nil && !errors.Is(err, os.ErrExist) {
+		err = renameToNew(temp, path)
+	}
+	if errors.Is(err, os.ErrExist) && empty(path) {
+		return fmt.Errorf("auth: %s is empty: somebody writes it now, or was stopped when it was to be written; then remove it", path)
+	}
+	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
 	return nil
 }
 
-// RotateFile adds a random key to the file, which signs publishAhead from now
-// and is published until then, and drops the keys whose last token has expired.
-// It returns the kid of the new key. publishAhead is 5 s or more, the time in
-// which a running server sees the file; maxTTL is that of the server's
-// [Options], with the same default. The file's permissions stay. Two calls at
-// once on one file lose one of the keys.
+// renameToNew has the effect of a hard link without one. Whoever creates the empty file may
+// replace it: of several callers only one does, and nobody replaces a file that existed
+// before. A caller that is stopped in between leaves the empty file behind.
+func renameToNew(temp, path string) error {
+	claim, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = claim.Close(); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func empty(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
+}
+
+// RotateFile adds a random key to the file and removes the keys whose last token has
+// expired. The new key signs after publishAhead; until then it is only published. It
+// returns the kid of the new key. publishAhead is at least 5 s, the time in which a
+// running server notices the change; maxTTL is that of the server's [Options], with the
+// same default. The permissions of the file stay. Two concurrent calls on one file lose
+// one of the keys.
 func RotateFile(path string, alg Algorithm, publishAhead, maxTTL time.Duration) (kid string, err error) {
 	if publishAhead < fileCheckInterval {
 		return "", fmt.Errorf("auth: a new key is to be published at least %v before it signs", fileCheckInterval)
@@ -129,14 +159,27 @@ func replaceFile(path string, ring *Keyring) error {
 	if err != nil {
 		return err
 	}
-	temp, err := writeTemp(path, ring, info.Mode().Perm())
+	temp, err := writeTemp(path, ring)
 	if err != nil {
 		return err
+	}
+	if err := withMode(temp, info.Mode().Perm()); err != nil {
+		return errors.Join(err, os.Remove(temp))
 	}
 	if err := os.Rename(temp, path); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
 	return nil
+}
+
+// withMode sets the mode of the file unless it has it already: on file systems where all
+// files have one mode, changing it is an error.
+func withMode(path string, mode os.FileMode) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // PrivateSet returns the keys as a private JWK set, as [WriteKeyFile] writes it,
@@ -151,7 +194,7 @@ func (r *Keyring) PrivateSet() ([]byte, error) {
 }
 
 // writeTemp writes the keys to a file beside path and returns its name.
-func writeTemp(path string, ring *Keyring, mode os.FileMode) (name string, err error) {
+func writeTemp(path string, ring *Keyring) (name string, err error) {
 	data, err := ring.PrivateSet()
 	if err != nil {
 		return "", err
@@ -161,7 +204,7 @@ func writeTemp(path string, ring *Keyring, mode os.FileMode) (name string, err e
 		return "", err
 	}
 	_, err = file.Write(data)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
+	err = errors.Join(err, file.Sync(), file.Close())
 	if err != nil {
 		return "", errors.Join(err, os.Remove(file.Name()))
 	}

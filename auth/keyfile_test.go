@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -198,6 +199,73 @@ func TestWriteKeyFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of several that write one file at once, one does, and its file is whole.
+func TestWriteKeyFile_atOnce(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "keys.json")
+		var writers sync.WaitGroup
+		var mu sync.Mutex
+		var written []string // guarded by mu
+		for range 8 {
+			ring, err := auth.GenerateKey(auth.EdDSA)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writers.Go(func() {
+				err := auth.WriteKeyFile(path, ring)
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					written = append(written, ring.String())
+				} else if !errors.Is(err, os.ErrExist) && !strings.Contains(err.Error(), "somebody writes it now") {
+					t.Error(err)
+				}
+			})
+		}
+		writers.Wait()
+		if got := loadKeys(t, path).String(); len(written) != 1 || got != written[0] {
+			t.Fatalf("%v were written, the file has %s", written, got)
+		}
+		if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+			t.Errorf("left behind: %v", entries)
+		}
+	}
+}
+
+// An empty file is what a run leaves that was stopped: it is not taken for keys, nor
+// for somebody else's to be written over.
+func TestWriteKeyFile_empty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := auth.NewKeyring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.WriteKeyFile(path, ring); err == nil || errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), path+" is empty") {
+		t.Errorf("got %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("it was written: %v", err)
+	}
+	for _, bad := range []string{filepath.Join(path, "below"), filepath.Dir(path)} {
+		if err := auth.WriteKeyFile(bad, ring); err == nil {
+			t.Errorf("%s was written", bad)
+		}
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// Editors of one system put a mark before a text.
+func TestLoadKeyring_byteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	writeJSON(t, path, "\ufeff"+string(marshal(t, keySetOf(newKey(t, auth.EdDSA).secret(t))))+"\r\n")
+	loadKeys(t, path)
 }
 
 func TestGenerateKey_unknownAlgorithm(t *testing.T) {

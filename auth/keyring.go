@@ -17,23 +17,22 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// Keyring is the own keys of a server, which sign its tokens. It does not
-// change; an [Authority] that was given one from a file reads a changed file
-// into a new one.
+// Keyring has the own keys of a server, which sign its tokens. It never changes; an
+// [Authority] with a keyring from a file reads a changed file into a new one.
 //
-// One key signs at a time: the one whose "nbf" is the latest that has come. The
-// others are published and verify: a key that will sign from the start, one
-// that has signed until the last token it can have signed has expired.
+// One key signs at a time: the one with the latest "nbf" that is not in the future. The
+// others are published and verify tokens: future keys from the beginning, former keys
+// until the last token that they may have signed has expired.
 type Keyring struct {
-	path string        // "" when it is not from a file
+	path string        // "" if it is not from a file
 	keys []*signingKey // by signsFrom, all different; at least one
 }
 
-// NewKeyring returns a random [EdDSA] key. Its tokens end with the process, unless
-// [Keyring.PrivateSet] is kept.
+// NewKeyring returns a keyring with a random [EdDSA] key. Its tokens become invalid when the
+// process ends, unless [Keyring.PrivateSet] is stored.
 func NewKeyring() (*Keyring, error) { return GenerateKey(EdDSA) }
 
-// GenerateKey returns a keyring of one random key, which signs at once.
+// GenerateKey returns a keyring with one random key, which signs immediately.
 func GenerateKey(alg Algorithm) (*Keyring, error) {
 	key, err := generate(alg, time.Time{})
 	if err != nil {
@@ -42,8 +41,8 @@ func GenerateKey(alg Algorithm) (*Keyring, error) {
 	return newKeyring([]*signingKey{key})
 }
 
-// KeyringFromSecret returns a keyring of one [HS256] key. The secret has 32
-// bytes or more, as random as a key. It is never published.
+// KeyringFromSecret returns a keyring with one [HS256] key. The secret must have at least 32
+// bytes and be as random as a key. It is never published.
 func KeyringFromSecret(secret []byte) (*Keyring, error) {
 	document, err := json.Marshal(map[string]string{
 		"kty": "oct", "alg": string(HS256), "k": base64.RawURLEncoding.EncodeToString(secret),
@@ -58,7 +57,7 @@ func KeyringFromSecret(secret []byte) (*Keyring, error) {
 	return newKeyring([]*signingKey{key})
 }
 
-// newKeyring sorts keys and refuses what would leave it open which one signs.
+// newKeyring sorts the keys and refuses those between which the signing key is ambiguous.
 func newKeyring(keys []*signingKey) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key")
@@ -75,7 +74,7 @@ func newKeyring(keys []*signingKey) (*Keyring, error) {
 	return &Keyring{keys: keys}, nil
 }
 
-// KeyInfo is what may be shown of a key.
+// KeyInfo is the part of a key that may be shown.
 type KeyInfo struct {
 	ID        string // its kid: the RFC 7638 thumbprint, or the name of a secret
 	Algorithm Algorithm
@@ -91,7 +90,7 @@ func (r *Keyring) Keys() []KeyInfo {
 	return keys
 }
 
-// String names the keys, not what they hold.
+// String returns the ids of the keys, without secrets.
 func (r *Keyring) String() string {
 	kids := make([]string, len(r.keys))
 	for i, key := range r.keys {
@@ -103,8 +102,8 @@ func (r *Keyring) String() string {
 // LogValue implements [slog.LogValuer] with [Keyring.String].
 func (r *Keyring) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// retires returns when the key at i is over, and whether it ever is: when the
-// last token that it can have signed before its successor took over has expired.
+// retires returns when the key at i expires, and whether it ever does: when the last token
+// has expired that it can have signed before its successor took over.
 func (r *Keyring) retires(i int, maxTTL time.Duration) (time.Time, bool) {
 	if i+1 == len(r.keys) {
 		return time.Time{}, false
@@ -112,7 +111,7 @@ func (r *Keyring) retires(i int, maxTTL time.Duration) (time.Time, bool) {
 	return r.keys[i+1].signsFrom.Add(maxTTL + leeway), true
 }
 
-// live returns the keys that are not over at now.
+// live returns the keys that have not expired at now.
 func (r *Keyring) live(now time.Time, maxTTL time.Duration) []*signingKey {
 	var keys []*signingKey
 	for i, key := range r.keys {
@@ -134,8 +133,8 @@ func (r *Keyring) signer(now time.Time) *signingKey {
 	return signer
 }
 
-// nextChange returns the first moment after now at which live or signer gives
-// another answer, and whether there is one.
+// nextChange returns the first time after now at which the result of live or signer changes,
+// and whether there is one.
 func (r *Keyring) nextChange(now time.Time, maxTTL time.Duration) (next time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(next)) {
@@ -151,8 +150,8 @@ func (r *Keyring) nextChange(now time.Time, maxTTL time.Duration) (next time.Tim
 	return next, ok
 }
 
-// generate makes a random key that signs from the given moment, or from the
-// beginning if it is zero.
+// generate makes a random key that signs from the given time, or from the beginning if that
+// is zero.
 func generate(alg Algorithm, signsFrom time.Time) (*signingKey, error) {
 	material, err := randomMaterial(alg)
 	if err != nil {

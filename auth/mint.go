@@ -15,7 +15,7 @@ import (
 // Lifetimes of tokens.
 const (
 	MinTTL        = time.Second
-	DefaultTTL    = 10 * time.Minute // or the maximum, when that is shorter
+	DefaultTTL    = 10 * time.Minute // or the maximum if that is shorter
 	DefaultMaxTTL = 24 * time.Hour
 	MaxTTLLimit   = 366 * 24 * time.Hour // of [Options.MaxTTL]
 )
@@ -27,7 +27,7 @@ var (
 	ErrNoGrant    = errors.New("auth: the token would grant nothing")
 )
 
-// TokenRequest is what a token is to say.
+// TokenRequest describes the token to mint.
 type TokenRequest struct {
 	Subject   string         // at most 255 bytes of UTF-8; may be empty
 	Subscribe schemas.Grants // at most 256, of at most 256 topics each
@@ -35,14 +35,14 @@ type TokenRequest struct {
 	TTL       time.Duration  // [MinTTL] to [Options.MaxTTL]; 0: [DefaultTTL]
 }
 
-// Token is a minted token. Printed or logged, it shows its id only.
+// Token is a minted token. If printed or logged, it shows only its id.
 type Token struct {
 	Token     string // the credential itself
 	ID        string // its jti
 	ExpiresAt time.Time
 }
 
-// String names the token by its id.
+// String returns the id of the token.
 func (t Token) String() string { return "auth.Token(" + t.ID + ")" }
 
 // LogValue implements [slog.LogValuer] with [Token.String].

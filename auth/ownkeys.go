@@ -8,17 +8,16 @@ import (
 	"time"
 )
 
-// ownKeys is a keyring on its way through time: keys come, sign, retire, and
-// its file changes.
+// ownKeys is a keyring over time: keys appear, sign and retire, and the file changes.
 type ownKeys struct {
 	maxTTL time.Duration
-	file   *watchedFile // nil when the ring is not from a file
+	file   *watchedFile // nil if the ring is not from a file
 
 	now atomic.Pointer[ownSet]
 	mu  sync.Mutex // held while now is replaced
 }
 
-// ownSet is what the ring means from one moment to the next change.
+// ownSet is the state of the ring until the next change.
 type ownSet struct {
 	keySet
 	ring   *Keyring
@@ -40,7 +39,7 @@ func newOwnKeys(ring *Keyring, maxTTL time.Duration, logger *slog.Logger) (*ownK
 	return o, nil
 }
 
-// at returns what holds at now.
+// at returns the set at now.
 func (o *ownKeys) at(now time.Time) *ownSet {
 	if o.file != nil {
 		o.file.poll(now, func(data []byte) error { return o.reload(data, now) })
@@ -68,7 +67,7 @@ func (o *ownKeys) reload(data []byte, now time.Time) error {
 	return nil
 }
 
-// view returns what ring means at now.
+// view returns the set of ring at now.
 func (o *ownKeys) view(ring *Keyring, now time.Time) (*ownSet, error) {
 	live := ring.live(now, o.maxTTL)
 	public, err := publicSet(live)
@@ -84,8 +83,8 @@ func (o *ownKeys) view(ring *Keyring, now time.Time) (*ownSet, error) {
 	return set, nil
 }
 
-// replace makes set the current one, unless old is given and is no longer the
-// current one: what a clock says must not undo what the file says.
+// replace makes set the current one, unless old is given and is no longer current: a change
+// by the clock must not undo a change of the file.
 func (o *ownKeys) replace(old, set *ownSet) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -102,5 +101,5 @@ func (o *ownKeys) replace(old, set *ownSet) {
 
 func (o *ownKeys) current(now time.Time) *keySet { return &o.at(now).keySet }
 
-// renewed has nothing newer: files are looked at all the time.
+// renewed has nothing newer, since at checks the file on every call.
 func (o *ownKeys) renewed(context.Context) *keySet { return o.current(time.Now()) }

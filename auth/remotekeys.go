@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// How the keys of a foreign issuer are fetched.
+// Limits for fetching the keys of a foreign issuer.
 const (
 	fetchTimeout     = 5 * time.Second
 	fetchInterval    = 10 * time.Minute // jittered by a tenth either way
@@ -23,8 +23,8 @@ const (
 	maxRedirects     = 3
 )
 
-// remoteKeys fetches a foreign issuer's keys. One goroutine does all fetching;
-// it ends when its context does.
+// remoteKeys fetches the keys of a foreign issuer. One goroutine, which ends with its
+// context, does all fetching.
 type remoteKeys struct {
 	*foreignKeys
 	client *http.Client
@@ -50,8 +50,8 @@ func newRemoteKeys(issuer Issuer, client *http.Client, logger *slog.Logger, c *c
 
 func (r *remoteKeys) current(time.Time) *keySet { return r.set.Load() }
 
-// renewed waits for the fetch under way, or for a new one if the last is long
-// enough ago: a flood of unknown kids costs no more than one.
+// renewed waits for the running fetch, or for a new one if the last one began long enough
+// ago: a flood of unknown kids causes no more than one fetch.
 func (r *remoteKeys) renewed(ctx context.Context) *keySet {
 	if done := r.ask(time.Now()); done != nil {
 		select {
@@ -62,7 +62,7 @@ func (r *remoteKeys) renewed(ctx context.Context) *keySet {
 	return r.set.Load()
 }
 
-// ask returns what to wait for, or nil if waiting would bring nothing.
+// ask returns the channel to wait for, or nil if waiting would be pointless.
 func (r *remoteKeys) ask(now time.Time) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,6 @@ func (r *remoteKeys) run(ctx context.Context) {
 		}
 		r.begin()
 		err := r.fetch(ctx)
-		r.end()
 		if ctx.Err() != nil {
 			return
 		}
@@ -106,11 +105,12 @@ func (r *remoteKeys) run(ctx context.Context) {
 			failures = 0
 			r.counts.fetchesOK.Add(1)
 		}
+		r.end() // who waits for the fetch finds it counted
 		timer.Reset(nextFetch(failures))
 	}
 }
 
-// begin marks a fetch as under way, whether it was asked for or is due.
+// begin marks a fetch as running, whether it was requested or is due.
 func (r *remoteKeys) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,7 +131,7 @@ func (r *remoteKeys) end() {
 	r.done = nil
 }
 
-// stop lets go of whoever waits.
+// stop releases everybody who waits.
 func (r *remoteKeys) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,8 +142,8 @@ func (r *remoteKeys) stop() {
 	}
 }
 
-// nextFetch returns the pause after a fetch. It is jittered so that many servers
-// do not ask at once.
+// nextFetch returns the pause after a fetch. Jitter keeps many servers from fetching at the
+// same time.
 func nextFetch(failures int) time.Duration {
 	if failures == 0 {
 		return fetchInterval - fetchInterval/10 + rand.N(fetchInterval/5) //nolint:gosec // jitter is no secret
@@ -152,7 +152,7 @@ func nextFetch(failures int) time.Duration {
 	return backoff + rand.N(backoff/10) //nolint:gosec // jitter is no secret
 }
 
-// fetch gets the set once.
+// fetch fetches the set once.
 func (r *remoteKeys) fetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -184,11 +184,12 @@ func (r *remoteKeys) fetch(ctx context.Context) error {
 	return r.load(document)
 }
 
-// fetchClient returns the client that fetches key sets: base with our rule for
-// redirects, or one of our own. That one uses no proxy from the environment and
-// keeps no idle connection, since the next fetch is minutes away.
+// fetchClient returns the client that fetches key sets: base with our rule for redirects, or
+// our own client. The latter keeps no idle connections, since the next fetch is minutes
+// away.
 func fetchClient(base *http.Client) *http.Client {
 	client := http.Client{Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment, // none for loopback hosts
 		DisableKeepAlives:      true,
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: 64 << 10,

@@ -1,12 +1,15 @@
 package auth
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// Stats is what an [Authority] has done so far and holds now.
+// Stats are counters and current figures of an [Authority].
 type Stats struct {
 	CacheHits           uint64 // tokens that were not verified again
 	CacheMisses         uint64 // tokens that were not in the cache, or no longer valid there
-	CacheEvictions      uint64 // entries that went for want of room
+	CacheEvictions      uint64 // entries that were evicted because the cache was full
 	CacheEntries        int    // entries held
 	VerificationsOK     uint64
 	VerificationsFailed uint64
@@ -32,6 +35,6 @@ func (a *Authority) Stats() Stats {
 		VerificationsFailed: a.counts.verificationsFailed.Load(),
 		JWKSFetchesOK:       a.counts.fetchesOK.Load(),
 		JWKSFetchesFailed:   a.counts.fetchesFailed.Load(),
-		Revocations:         a.revocations.len(),
+		Revocations:         a.revocations.len(time.Now()),
 	}
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,12 +10,11 @@ import (
 	"time"
 )
 
-// fileCheckInterval is how often a file is looked at, at most.
+// fileCheckInterval is the minimum time between two looks at a file.
 const fileCheckInterval = 5 * time.Second
 
-// watchedFile reads a file again when it has changed. It has no goroutine: the
-// callers of poll look, one at a time and seldom, while the others go on with
-// what was there.
+// watchedFile reads a file again after a change. It has no goroutine: now and then one of the
+// callers of poll looks at the file, while the others continue with the old content.
 type watchedFile struct {
 	path   string
 	logger *slog.Logger
@@ -22,12 +22,12 @@ type watchedFile struct {
 	busy   atomic.Bool
 
 	// Owned by whoever has set busy.
-	seen  os.FileInfo // what was last read well
+	seen  os.FileInfo // of the last successful read
 	fault string      // what was last logged
 }
 
-// poll calls load with the content if the file has changed. If it cannot be read
-// or load fails, that is logged once and tried again.
+// poll calls load with the content if the file has changed. If reading or load fails, it logs
+// this once and tries again later.
 func (w *watchedFile) poll(now time.Time, load func([]byte) error) {
 	if now.UnixNano() < w.next.Load() || !w.busy.CompareAndSwap(false, true) {
 		return
@@ -44,9 +44,9 @@ func (w *watchedFile) poll(now time.Time, load func([]byte) error) {
 	}
 }
 
-// read loads the file unless it is the one that was last read well.
+// read loads the file unless it is the one that was last read successfully.
 func (w *watchedFile) read(load func([]byte) error) error {
-	// Looked at before it is read: a change in between is seen the next time.
+	// Look at the file before reading it: a change in between is noticed the next time.
 	info, err := os.Stat(w.path)
 	if err != nil {
 		return err
@@ -65,7 +65,8 @@ func (w *watchedFile) read(load func([]byte) error) error {
 	return nil
 }
 
-// readFile reads a whole file of at most [maxFileBytes].
+// readFile reads a whole file of at most [maxFileBytes], without the byte order mark
+// that some editors put before it (RFC 8259, section 8.1).
 func readFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -79,5 +80,5 @@ func readFile(path string) ([]byte, error) {
 	if len(data) > maxFileBytes {
 		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFileBytes)
 	}
-	return data, nil
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }

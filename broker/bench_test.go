@@ -21,8 +21,8 @@ func message(channel string) broker.Publication {
 	}
 }
 
-// reportRatio reports how many times the cost of copying an event a benchmark's
-// operation takes; both are measured in the same run.
+// reportRatio reports how many times as long an operation of the benchmark takes as
+// copying an event. Both are measured in the same run.
 func reportRatio(b *testing.B) {
 	b.StopTimer()
 	const times, n, size = 20, 20_000, 200
@@ -58,8 +58,8 @@ func BenchmarkBroker_Publish(b *testing.B) {
 	}
 }
 
-// drainAll opens readers of a:1 that read on until the benchmark ends, and
-// returns the number of messages that they were handed.
+// drainAll opens readers of a:1 that read until the benchmark ends, and returns the
+// number of messages that they were handed.
 func drainAll(b *testing.B, br *broker.Broker, readers int) *atomic.Int64 {
 	b.Helper()
 	delivered := new(atomic.Int64)

@@ -7,19 +7,21 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// client is a reader with a life: it reads, stalls, loses its connection
-// somewhere within what was sent to it, and comes back with the last id that it
-// has got whole.
+// client is a reader that lives through many connections. It reads, stalls, loses its
+// connection at any place in what was sent to it, and comes back with the last id that
+// it has received whole.
 type client struct {
 	history
 	broker *broker.Broker
 	oracle *oracle
-	format broker.Format
+	format ring.Format
 	calm   bool // never stalls, never leaves
 	faults faults
 
@@ -33,12 +35,12 @@ type client struct {
 
 // connect opens the first stream, or one that resumes.
 func (c *client) connect() bool {
-	conn := &connection{first: len(c.connections) == 0, asked: c.position, before: c.broker.Last().Seq, runs: map[schemas.Channel]uint64{}}
+	conn := &connection{first: len(c.connections) == 0, asked: c.position, before: c.broker.Head("c").Seq, runs: map[schemas.Channel]uint64{}}
 	sub := broker.Subscription{Channels: c.selectors, Format: c.format}
 	if conn.first {
-		sub.Replay = must(broker.ParseReplay(c.replay))
+		sub.Replay = must(ring.ParseReplay(c.replay))
 	} else {
-		sub.LastEventID = schemas.ID{Epoch: c.broker.Last().Epoch, Seq: c.position}.String()
+		sub.LastEventID = schemas.ID{Epoch: c.broker.Head("c").Epoch, Seq: c.position}.String()
 	}
 	var err error
 	if c.wired {
@@ -53,7 +55,7 @@ func (c *client) connect() bool {
 		c.stream = nil
 		return false
 	}
-	conn.since, conn.end = c.broker.Last().Seq, c.position
+	conn.since, conn.end = c.broker.Head("c").Seq, c.position
 	c.connections = append(c.connections, conn)
 	return true
 }
@@ -68,7 +70,7 @@ func (c *client) disconnect() {
 
 func (c *client) now() *connection { return c.connections[len(c.connections)-1] }
 
-// live reads until ctx ends, as the weather has it.
+// live reads until ctx ends, in the given conditions.
 func (c *client) live(ctx context.Context) {
 	for len(c.faults) == 0 && ctx.Err() == nil {
 		if c.stream == nil && !c.connect() {
@@ -87,14 +89,14 @@ func (c *client) live(ctx context.Context) {
 	}
 }
 
-// drain reads on until the client has got or been told of everything, or ctx
+// drain reads until the client has received everything or been told of its loss, or ctx
 // ends.
 func (c *client) drain(ctx context.Context) {
 	for len(c.faults) == 0 {
 		if c.stream == nil && !c.connect() {
 			return
 		}
-		if c.now().open && len(c.missing(c.oracle, c.broker.Last().Seq)) == 0 {
+		if c.now().open && len(c.missing(c.oracle, c.broker.Head("c").Seq)) == 0 {
 			return
 		}
 		if !c.step(ctx, -1) && ctx.Err() != nil {
@@ -103,9 +105,8 @@ func (c *client) drain(ctx context.Context) {
 	}
 }
 
-// step takes the next batch; of that only the first cut events, if cut is not
-// negative, and then the connection is gone. It reports whether there may be
-// more.
+// step takes the next batch. If cut is not negative, it takes only the first cut events
+// of it, and then the connection is gone. It reports whether there may be more.
 func (c *client) step(ctx context.Context, cut int) bool {
 	sent, err := c.stream.next(ctx)
 	switch {
@@ -132,11 +133,11 @@ func (c *client) step(ctx context.Context, cut int) bool {
 	return true
 }
 
-// receive holds one event against the promises and remembers it.
+// receive checks one event against the guarantees and remembers it.
 func (c *client) receive(e event) {
 	conn := c.now()
 	id, err := schemas.ParseID(e.id)
-	if err != nil && (c.format == broker.SSE || e.name[0] != '$') {
+	if err != nil && (c.format == ring.SSE || e.name[0] != '$') {
 		c.faults.add("event %+v has no id", e)
 		return
 	}
@@ -154,7 +155,7 @@ func (c *client) receive(e event) {
 		c.message(conn, e, id.Seq)
 	}
 	conn.introduced = conn.introduced || id.Seq > conn.asked
-	if c.format == broker.NDJSON && (err != nil || e.name == "$run") {
+	if c.format == ring.NDJSON && (err != nil || e.name == "$run") {
 		return // a line names its own id, and that of a run message may be old
 	}
 	if id.Seq < c.position {
@@ -191,7 +192,7 @@ func (c *client) gap(conn *connection, e event) {
 	if err != nil {
 		c.faults.add("a gap after %q", g.After)
 	}
-	until := c.broker.Last().Seq + 1
+	until := c.broker.Head("c").Seq + 1
 	if g.ResumesAt != nil {
 		until = g.ResumesAt.Seq
 	}
@@ -207,12 +208,14 @@ func (c *client) message(conn *connection, e event, position uint64) {
 		c.faults.add("%v: %+v", err, e)
 		return
 	}
-	got := published{m.ID.Seq, m.Channel, m.Topic}
-	if string(m.Topic) != e.name || !c.wants(got) {
+	got := delivery{published: published{seq: m.ID.Seq, channel: m.Channel, topic: m.Topic}}
+	got.of, got.tokens = partsOf(&m)
+	got.offset = m.Offset
+	if string(m.Topic) != e.name || !c.wants(got.published) {
 		c.faults.add("was sent %+v", e)
 	}
-	if got.run() && (position == conn.asked || c.format == broker.NDJSON) {
-		c.runStatus(conn, got)
+	if got.run() && (position == conn.asked || c.format == ring.NDJSON) {
+		c.runStatus(conn, got.published)
 		return
 	}
 	if told := conn.runs[m.Channel]; got.run() && got.seq <= told {
@@ -231,15 +234,36 @@ func (c *client) message(conn *connection, e event, position uint64) {
 	conn.got = append(conn.got, got)
 }
 
-// runStatus takes a status that is told ahead of its turn. A client of lines
-// cannot tell it from one in its turn.
+// runStatus takes a status that is told ahead of its turn. An NDJSON client cannot tell
+// it from one in its turn.
 func (c *client) runStatus(conn *connection, m published) {
 	before, told := conn.runs[m.channel]
-	if told && (c.format == broker.SSE || before >= m.seq) {
+	if told && (c.format == ring.SSE || before >= m.seq) {
 		c.faults.add("run status %d of %s was told after %d", m.seq, m.channel, before)
 	}
-	if c.format == broker.SSE && (!conn.first || len(conn.got) > 0) {
+	if c.format == ring.SSE && (!conn.first || len(conn.got) > 0) {
 		c.faults.add("run status %d was told late, or to a client that knew it", m.seq)
 	}
 	conn.runs[m.channel] = m.seq
+}
+
+// tokenBytes is how long a token is.
+const tokenBytes = 8
+
+// partsOf returns of what m is a part, and the tokens in it.
+func partsOf(m *schemas.Message) (of string, tokens []string) {
+	of = m.StreamID
+	var text string
+	switch {
+	case m.Kind == schemas.KindChunk:
+		_ = json.Unmarshal(m.Data, &text)
+	case m.Topic == "parts":
+		var p struct{ Delta string }
+		_ = json.Unmarshal(m.Data, &p)
+		of, text = string(m.Channel), p.Delta
+	}
+	for token := range slices.Chunk([]byte(text), tokenBytes) {
+		tokens = append(tokens, string(token))
+	}
+	return of, tokens
 }

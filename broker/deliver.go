@@ -4,59 +4,115 @@ import (
 	"context"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// deliver brings a message that an engine has given its position to the log of its
-// channel, if somebody reads that, see [Sink.Deliver].
-func (b *Broker) deliver(m *schemas.Message, limits Limits) {
+// sink is where the engine of a persistent store delivers to.
+type sink struct{ *persistent }
+
+// Wait implements [engine.Sink]. Errors: [ErrBusy], [ErrClosed] and that of ctx.
+func (s sink) Wait(ctx context.Context, name schemas.Channel) error {
 	now := time.Now()
-	m.ID.Shard = b.shard
-	// Before it is looked up who reads the channel: who comes later starts behind m.
-	b.seq.hear(m.ID.Seq)
-	told := false
-	if c := b.lockRead(m.Channel, m.ID.Seq, now); c != nil {
-		if m.ID.Seq > c.log.last {
-			late := m.ID.Seq <= b.seq.watermark()
-			told = b.append(c, m, b.limitsOf(m.Channel, limits), runChange(m))
-			if late && told {
-				c.owe()
+	c, err := s.shard.lockExisting(name, now)
+	if c != nil && s.shard.backlogFull(c, now) {
+		c, err = s.shard.waitForReaders(ctx, c, now, s.shard.lockExisting)
+	}
+	if c != nil {
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// Deliver implements [engine.Sink].
+func (s sink) Deliver(m schemas.Message, limits engine.Limits) {
+	s.shard.deliver(&m, limits)
+	s.watch.Saw(&m)
+}
+
+// DeliverMissed implements [engine.Sink]. As the watermark stays where it is, streams that
+// merge channels wait, and have the message in its turn if they are not past it.
+func (s sink) DeliverMissed(m schemas.Message, limits engine.Limits) {
+	s.shard.notifier.appended(s.shard.enter(&m, limits))
+	s.watch.Saw(&m)
+}
+
+// Drop implements [engine.Sink].
+func (s sink) Drop(name schemas.Channel) bool { return s.shard.dropDeleted(name) }
+
+// Reached implements [engine.Sink].
+func (s sink) Reached(position uint64) {
+	s.shard.seq.Reach(position)
+	s.shard.notifier.signal()
+}
+
+// Sever implements [engine.Sink]. Every stream that reads the shard ends, and the store
+// serves no new ones until the engine is ready again.
+func (s sink) Sever() {
+	s.severed.Store(true)
+	for _, stream := range s.shard.broker.streams.open() {
+		if stream.reads(s.shard) {
+			stream.End(EngineUnavailable())
+		}
+	}
+}
+
+// deliver enters a message that an engine has given its position, before which nothing is
+// missing.
+func (sh *shard) deliver(m *schemas.Message, limits engine.Limits) {
+	waits := sh.enter(m, limits)
+	sh.seq.Reach(m.ID.Seq)
+	sh.notifier.appended(waits)
+}
+
+// enter appends a message that an engine has given its position to the log of its
+// channel, if anybody reads that. It reports whether the channel waits for a round of the
+// notifier.
+//
+// It records the position before it looks for readers, so that a reader that comes
+// later starts after the message. A message below the watermark is out of order: the
+// engine had missed it and has delivered later ones.
+func (sh *shard) enter(m *schemas.Message, limits engine.Limits) (waits bool) {
+	now := time.Now()
+	m.ID.Shard = sh.number
+	sh.seq.Observe(m.ID.Seq)
+	if c := sh.lockIfRead(m.Channel, m.ID.Seq, now); c != nil {
+		if m.ID.Seq > c.log.Last() {
+			outOfOrder := m.ID.Seq <= sh.seq.Watermark()
+			waits = sh.append(c, m, sh.limitsOf(m.Channel, limits), runChange(m))
+			if outOfOrder && waits {
+				c.queueOutOfOrder()
 			}
-		} else if told = c.readers.rouse(); told {
-			// It came into the log when that was refilled: nobody has been told of it.
-			b.herald.enqueue(c)
+		} else if waits = c.readers.notifyGroups(); waits {
+			// It came into the log when the channel was loaded, and nobody has been
+			// notified of it.
+			sh.notifier.enqueue(c)
 		}
 		c.mu.Unlock()
 	}
-	b.seq.reach(m.ID.Seq)
-	b.herald.settled(told)
-	if b.held.Load() > b.opts.Memory {
-		b.shrink(now)
+	if sh.logBytes.Load() > sh.opts.Memory {
+		sh.shrink(now)
 	}
+	return waits
 }
 
-// reached is [Sink.Reached].
-func (b *Broker) reached(position uint64) {
-	b.seq.reach(position)
-	b.herald.call()
-}
-
-// lockRead returns the channel with its mutex held; nil if nobody reads it. It is
-// made if it does not exist and somebody waits for it, with seq as its first
-// message.
-func (b *Broker) lockRead(name schemas.Channel, seq uint64, now time.Time) *channel {
+// lockIfRead returns the channel with its mutex held, nil if nobody reads it. If the
+// channel does not exist but somebody waits for it, it is created, with seq as its
+// first message.
+func (sh *shard) lockIfRead(name schemas.Channel, seq uint64, now time.Time) *channel {
 	for {
-		c := b.registry.get(name)
+		c := sh.registry.get(name)
 		if c == nil {
-			if !b.registry.wanted(name) {
+			if !sh.registry.wanted(name) {
 				return nil
 			}
-			if b.registry.count.Load() >= int64(b.opts.MaxChannels) {
-				b.makeRoom(now) // if nothing can go, all have readers, and these are bounded
+			if sh.registry.count.Load() >= int64(sh.opts.MaxChannels) {
+				sh.makeRoom(now) // if no channel can go, all have readers, whose number is bounded
 			}
 			var made bool
-			if c, made = b.registry.create(name, seq, nil); made {
-				b.held.Add(channelOverhead)
+			if c, made = sh.registry.create(name, seq, nil); made {
+				sh.logBytes.Add(channelOverhead)
 			}
 		}
 		c.mu.Lock()
@@ -67,81 +123,53 @@ func (b *Broker) lockRead(name schemas.Channel, seq uint64, now time.Time) *chan
 	}
 }
 
-// runChange returns the change that m tells of, nil if it is not a run message.
-func runChange(m *schemas.Message) *RunChange {
+// runChange returns the run change that m carries, nil if it is not a run message.
+func runChange(m *schemas.Message) *schemas.RunChange {
 	if m.Kind != schemas.KindRun {
 		return nil
 	}
-	change, err := runChangeOf(m)
+	change, err := schemas.ParseRunChange(m)
 	if err != nil {
-		return nil // not written by a broker
+		return nil // was not written by a broker
 	}
 	return &change
 }
 
-// limitsOf fills in what an engine does not know of a channel's limits.
-func (b *Broker) limitsOf(name schemas.Channel, l Limits) Limits {
-	if b.opts.LimitsOf != nil && l == (Limits{}) {
-		l = b.opts.LimitsOf(name)
+// limitsOf fills in the limits of a channel that the engine does not know.
+func (sh *shard) limitsOf(name schemas.Channel, l engine.Limits) engine.Limits {
+	if sh.opts.LimitsOf != nil && l == (engine.Limits{}) {
+		l = sh.opts.LimitsOf(name)
 	}
-	return b.limits(l)
+	return l.Or(sh.opts.Replay)
 }
 
-// waitFor is [Sink.Wait].
-func (b *Broker) waitFor(ctx context.Context, name schemas.Channel) error {
-	now := time.Now()
-	c, err := b.relock(name, now)
-	if c != nil && b.behind(c, now) {
-		c, err = b.await(ctx, c, now)
-	}
-	if c != nil {
+// lockExisting returns a channel that existed a moment ago, with its mutex held. It
+// returns nil if the channel is gone, which means that nobody reads it any more.
+func (sh *shard) lockExisting(name schemas.Channel, _ time.Time) (*channel, error) {
+	for {
+		c := sh.registry.get(name)
+		if c == nil {
+			return nil, nil
+		}
+		c.mu.Lock()
+		if !c.gone {
+			return c, nil
+		}
 		c.mu.Unlock()
 	}
-	return err
 }
 
-// drop is [Sink.Drop].
-func (b *Broker) drop(name schemas.Channel) bool {
-	readers := b.registry.waiters(name)
-	found := len(readers) > 0
-	if c := b.registry.get(name); c != nil {
-		named, removed := b.remove(c, gapExpired, nil)
-		readers, found = append(readers, named...), found || removed
+// dropDeleted forgets a deleted channel and ends the streams that named it. It reports
+// whether the channel was known here.
+func (sh *shard) dropDeleted(name schemas.Channel) bool {
+	reason := channelDeleted(name)
+	waiting := sh.registry.waitingStreams(name)
+	found := len(waiting) > 0
+	if c := sh.registry.get(name); c != nil {
+		found = sh.remove(c, ring.Expired, nil, &reason) || found
 	}
-	for _, s := range readers {
-		s.End(ChannelDeleted(name))
+	for _, s := range waiting {
+		s.End(reason)
 	}
 	return found
-}
-
-// sever is [Sink.Sever].
-func (b *Broker) sever() {
-	b.severed.Store(true)
-	for _, s := range b.roster.open() {
-		if s.reads(b) {
-			s.End(Draining())
-		}
-	}
-}
-
-// current reports why readers cannot be served now: the errors of open, and
-// [ErrUnavailable] when the engine has been out of reach for so long that what is in
-// memory may be old.
-func (b *Broker) current() error {
-	if err := b.open(); err != nil {
-		return err
-	}
-	return b.severance()
-}
-
-// severance is current for those who may also ask a broker that is about to stop.
-func (b *Broker) severance() error {
-	if !b.severed.Load() {
-		return nil
-	}
-	if err := b.engine.Ready(); err != nil {
-		return err
-	}
-	b.severed.Store(false)
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/schemas"
 )
 
 func TestBroker_Drain(t *testing.T) {
@@ -71,7 +72,7 @@ func TestBroker_Drain_takesNothingMore(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: publish: %v", tt.name, err)
 		}
-		if _, err = b.SetRun(t.Context(), "a:1", broker.RunChange{Status: broker.RunRunning}, broker.Limits{}); !errors.Is(err, tt.want) {
+		if _, err = b.SetRun(t.Context(), broker.RunPublication{Channel: "a:1", Change: schemas.RunChange{Status: schemas.RunRunning}}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: run: %v", tt.name, err)
 		}
 		if _, err = b.Subscribe(t.Context(), asking("a:1")); !errors.Is(err, tt.want) {
@@ -83,7 +84,8 @@ func TestBroker_Drain_takesNothingMore(t *testing.T) {
 	}
 }
 
-// TestBroker_Drain_deadline: a stream that nobody reads cannot hold it up.
+// TestBroker_Drain_deadline: a stream that nobody reads cannot delay Drain beyond the end of
+// its context.
 func TestBroker_Drain_deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{})

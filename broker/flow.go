@@ -8,93 +8,91 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// remeasure is how often a publish that waits finds out anew whom it waits for.
+// Flow control makes publishers wait for the server, never for a client. A log may
+// exceed its limits for readers that have not had their turn yet: a burst longer than
+// the ring is no loss for a reader that is only a moment behind. This backlog is
+// bounded in two ways, and a publish that would exceed either waits in
+// [shard.waitForReaders]:
+//
+//   - What gathers for the next sweep of a fan-out group must stay below
+//     maxUnswept.
+//   - A log must not exceed its limits by more than [Options.BacklogBytes], nor
+//     must all logs together use up [Options.Memory].
+//
+// A reader whose socket was full at its turn is lagging, and no publish waits for it.
+// When the log exceeds its limits by more than it may, frames held for lagging readers
+// are dropped, and these readers are told of a gap. So the wait ends once every reader has had one turn, which
+// is up to this process alone. If that takes longer than [Options.PublishTimeout], the
+// publish fails with [ErrBusy].
+
+// remeasure is how often a waiting publish works out again which readers it waits for.
 const remeasure = 5 * time.Millisecond
 
-// behind reports whether so much of c is held for readers that have not had their
+// backlogFull reports whether so much of c is held for readers that have not had their
 // turn that a publish must wait. The caller holds c.mu.
-func (b *Broker) behind(c *channel, now time.Time) bool {
-	return c.readers.gathered(c.log.total) || b.overfull(c, now)
+func (sh *shard) backlogFull(c *channel, now time.Time) bool {
+	return c.readers.sweepDue(c.log.Total()) || sh.holdsTooMuch(c, now)
 }
 
-// overfull reports whether c holds more than it may for readers that have not had
-// their turn. What is held for others goes: their sockets were full when it was
-// their turn.
-func (b *Broker) overfull(c *channel, now time.Time) bool {
-	if !c.log.full() || !b.over(c) {
+// holdsTooMuch reports whether c holds more than it may for readers that have not had
+// their turn. What is held for lagging readers is dropped first.
+func (sh *shard) holdsTooMuch(c *channel, now time.Time) bool {
+	if !c.log.OverLimits() || !sh.overBacklog(c) {
 		return false
 	}
-	b.tidy(c, now)
-	for served := c.served(b.clock(now)); c.log.full() && b.over(c); {
-		freed, ok := c.log.cede(served)
+	sh.trim(c, now)
+	for served := c.served(sh.broker.clock(now)); c.log.OverLimits() && sh.overBacklog(c); {
+		freed, ok := c.log.DropHeld(served)
 		if !ok {
-			return c.log.count > 1
+			return c.log.Counted() > 1
 		}
-		b.held.Add(-freed)
+		sh.logBytes.Add(-freed)
 	}
 	return false
 }
 
-// over reports whether c holds more than it may beyond its limits: by itself, or
-// because the memory of all rings is nearly used up. When it is used up, channels
-// lose messages whether they have been read or not.
-func (b *Broker) over(c *channel) bool {
-	return c.log.bytes > c.log.limits.Bytes+b.opts.Hold || b.held.Load() > b.opts.Memory-b.opts.Memory/16
+// overBacklog reports whether c exceeds its limits by more than it may, or the memory of
+// all logs is nearly used up. Once that is used up, channels lose messages whether they
+// have been read or not.
+func (sh *shard) overBacklog(c *channel) bool {
+	return c.log.Bytes() > c.log.Limits.Bytes+sh.opts.BacklogBytes || sh.logBytes.Load() > sh.opts.Memory-sh.opts.Memory/16
 }
 
-// await waits until c is no longer behind, and returns it with its mutex held, as
-// it was given, or nil if it has gone and nothing is held of it. It never waits for a reader: one that takes nothing when its
-// turn comes is waited for no longer.
+// waitForReaders waits until the backlog of c is no longer full. It returns c with its
+// mutex held, as it was given, or what relock returns if the channel was removed
+// meanwhile. It never waits for a client: a reader that accepts nothing at its turn is
+// lagging from then on.
 //
-// Errors: [ErrBusy], [ErrClosed], [ErrTooManyChannels] and that of ctx; the mutex
-// is not held then.
-func (b *Broker) await(ctx context.Context, c *channel, since time.Time) (*channel, error) {
+// Errors: [ErrBusy], [ErrClosed], [ErrTooManyChannels] and that of ctx. The mutex is
+// not held then.
+func (sh *shard) waitForReaders(ctx context.Context, c *channel, since time.Time, relock func(schemas.Channel, time.Time) (*channel, error)) (*channel, error) {
 	again := time.NewTicker(remeasure)
 	defer again.Stop()
-	b.stats.waits.Add(1)
+	sh.broker.stats.waits.Add(1)
 	for {
-		if c.room == nil {
-			c.room = make(chan struct{})
+		if c.caughtUp == nil {
+			c.caughtUp = make(chan struct{})
 		}
-		room, name := c.room, c.name
+		room, name := c.caughtUp, c.name
 		c.mu.Unlock()
 		select {
 		case <-room:
 		case <-again.C:
-		case <-b.stop:
+		case <-sh.broker.stop:
 			return nil, ErrClosed
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 		now := time.Now()
-		if now.Sub(since) > b.opts.PublishTimeout {
-			return nil, fmt.Errorf("%w: what was published to %s has not reached them yet", ErrBusy, name)
+		if now.Sub(since) > sh.opts.PublishTimeout {
+			return nil, fmt.Errorf("%w: readers of %s have not been offered what was published before", ErrBusy, name)
 		}
 		var err error
-		if c, err = b.relock(name, now); err != nil || c == nil {
+		if c, err = relock(name, now); err != nil || c == nil {
 			return nil, err
 		}
-		if !b.behind(c, now) {
+		if !sh.backlogFull(c, now) {
 			return c, nil
 		}
-	}
-}
-
-// relock is lock for a channel that was there a moment ago. With an engine that
-// keeps messages, one that nobody reads any more does not come back.
-func (b *Broker) relock(name schemas.Channel, now time.Time) (*channel, error) {
-	if !b.kept {
-		return b.lock(name, now)
-	}
-	for {
-		c := b.registry.get(name)
-		if c == nil {
-			return nil, nil
-		}
-		c.mu.Lock()
-		if !c.gone {
-			return c, nil
-		}
-		c.mu.Unlock()
 	}
 }

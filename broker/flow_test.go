@@ -13,20 +13,22 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// crowded are options with which publishers wait for readers whom nobody tells of
-// news: there is one round for the first message, and the next one an hour later.
-func crowded() broker.Options {
+// slowRounds are options with which publishers wait for readers that are not notified:
+// there is one round for the first message, and the next one comes an hour later.
+func slowRounds() broker.Options {
 	return broker.Options{
-		Pace: time.Hour, Replay: broker.Limits{Messages: 2, Bytes: 1}, Hold: 2000, Heartbeat: time.Hour, PublishTimeout: 3 * time.Second,
+		Pace: time.Hour, Replay: engine.Limits{Messages: 2, Bytes: 1}, BacklogBytes: 2000, Heartbeat: time.Hour, PublishTimeout: 3 * time.Second,
 	}
 }
 
-// crowd publishes until a publish would have to wait for the reader of a, who
+// fillBacklog publishes until a publish would have to wait for the reader of a, which
 // is in Next.
-func crowd(t *testing.T, b *broker.Broker) {
+func fillBacklog(t *testing.T, b *broker.Broker) {
 	t.Helper()
 	for published := 0; ; published++ {
 		if published > 1000 {
@@ -44,9 +46,8 @@ func crowd(t *testing.T, b *broker.Broker) {
 	}
 }
 
-// TestBroker_Publish_waits: a publish waits while readers are kept from their
-// turn, for no longer than it may, and as soon as they are not it goes on. A
-// publish that fails has published nothing.
+// TestBroker_Publish_waits: a publish waits while readers cannot have their turn, until they had
+// it or until its timeout. A publish that fails has published nothing.
 func TestBroker_Publish_waits(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -66,7 +67,7 @@ func TestBroker_Publish_waits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPatience(t)
-				before, published := p.broker.Head(), p.broker.Stats().Published
+				before, published := p.broker.Head("c"), p.broker.Stats().Published
 				waits := p.broker.Stats().Waits
 				tt.begin(p)
 				began := time.Now()
@@ -81,8 +82,8 @@ func TestBroker_Publish_waits(t *testing.T) {
 					before.Seq++
 					published++
 				}
-				if s := p.broker.Stats(); p.broker.Head() != before || s.Published != published || s.Waits != waits+1 {
-					t.Errorf("the head is %v, want %v; %d messages, want %d; %d waits after %d", p.broker.Head(), before, s.Published, published, s.Waits, waits)
+				if s := p.broker.Stats(); p.broker.Head("c") != before || s.Published != published || s.Waits != waits+1 {
+					t.Errorf("the head is %v, want %v; %d messages, want %d; %d waits after %d", p.broker.Head("c"), before, s.Published, published, s.Waits, waits)
 				}
 				if err == nil && receipt.ID != before {
 					t.Errorf("receipt %+v", receipt)
@@ -103,7 +104,7 @@ type patience struct {
 }
 
 func newPatience(t *testing.T) *patience {
-	p := &patience{broker: start(t, crowded())}
+	p := &patience{broker: start(t, slowRounds())}
 	p.ctx, p.cancel = context.WithCancel(t.Context())
 	t.Cleanup(p.cancel)
 	r := subscribe(t, p.broker, asking("a"))
@@ -117,7 +118,7 @@ func newPatience(t *testing.T) *patience {
 	t.Cleanup(func() { stall(); reader.Wait() })
 	publish(t, p.broker, "a", "b", "1")
 	synctest.Wait()
-	crowd(t, p.broker)
+	fillBacklog(t, p.broker)
 	return p
 }
 
@@ -131,8 +132,8 @@ func (p *patience) publish(t *testing.T) (schemas.Receipt, error) {
 	return p.broker.Publish(ctx, broker.Publication{Channel: "a", Topic: "b", Data: []byte(`"x"`)})
 }
 
-// TestBroker_Publish_waits_otherChannel: who waits for the readers of one channel
-// is not waited for by those of another.
+// TestBroker_Publish_waits_otherChannel: while one publisher waits, publishers to other channels
+// do not.
 func TestBroker_Publish_waits_otherChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatience(t)
@@ -146,8 +147,8 @@ func TestBroker_Publish_waits_otherChannel(t *testing.T) {
 	})
 }
 
-// TestBroker_Publish_waits_durable: a durable publish for which there was no room
-// is not remembered. Run statuses wait as well.
+// TestBroker_Publish_waits_durable: a durable publish that fails because the backlog is
+// full is not remembered. Run statuses wait as well.
 func TestBroker_Publish_waits_durable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatience(t)
@@ -155,7 +156,7 @@ func TestBroker_Publish_waits_durable(t *testing.T) {
 		if _, err := p.broker.Publish(t.Context(), durable); !errors.Is(err, broker.ErrBusy) {
 			t.Fatalf("got %v", err)
 		}
-		if _, err := p.broker.SetRun(t.Context(), "a", broker.RunChange{Status: broker.RunRunning}, broker.Limits{}); !errors.Is(err, broker.ErrBusy) {
+		if _, err := p.broker.SetRun(t.Context(), broker.RunPublication{Channel: "a", Change: schemas.RunChange{Status: schemas.RunRunning}}); !errors.Is(err, broker.ErrBusy) {
 			t.Errorf("run: got %v", err)
 		}
 		if _, known, _ := p.broker.Recall(t.Context(), "a", "b", "k"); known || must(p.broker.Channel(t.Context(), "a")).Run != nil {
@@ -168,12 +169,12 @@ func TestBroker_Publish_waits_durable(t *testing.T) {
 	})
 }
 
-// TestBroker_Publish_waits_memory: the memory of all rings bounds what is held for
-// readers, too.
+// TestBroker_Publish_waits_memory: the memory of all logs also bounds what is held for
+// readers.
 func TestBroker_Publish_waits_memory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := crowded()
-		opts.Hold, opts.Memory = 1<<30, 64<<10
+		opts := slowRounds()
+		opts.BacklogBytes, opts.Memory = 1<<30, 64<<10
 		b := start(t, opts)
 		r := subscribe(t, b, asking("a"))
 		var reader sync.WaitGroup
@@ -184,19 +185,19 @@ func TestBroker_Publish_waits_memory(t *testing.T) {
 		publish(t, b, "a", "b", "1")
 		synctest.Wait()
 		t.Cleanup(func() { _ = b.Close(); reader.Wait() })
-		crowd(t, b)
+		fillBacklog(t, b)
 	})
 }
 
-// TestStream_Next_noGap: a thousand readers that read on all the time miss
-// nothing, however short the ring is and however fast four publishers are. These
-// are held back instead.
+// TestStream_Next_noGap: a thousand readers that read all the time miss nothing,
+// however short the ring is and however fast four publishers are. The publishers are
+// held back instead.
 func TestStream_Next_noGap(t *testing.T) {
 	stuck := time.AfterFunc(time.Minute, func() { panic("publishers that wait wake each other without end") })
 	defer stuck.Stop()
 	synctest.Test(t, func(t *testing.T) { // the time stands still while anybody works: nobody is away from Next for long
 		const readers = 1000
-		b := start(t, broker.Options{Replay: broker.Limits{Messages: 8, Bytes: 1000}, Hold: 4000})
+		b := start(t, broker.Options{Replay: engine.Limits{Messages: 8, Bytes: 1000}, BacklogBytes: 4000})
 		var reading sync.WaitGroup
 		flood := newFlood(50)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // of the bubble; a heartbeat would come later
@@ -215,7 +216,7 @@ func TestStream_Next_noGap(t *testing.T) {
 		flood.publish(t, b)
 		reading.Wait()
 		if s := b.Stats(); s.Waits == 0 || s.Streams != 0 {
-			t.Errorf("nobody was held back: it shows nothing: %+v", s)
+			t.Errorf("nobody was held back, so this shows nothing: %+v", s)
 		}
 	})
 }
@@ -233,7 +234,7 @@ func newFlood(perTopic int) *flood {
 // subscription returns what the i-th reader asks for: there are eight kinds.
 func (f *flood) subscription(i int) broker.Subscription {
 	sub := asking([]string{"a", "a/t0", "a/t1,t2", "a/t3"}[i%4])
-	sub.Format = broker.Format(i / 4 % 2)
+	sub.Format = ring.Format(i / 4 % 2)
 	return sub
 }
 
@@ -290,7 +291,7 @@ func (f *flood) check(ctx context.Context, from source, sub broker.Subscription)
 	return nil
 }
 
-// member returns what stands in e between begin and the next quote or comma.
+// member returns the part of e between begin and the next quote or comma.
 func member(e []byte, begin string) string {
 	_, rest, _ := strings.Cut(string(e), begin)
 	if i := strings.IndexAny(rest, `",}`); i >= 0 {

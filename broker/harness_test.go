@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -47,16 +49,16 @@ func put(t testing.TB, b *broker.Broker, p broker.Publication) schemas.Receipt {
 }
 
 // setRun sets the run status and returns its position.
-func setRun(t testing.TB, b *broker.Broker, channel string, change broker.RunChange) uint64 {
+func setRun(t testing.TB, b *broker.Broker, channel string, change schemas.RunChange) uint64 {
 	t.Helper()
-	r, err := b.SetRun(t.Context(), schemas.Channel(channel), change, broker.Limits{})
+	r, err := b.SetRun(t.Context(), broker.RunPublication{Channel: schemas.Channel(channel), Change: change})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r.ID.Seq
 }
 
-// asking returns a subscription to what is written as "channel" or as
+// asking returns a subscription to channels that are written as "channel" or
 // "channel/topic,topic".
 func asking(list ...string) broker.Subscription {
 	var sub broker.Subscription
@@ -73,7 +75,7 @@ func asking(list ...string) broker.Subscription {
 
 // replaying returns sub with a replay.
 func replaying(sub broker.Subscription, replay string) broker.Subscription {
-	sub.Replay = must(broker.ParseReplay(replay))
+	sub.Replay = must(ring.ParseReplay(replay))
 	return sub
 }
 
@@ -89,7 +91,8 @@ type reader struct {
 	t     testing.TB
 	batch broker.Batch
 	beats int
-	ended bool // with io.EOF
+	lives []string // the ids of $live, which the events below leave out: each stream has one
+	ended bool     // with io.EOF
 }
 
 func subscribe(t testing.TB, b *broker.Broker, sub broker.Subscription) *reader {
@@ -102,8 +105,8 @@ func subscribe(t testing.TB, b *broker.Broker, sub broker.Subscription) *reader 
 	return &reader{Stream: s, t: t}
 }
 
-// during returns the events of the time d from now. In a synctest bubble that
-// takes no time, and everything that can happen has happened afterwards.
+// during returns the events within the time d from now. In a synctest bubble this takes
+// no time, and everything that can happen has happened afterwards.
 func (r *reader) during(d time.Duration) []event {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), d)
@@ -123,7 +126,13 @@ func (r *reader) during(d time.Duration) []event {
 			r.t.Fatal(err)
 		}
 		r.beats += beats
-		events = append(events, got...)
+		for _, e := range got {
+			if e.name == "$live" {
+				r.lives = append(r.lives, e.id)
+				continue
+			}
+			events = append(events, e)
+		}
 	}
 }
 
@@ -131,6 +140,25 @@ func (r *reader) during(d time.Duration) []event {
 func (r *reader) now() []event {
 	r.t.Helper()
 	return r.during(10 * time.Millisecond) // longer than the pace
+}
+
+// await returns once an event of the name has come.
+func (r *reader) await(name string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		if err := r.Next(ctx, &r.batch); err != nil {
+			r.t.Fatalf("waiting for %s: %v", name, err)
+		}
+		got, _, err := read(r.Format(), bytes.Join(r.batch.Events, nil))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if slices.ContainsFunc(got, func(e event) bool { return e.name == name }) {
+			return
+		}
+	}
 }
 
 // brief writes events down in short: the name, the position that the event has

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// text writes a page in short: positions, then what is said about them.
+// text writes a page in short: its positions, then its other figures.
 func text(t *testing.T, h broker.History) string {
 	t.Helper()
 	var words []string
@@ -65,14 +66,14 @@ func TestBroker_History(t *testing.T) {
 		{"topic", "a:1", broker.Query{Limit: 9, Topics: log}, "4 6 of 3-6"},
 		{"no such channel", "b", broker.Query{Limit: 9}, ""},
 		{"no such channel, after", "b", broker.Query{Limit: 9, After: "k-0"}, ""},
-		{"no such channel, foreign after", "b", broker.Query{Limit: 9, After: "z-0"}, "gap"},
-		{"gone", "gone", broker.Query{Limit: 9, After: "k-0"}, "gap"},
+		{"no such channel, foreign after", "b", broker.Query{Limit: 9, After: "z-0"}, "gap next 6"},
+		{"gone", "gone", broker.Query{Limit: 9, After: "k-0"}, "gap next 6"},
 		{"gone, known", "gone", broker.Query{Limit: 9, After: "k-6"}, ""},
 		{"gone, nothing asked", "gone", broker.Query{Limit: 9}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := start(t, broker.Options{Replay: broker.Limits{Messages: 4}})
+			b := start(t, broker.Options{Replay: engine.Limits{Messages: 4}})
 			for range 3 {
 				publish(t, b, "a:1", "status", "1")
 				if tt.channel == "gone" {
@@ -131,12 +132,12 @@ func TestBroker_History_pages(t *testing.T) {
 
 func TestBroker_Channel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{Replay: broker.Limits{Age: time.Minute}})
+		b := start(t, broker.Options{Replay: engine.Limits{Age: time.Minute}})
 		if _, err := b.Channel(t.Context(), "a:1"); !errors.Is(err, broker.ErrNoChannel) {
 			t.Errorf("got %v", err)
 		}
 		publish(t, b, "a:1", "log", "1")
-		setRun(t, b, "a:1", broker.RunChange{Status: "failed", RunID: "r1", Error: json.RawMessage(`{"why":"x"}`)})
+		setRun(t, b, "a:1", schemas.RunChange{Status: "failed", RunID: "r1", Error: json.RawMessage(`{"why":"x"}`)})
 		subscribe(t, b, asking("a:1"))
 		subscribe(t, b, asking("a:*"))
 		subscribe(t, b, asking("a:2"))
@@ -149,8 +150,8 @@ func TestBroker_Channel(t *testing.T) {
 		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		if held := b.Stats().HeldBytes; bytes <= 0 || held <= bytes {
-			t.Errorf("%d bytes of messages, %d are held", bytes, held)
+		if all := b.Stats().LogBytes; bytes <= 0 || all <= bytes {
+			t.Errorf("%d bytes of messages, %d of logs", bytes, all)
 		}
 		time.Sleep(time.Minute) // of the bubble
 		if info := must(b.Channel(t.Context(), "a:1")); info.Messages != 0 || info.FirstID != nil || info.LastID != nil {
@@ -214,8 +215,8 @@ func TestBroker_Delete(t *testing.T) {
 		}
 		want(t, "by pattern", pattern.now(), "$open@1")
 		want(t, "another channel", other.now(), "$open@1")
-		if n := b.Stats().HeldBytes; n != 0 {
-			t.Errorf("%d bytes are held", n)
+		if n := b.Stats().LogBytes; n != 0 {
+			t.Errorf("%d bytes are left", n)
 		}
 		publish(t, b, "a:1", "log", "1")
 		want(t, "by pattern, it came again", pattern.now(), "log@2")

@@ -1,19 +1,20 @@
 package broker_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// keeper is an engine that keeps everything in memory for several brokers, its
-// nodes, as an engine of many nodes does: a node is delivered only what it
-// follows. It is for what a real engine cannot be made to do at will.
+// keeper is an engine that keeps everything in memory for several brokers, its nodes.
+// Like an engine with many nodes, it delivers to a node only what that has subscribed
+// to. It does what a real engine cannot be made to do at will.
 type keeper struct {
 	mu       sync.Mutex
 	head     uint64
@@ -21,6 +22,8 @@ type keeper struct {
 	runs     map[schemas.Channel]schemas.Message
 	receipts map[string]schemas.Receipt
 	lost     map[schemas.Channel]uint64
+	texts    map[engine.TextName]textRecord
+	unsure   uint64 // up to here, any channel may have lost something
 	nodes    []*node
 }
 
@@ -28,18 +31,34 @@ func newKeeper() *keeper {
 	return &keeper{
 		messages: make(map[schemas.Channel][]schemas.Message), runs: make(map[schemas.Channel]schemas.Message),
 		receipts: make(map[string]schemas.Receipt), lost: make(map[schemas.Channel]uint64),
+		texts: make(map[engine.TextName]textRecord),
 	}
 }
 
 // node is the keeper's engine of one broker.
 type node struct {
 	*keeper
-	sink     broker.Sink
+	sink     engine.Sink
 	followed map[schemas.Pattern]bool // guarded by the keeper's mu
 	down     error                    // guarded by the keeper's mu
 	missing  []schemas.Message        // guarded by the keeper's mu; what it was not delivered while deaf
 	deaf     schemas.Channel          // guarded by the keeper's mu; of which it is delivered nothing
 	loads    int                      // guarded by the keeper's mu
+	mute     schemas.Pattern          // guarded by the keeper's mu; it does not answer when it is to follow this
+}
+
+// textRecord is the record of a text, which the node has set.
+type textRecord struct {
+	engine.Text
+	revision uint64
+	node     *node
+}
+
+// losePower makes the keeper unsure of what was published last: its positions continue
+// far beyond it.
+func (k *keeper) losePower() {
+	k.head += 1 << 20
+	k.unsure = k.head
 }
 
 func (k *keeper) node() *node {
@@ -48,12 +67,35 @@ func (k *keeper) node() *node {
 	return n
 }
 
-func (n *node) Start(sink broker.Sink) (broker.Origin, error) {
+func (n *node) Start(sink engine.Sink) (engine.Origin, error) {
 	n.sink = sink
-	return broker.Origin{Epoch: 20, Head: n.head}, nil
+	return engine.Origin{Epoch: 20, Head: n.head, Lost: n.unsure}, nil
 }
 
-func (n *node) Append(ctx context.Context, e broker.Entry) (schemas.Receipt, error) {
+func (n *node) Text(_ context.Context, name engine.TextName) (engine.Text, uint64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.texts[name]
+	r.Orphaned = r.node != nil && r.node.down != nil
+	return r.Text, r.revision, n.down
+}
+
+func (n *node) SetText(_ context.Context, name engine.TextName, revision uint64, t engine.Text) (uint64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.down != nil {
+		return 0, n.down
+	}
+	if n.texts[name].revision != revision {
+		return 0, engine.ErrFenced
+	}
+	n.head++
+	t.Since, t.At = cmp.Or(t.Since, n.head), schemas.TimeOf(time.Now())
+	n.texts[name] = textRecord{t, n.head, n}
+	return n.head, nil
+}
+
+func (n *node) Append(ctx context.Context, e engine.Entry) (schemas.Receipt, error) {
 	if err := n.sink.Wait(ctx, e.Channel); err != nil {
 		return schemas.Receipt{}, err
 	}
@@ -67,8 +109,11 @@ func (n *node) Append(ctx context.Context, e broker.Entry) (schemas.Receipt, err
 		first.Duplicate = true
 		return first, nil
 	}
+	if e.Fence != 0 && n.texts[e.TextName()].revision != e.Fence {
+		return schemas.Receipt{}, engine.ErrFenced
+	}
 	if run, ok := n.runs[e.Channel]; ok {
-		if first, err := e.Follow(&run); first != nil || err != nil {
+		if first, err := e.CheckRun(&run); first != nil || err != nil {
 			return deref(first), err
 		}
 	}
@@ -96,7 +141,7 @@ func deref(r *schemas.Receipt) schemas.Receipt {
 	return *r
 }
 
-// hear delivers m if it is followed. The keeper's mu is held.
+// hear delivers m if it is subscribed to. The caller holds the keeper's mu.
 func (n *node) hear(m schemas.Message) {
 	switch {
 	case !n.follows(m.Channel):
@@ -104,7 +149,7 @@ func (n *node) hear(m schemas.Message) {
 	case n.deaf == m.Channel:
 		n.missing = append(n.missing, m)
 	default:
-		n.sink.Deliver(m, broker.Limits{})
+		n.sink.Deliver(m, engine.Limits{})
 	}
 }
 
@@ -138,13 +183,13 @@ func (n *node) deafen(name schemas.Channel) {
 	n.deaf = name
 }
 
-// repair delivers what the node missed.
+// repair delivers what the node has missed.
 func (n *node) repair() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.deaf = ""
 	for _, m := range n.missing {
-		n.sink.Deliver(m, broker.Limits{})
+		n.sink.Deliver(m, engine.Limits{})
 	}
 	n.missing = nil
 	n.sink.Reached(n.head)
@@ -170,21 +215,21 @@ func (n *node) Head(context.Context) (uint64, error) {
 	return n.head, n.down
 }
 
-func (n *node) Load(_ context.Context, name schemas.Channel) (broker.Kept, error) {
+func (n *node) Load(_ context.Context, name schemas.Channel) (engine.Snapshot, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loads++
-	kept := broker.Kept{Messages: slices.Clone(n.messages[name]), Lost: n.lost[name]}
+	kept := engine.Snapshot{Messages: slices.Clone(n.messages[name]), Lost: n.lost[name]}
 	if run, ok := n.runs[name]; ok {
 		kept.Run = &run
 	}
 	return kept, n.down
 }
 
-func (n *node) Matching(_ context.Context, pattern schemas.Pattern, after uint64, limit int) (broker.Found, error) {
+func (n *node) Matching(_ context.Context, pattern schemas.Pattern, after uint64, limit int) (engine.Found, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var found broker.Found
+	var found engine.Found
 	for name, list := range n.messages {
 		if pattern.Matches(name) && len(list) > 0 && list[len(list)-1].ID.Seq > after {
 			found.Channels = append(found.Channels, name)
@@ -196,20 +241,39 @@ func (n *node) Matching(_ context.Context, pattern schemas.Pattern, after uint64
 	return found, n.down
 }
 
-func (n *node) Names(_ context.Context, prefix string, after schemas.Channel, limit int) ([]schemas.Channel, error) {
+func (n *node) List(_ context.Context, prefix string, after schemas.Channel, limit int) ([]engine.Summary, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var names []schemas.Channel
-	for name := range n.messages {
+	var list []engine.Summary
+	for name, kept := range n.messages {
 		if strings.HasPrefix(string(name), prefix) && name > after {
-			names = append(names, name)
+			s := engine.Summary{Channel: name, Messages: len(kept), First: kept[0].ID.Seq, Last: kept[len(kept)-1].ID.Seq}
+			if run, ok := n.runs[name]; ok {
+				s.Run = &run
+			}
+			list = append(list, s)
 		}
 	}
-	slices.Sort(names)
-	return names[:min(len(names), limit)], n.down
+	slices.SortFunc(list, func(a, b engine.Summary) int { return strings.Compare(string(a.Channel), string(b.Channel)) })
+	return list[:min(len(list), limit)], n.down
 }
 
-func (n *node) Follow(_ context.Context, pattern schemas.Pattern) error {
+// silence makes the node not answer when it is to follow what pattern names; "" lets
+// it answer again.
+func (n *node) silence(pattern schemas.Pattern) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mute = pattern
+}
+
+func (n *node) Subscribe(ctx context.Context, pattern schemas.Pattern) error {
+	n.mu.Lock()
+	mute := n.mute
+	n.mu.Unlock()
+	if mute == pattern {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.followed[pattern] {
@@ -221,7 +285,7 @@ func (n *node) Follow(_ context.Context, pattern schemas.Pattern) error {
 	return n.down
 }
 
-func (n *node) Unfollow(pattern schemas.Pattern) {
+func (n *node) Unsubscribe(pattern schemas.Pattern) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.followed[pattern] {
@@ -253,6 +317,6 @@ func (n *node) Ready() error {
 	return n.down
 }
 
-func (n *node) Stats() broker.EngineStats { return broker.EngineStats{} }
+func (n *node) Stats() engine.Stats { return engine.Stats{} }
 
 func (n *node) Close() error { return nil }

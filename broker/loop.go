@@ -1,68 +1,76 @@
 package broker
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sluicehq/sluice/broker/internal/netpoll"
+	"github.com/sluicehq/sluice/broker/internal/timerwheel"
 )
 
 const (
-	// maxWrite bounds what one stream is sent at a time, in bytes, where it needs
-	// more than the newest messages of its channel.
+	// maxWrite is how many bytes a stream is sent at a time by a task, which serves
+	// streams that need more than the newest messages of one channel.
 	maxWrite = 16 << 10
-	// maxTurn bounds for how long a loop works at a long pass before publishers have
-	// their turn: it carries the more, the more gathers meanwhile.
+	// maxTurn is how long a loop works on a long sweep before publishers have their
+	// turn. A sweep carries more the more gathers meanwhile.
 	maxTurn = 400 * time.Microsecond
-	// maxShift bounds for how long it works at short ones. These gain nothing by
-	// waiting, so that publishers should not run ahead of them.
+	// maxShift is how long a loop works on short sweeps and tasks. These gain nothing
+	// by waiting, so publishers should not run ahead of them.
 	maxShift = 2 * time.Millisecond
-	// stretchMembers is how many sockets have their turn before others do.
-	stretchMembers = 16
-	// linger is how long a client may take to hang up after the end of its stream. A
-	// connection that is closed before would take what is still on its way with it.
-	linger = time.Second
+	// sliceMembers is how many sockets of one sweep, or tasks, are served before others
+	// have their turn.
+	sliceMembers = 16
+	// hangUpTimeout is how long a client may take to hang up after the end of its
+	// stream. Closing the connection earlier could discard bytes that are still on
+	// their way.
+	hangUpTimeout = time.Second
 )
 
-// loop writes to many sockets. It is one goroutine, which owns them for life: no
-// part of a socket needs a lock. It never waits for one of them.
+// loop writes to many sockets. It is one goroutine, which owns them for as long as they
+// are open, so no part of a socket needs a lock. It never waits for a single socket.
 //
-// A stream of one channel, once it needs nothing but what comes next in that, sits
-// in the channel's crowd and is served in passes (see [crowd]); every other one
-// runs its own errands.
+// A stream of one channel that needs nothing but what comes next sits in the channel's
+// [group] and is served in sweeps. Every other stream is served by tasks: its socket is
+// queued whenever there may be something to do. Each turn of the loop takes the inbox,
+// fires due timers, and alternates between a few tasks and one slice of a sweep until
+// its time is up.
 type loop struct {
 	// Static after construction.
-	broker *Broker
-	poll   *poll
-	news   chan struct{} // capacity 1: there may be something in the inbox
+	shard *shard
+	poll  *netpoll.Poll
+	news  chan struct{} // capacity 1: the inbox may not be empty
 
-	mu    sync.Mutex
-	inbox inbox // guarded by mu
-	over  bool  // guarded by mu
+	mu      sync.Mutex
+	inbox   inbox // guarded by mu
+	stopped bool  // guarded by mu
 
 	// Owned by run.
-	taken   inbox // the last inbox, emptied
-	sockets []*socket
-	life    int32
-	wheel   wheel
-	errands []*socket // that have something to do, oldest first
-	passes  []*crowd  // that are being passed over, the next one first
-	paced   []*crowd  // that were passed over a moment ago, and wait for their time
-	volleys [4]volley // of this stretch of a pass
-	loaded  int       // how many of them are
-	batch   Batch
-	out     []byte
-	now     time.Time
-	clock   time.Duration
-	counted tally
+	taken      inbox // the previous inbox, emptied for reuse
+	sockets    []*socket
+	generation int32 // of the newest socket
+	wheel      timerwheel.Wheel[*socket]
+	tasks      []*socket     // sockets with something to do, oldest first
+	sweeps     []*group      // groups that are being swept, the next one first
+	paced      []*group      // groups that were swept a moment ago and wait for the pace
+	batches    [4]writeBatch // of this slice of a sweep
+	built      int           // how many of the batches are valid
+	batch      Batch
+	out        []byte
+	now        time.Time
+	clock      time.Duration
+	uncounted  tally
 }
 
-// inbox is what others have for a loop.
+// inbox is what other goroutines have for a loop.
 type inbox struct {
 	arrived []*socket
 	woken   []*socket
-	dirty   []*crowd
-	hurried []*crowd
-	ready   []readiness
+	dirty   []*group
+	hurried []*group
+	ready   []netpoll.Event
 }
 
 func (in *inbox) reset() {
@@ -74,54 +82,36 @@ func (in *inbox) reset() {
 	in.dirty, in.hurried = in.dirty[:0], in.hurried[:0]
 }
 
-func newLoop(b *Broker) (*loop, error) {
-	p, err := newPoll()
-	if err != nil {
-		return nil, err
-	}
-	return &loop{broker: b, poll: p, news: make(chan struct{}, 1)}, nil
-}
-
-// adopt makes so the loop's; false if the loop is over.
-func (l *loop) adopt(so *socket) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over {
-		return false
-	}
-	l.inbox.arrived = append(l.inbox.arrived, so)
-	l.call()
-	return true
-}
-
-// errand makes the loop look at so.
-func (l *loop) errand(so *socket) {
-	if so.called.Swap(true) {
+// wake makes the loop look at so. Safe for concurrent use.
+func (l *loop) wake(so *socket) {
+	if so.inInbox.Swap(true) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inbox.woken = append(l.inbox.woken, so)
-	l.call()
+	l.signal()
 }
 
-// hear makes the loop pass over cr.
-func (l *loop) hear(cr *crowd) {
+// requestSweep makes the loop sweep g. Safe for concurrent use.
+func (l *loop) requestSweep(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inbox.dirty = append(l.inbox.dirty, cr)
-	l.call()
+	l.inbox.dirty = append(l.inbox.dirty, g)
+	l.signal()
 }
 
-// hurry makes the loop pass over cr as soon as it can, whatever the pace.
-func (l *loop) hurry(cr *crowd) {
+// hurrySweep makes the loop sweep g as soon as it can, whatever the pace. Safe for
+// concurrent use.
+func (l *loop) hurrySweep(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inbox.hurried = append(l.inbox.hurried, cr)
-	l.call()
+	l.inbox.hurried = append(l.inbox.hurried, g)
+	l.signal()
 }
 
-func (l *loop) call() {
+// signal makes run look into the inbox.
+func (l *loop) signal() {
 	select {
 	case l.news <- struct{}{}:
 	default:
@@ -131,28 +121,28 @@ func (l *loop) call() {
 // stop makes run and watch return.
 func (l *loop) stop() {
 	l.mu.Lock()
-	l.over = true
+	l.stopped = true
 	l.mu.Unlock()
-	l.call()
+	l.signal()
 }
 
-// watch hands on what becomes of the sockets, until the poll is closed.
+// watch passes on what happens to the sockets, until the poll is closed.
 func (l *loop) watch() {
 	for {
-		ready, err := l.poll.wait()
+		ready, err := l.poll.Wait()
 		if err != nil {
 			return
 		}
 		l.mu.Lock()
 		l.inbox.ready = append(l.inbox.ready, ready...)
-		l.call()
+		l.signal()
 		l.mu.Unlock()
 	}
 }
 
-// run works until stop is called, then ends what is left.
+// run works until stop is called, then ends the remaining streams.
 func (l *loop) run() {
-	defer l.poll.close()
+	defer l.poll.Close()
 	rest := time.NewTimer(0)
 	defer rest.Stop()
 	for {
@@ -161,8 +151,8 @@ func (l *loop) run() {
 			l.end()
 			return
 		}
-		if len(l.errands)+len(l.passes) > 0 {
-			l.poll.yield()
+		if len(l.tasks)+len(l.sweeps) > 0 {
+			l.poll.Yield()
 			continue
 		}
 		if wait, some := l.idle(); some {
@@ -177,71 +167,69 @@ func (l *loop) run() {
 	}
 }
 
-// idle returns for how long there is nothing to do, and whether that ends by
-// itself.
+// idle returns how long there is nothing to do, and whether that ends by itself.
 func (l *loop) idle() (wait time.Duration, some bool) {
-	at, some := l.wheel.next()
+	at, some := l.wheel.Next()
 	if len(l.paced) > 0 {
-		due := l.paced[0].began + l.broker.opts.Pace
+		due := l.paced[0].began + l.shard.opts.Pace
 		if !some || due < at {
 			at, some = due, true
 		}
 	}
-	return max(at-l.broker.clock(time.Now()), 0), some
+	return max(at-l.shard.broker.clock(time.Now()), 0), some
 }
 
-// turn takes what is new and works for a while. It reports whether the loop is to
-// end.
+// turn takes the inbox and works for a while. It reports whether the loop must end.
 func (l *loop) turn() (over bool) {
-	l.look()
+	l.readClock()
 	began := l.now
 	over = l.receive()
-	l.wheel.turn(l.clock, l.ring)
-	for len(l.paced) > 0 && l.clock >= l.paced[0].began+l.broker.opts.Pace {
-		l.start(l.paced[0])
+	l.wheel.Advance(l.clock, l.timeout)
+	for len(l.paced) > 0 && l.clock >= l.paced[0].began+l.shard.opts.Pace {
+		l.startSweep(l.paced[0])
 		l.paced = pop(l.paced)
 	}
-	for most := maxShift; l.now.Sub(began) < most && len(l.errands)+len(l.passes) > 0; l.look() {
+	for most := maxShift; l.now.Sub(began) < most && len(l.tasks)+len(l.sweeps) > 0; l.readClock() {
 		if most = maxShift; l.work() {
 			most = maxTurn
 		}
 	}
-	l.count()
+	l.flushTally()
 	return over
 }
 
-func (l *loop) look() {
+func (l *loop) readClock() {
 	l.now = time.Now()
-	l.clock = l.broker.clock(l.now)
+	l.clock = l.shard.broker.clock(l.now)
 }
 
-// work does some errands and one stretch of a pass. It reports whether that pass
-// goes on.
+// work does a few tasks and one slice of a sweep. It reports whether that sweep goes
+// on.
 func (l *loop) work() (long bool) {
-	for range min(stretchMembers, len(l.errands)) { // not those that come meanwhile
-		so := l.errands[0]
-		l.errands = pop(l.errands)
+	for range min(sliceMembers, len(l.tasks)) { // not those that are added meanwhile
+		so := l.tasks[0]
+		l.tasks = pop(l.tasks)
 		so.queued = false
 		l.drive(so)
 	}
-	if len(l.passes) > 0 {
-		cr := l.passes[0]
-		l.passes = pop(l.passes)
-		if l.stretch(cr); cr.next >= 0 {
-			l.passes = append(l.passes, cr)
+	if len(l.sweeps) > 0 {
+		g := l.sweeps[0]
+		l.sweeps = pop(l.sweeps)
+		if l.serveSlice(g); g.next >= 0 {
+			l.sweeps = append(l.sweeps, g)
 			return true
 		}
-		more := cr.end(l.broker, l.now)
-		cr.lined = false
-		if more || cr.again {
-			cr.again = false
-			l.line(cr)
+		more := g.endSweep(l.shard, l.now)
+		g.queued = false
+		if more || g.sweepAgain {
+			g.sweepAgain = false
+			l.queueSweep(g)
 		}
 	}
 	return false
 }
 
-// pop takes the first out of a queue.
+// pop removes the first element of a queue.
 func pop[T any](queue []T) []T {
 	var none T
 	queue[0] = none
@@ -251,37 +239,38 @@ func pop[T any](queue []T) []T {
 	return queue[1:]
 }
 
-// receive takes in what the others have left in the inbox.
+// receive handles what the others have left in the inbox. It reports whether the loop
+// must end.
 func (l *loop) receive() (over bool) {
 	l.mu.Lock()
 	l.inbox, l.taken = l.taken, l.inbox
-	over = l.over
+	over = l.stopped
 	l.mu.Unlock()
 	for _, e := range l.taken.ready {
-		l.heed(e)
+		l.handleEvent(e)
 	}
 	for _, so := range l.taken.arrived {
-		l.welcome(so)
+		l.addSocket(so)
 	}
 	for _, so := range l.taken.woken {
-		so.called.Store(false) // before it looks: who calls later has news
-		l.queue(so)
+		so.inInbox.Store(false) // before the task: a later wake has something new
+		l.addTask(so)
 	}
-	for _, cr := range l.taken.dirty {
-		l.line(cr)
+	for _, g := range l.taken.dirty {
+		l.queueSweep(g)
 	}
-	for _, cr := range l.taken.hurried {
-		if i := slices.Index(l.paced, cr); i >= 0 {
+	for _, g := range l.taken.hurried {
+		if i := slices.Index(l.paced, g); i >= 0 {
 			l.paced = slices.Delete(l.paced, i, i+1)
-			l.start(cr)
+			l.startSweep(g)
 		}
 	}
 	l.taken.reset()
 	return over
 }
 
-// end is the last of a loop: streams that were told to end say so if their
-// sockets take it.
+// end ends all streams. One that was told why it ends still says so if its socket
+// accepts that at once.
 func (l *loop) end() {
 	l.receive()
 	for _, so := range l.sockets {
@@ -295,19 +284,70 @@ func (l *loop) end() {
 			l.finish(so, ErrClosed)
 		}
 		if so.state == leaving {
-			l.drop(so)
+			l.closeSocket(so, false)
 		}
 	}
-	l.count()
+	l.flushTally()
 }
 
-// tally is what a loop has sent and not counted yet.
+// tally is what a loop has sent and not yet added to the broker's counters.
 type tally struct{ messages, bytes int64 }
 
-// count adds the tally to the broker's counters.
-func (l *loop) count() {
-	if l.counted != (tally{}) {
-		l.broker.Delivered(int(l.counted.messages), l.counted.bytes)
-		l.counted = tally{}
+// flushTally adds the tally to the broker's counters.
+func (l *loop) flushTally() {
+	if l.uncounted != (tally{}) {
+		l.shard.broker.Delivered(int(l.uncounted.messages), l.uncounted.bytes)
+		l.uncounted = tally{}
+	}
+}
+
+// loops are a shard's writer loops. They start with the first stream that needs one.
+type loops struct {
+	mu      sync.Mutex
+	all     []*loop // guarded by mu; static once it is set
+	stopped bool    // guarded by mu
+}
+
+// startLoops returns the loops, and starts them with the first call. If that fails for
+// lack of descriptors, the next stream tries again.
+func (sh *shard) startLoops() ([]*loop, error) {
+	sh.loops.mu.Lock()
+	defer sh.loops.mu.Unlock()
+	if sh.loops.stopped {
+		return nil, ErrClosed
+	}
+	if sh.loops.all != nil {
+		return sh.loops.all, nil
+	}
+	n := sh.opts.Loops
+	if n == 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	all := make([]*loop, n)
+	for i := range all {
+		l, err := newLoop(sh)
+		if err != nil {
+			for _, l := range all[:i] {
+				l.poll.Close()
+			}
+			return nil, err
+		}
+		all[i] = l
+	}
+	for _, l := range all {
+		sh.broker.wg.Go(l.run)   // ends with stop
+		sh.broker.wg.Go(l.watch) // ends with run
+	}
+	sh.loops.all = all
+	return all, nil
+}
+
+// stopLoops makes the loops end their streams and return.
+func (sh *shard) stopLoops() {
+	sh.loops.mu.Lock()
+	defer sh.loops.mu.Unlock()
+	sh.loops.stopped = true
+	for _, l := range sh.loops.all {
+		l.stop()
 	}
 }

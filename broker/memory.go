@@ -1,143 +1,195 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/internal/idempotency"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// memory is the engine that keeps nothing but what is in the logs of the broker
-// anyway, and remembers durable publishes in bounded memory. It hands out
-// positions under the lock of the channel, so that publishers to different
-// channels do not wait for each other.
+// memory keeps messages in the logs of the shard alone, and remembers durable publishes
+// in bounded memory. It hands out positions under the channel's lock, so publishers to
+// different channels do not wait for each other.
 type memory struct {
-	broker *Broker
-	epoch  uint64
-	once   *once
+	shard *shard // set by start
+	epoch uint64
+	keys  *idempotency.Receipts
+	texts *idempotency.Texts
 }
 
 func newMemory(opts Options) (*memory, error) {
-	remembered, err := newOnce(opts.RememberBytes, opts.RememberFor)
+	remembered, err := idempotency.New(opts.RememberBytes, opts.RememberFor)
 	if err != nil {
 		return nil, err
 	}
-	return &memory{epoch: opts.Epoch, once: remembered}, nil
+	return &memory{epoch: opts.Epoch, keys: remembered, texts: idempotency.NewTexts(remembered)}, nil
 }
 
-// Start implements [Engine].
-func (m *memory) Start(sink Sink) (Origin, error) {
-	m.broker = sink.b
-	return Origin{Epoch: m.epoch}, nil
+// start implements [store].
+func (m *memory) start(sh *shard) (engine.Origin, error) {
+	m.shard = sh
+	return engine.Origin{Epoch: m.epoch}, nil
 }
 
-// Append implements [Engine].
-func (m *memory) Append(ctx context.Context, e Entry) (schemas.Receipt, error) {
+// append implements [store].
+func (m *memory) append(ctx context.Context, e engine.Entry) (schemas.Receipt, error) {
 	if e.Key != "" {
 		return m.appendOnce(ctx, e)
 	}
-	return m.broker.put(ctx, &e)
+	now := time.Now()
+	return m.put(ctx, &e, now, now)
 }
 
-// appendOnce is Append for a durable publish. It stands apart because what a
-// closure takes with it is allocated: in Append, that would be every entry.
-func (m *memory) appendOnce(ctx context.Context, e Entry) (schemas.Receipt, error) {
-	return m.once.do(&e, func() (schemas.Receipt, error) { return m.broker.put(ctx, &e) })
+// appendOnce is append for a durable publish. It is a function of its own because its
+// closure makes e escape to the heap: in append, that would cost every publish an
+// allocation.
+func (m *memory) appendOnce(ctx context.Context, e engine.Entry) (schemas.Receipt, error) {
+	since := time.Now()
+	k := idempotency.KeyOf(e.Channel, e.Topic, e.Key)
+	return m.keys.Do(ctx, k, func() (schemas.Receipt, error) { return m.put(ctx, &e, since, time.Now()) })
 }
 
-// Recall implements [Engine].
-func (m *memory) Recall(_ context.Context, channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool, error) {
-	r, err := m.once.recall(nameOf(channel, topic, key))
-	return r, err == nil, nil
+// recall implements [store].
+func (m *memory) recall(_ context.Context, channel schemas.Channel, topic schemas.Topic, key string) (schemas.Receipt, bool, error) {
+	return m.keys.Recall(idempotency.KeyOf(channel, topic, key))
 }
 
-// Head implements [Engine].
-func (m *memory) Head(context.Context) (uint64, error) { return m.broker.seq.last(), nil }
-
-// Load implements [Engine]: nothing is kept of a channel that the broker does not
-// hold.
-func (m *memory) Load(_ context.Context, name schemas.Channel) (Kept, error) {
-	return Kept{Lost: m.broker.registry.lostOf(schemas.Pattern(name))}, nil
+// text implements [store].
+func (m *memory) text(_ context.Context, name engine.TextName) (engine.Text, uint64, error) {
+	return m.texts.Get(name)
 }
 
-// Matching implements [Engine].
-func (m *memory) Matching(_ context.Context, pattern schemas.Pattern, _ uint64, _ int) (Found, error) {
-	return Found{Lost: m.broker.registry.lostOf(pattern)}, nil
+// setText implements [store]. It holds the channel's lock, so that no piece is published
+// between the check of its fence and its place in the log.
+func (m *memory) setText(_ context.Context, name engine.TextName, revision uint64, t engine.Text) (uint64, error) {
+	now := time.Now()
+	c, err := m.shard.lockOrCreate(name.Channel, now)
+	if err != nil {
+		return 0, err
+	}
+	defer c.mu.Unlock()
+	if _, was, err := m.texts.Get(name); err != nil || was != revision {
+		return 0, cmp.Or(err, engine.ErrFenced)
+	}
+	next := m.shard.seq.Take()
+	defer m.shard.seq.Complete(next)
+	t.Since, t.At = cmp.Or(t.Since, next), schemas.TimeOf(now)
+	m.texts.Set(name, t, next)
+	return next, nil
 }
 
-// Names implements [Engine].
-func (*memory) Names(context.Context, string, schemas.Channel, int) ([]schemas.Channel, error) {
+// heldText implements [store].
+func (m *memory) heldText(_ context.Context, name engine.TextName) (ring.HeldText, error) {
+	c := m.shard.registry.get(name.Channel)
+	if c == nil {
+		return ring.HeldText{}, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log.Text(name.Topic, name.StreamID), nil
+}
+
+// prepare implements [store]: everything is in memory already.
+func (*memory) prepare(context.Context, *cursor, Subscription) (map[schemas.Pattern]uint64, error) {
 	return nil, nil
 }
 
-// Follow implements [Engine]: everything is delivered.
-func (*memory) Follow(context.Context, schemas.Pattern) error { return nil }
+// release implements [store].
+func (*memory) release(*cursor) {}
 
-// Unfollow implements [Engine].
-func (*memory) Unfollow(schemas.Pattern) {}
-
-// Delete implements [Engine].
-func (m *memory) Delete(_ context.Context, name schemas.Channel) (bool, error) {
-	return m.broker.drop(name), nil
-}
-
-// Ready implements [Engine].
-func (*memory) Ready() error { return nil }
-
-// Stats implements [Engine].
-func (m *memory) Stats() EngineStats {
-	return EngineStats{
-		Replayed:       m.once.replayed.Load(),
-		ForgottenEarly: m.once.early.Load() + m.once.receipts.Stats().Collisions,
-		Remembered:     m.once.receipts.Len(), RememberedBytes: int64(m.once.receipts.Capacity()),
+// view implements [store].
+func (m *memory) view(_ context.Context, name schemas.Channel) (*channel, error) {
+	if c := m.shard.registry.get(name); c != nil {
+		return c, nil
 	}
+	c := &channel{name: name}
+	c.log.Lose(m.shard.registry.lostOf(schemas.Pattern(name)), ring.Expired)
+	return c, nil
 }
 
-// Close implements [Engine].
-func (m *memory) Close() error { return m.once.close() }
+// learnPosition implements [store]: no other node hands out positions.
+func (*memory) learnPosition(context.Context, uint64) error { return nil }
 
-// put gives e the next position and appends it to its channel, which comes into
-// being if need be.
-func (b *Broker) put(ctx context.Context, e *Entry) (schemas.Receipt, error) {
-	now := time.Now()
-	c, err := b.lock(e.Channel, now)
-	if err == nil && b.behind(c, now) {
-		c, err = b.await(ctx, c, now)
+// list implements [store].
+func (*memory) list(context.Context, string, schemas.Channel, int) ([]engine.Summary, error) {
+	return nil, nil
+}
+
+// delete implements [store].
+func (m *memory) delete(_ context.Context, name schemas.Channel) (bool, error) {
+	return m.shard.dropDeleted(name), nil
+}
+
+// dropReason implements [store].
+func (*memory) dropReason(why ring.GapReason) ring.GapReason { return why }
+
+// current implements [store].
+func (*memory) current() error { return nil }
+
+// ready implements [store].
+func (*memory) ready() error { return nil }
+
+// tick implements [store].
+func (*memory) tick(time.Time) {}
+
+// stats implements [store].
+func (m *memory) stats() engine.Stats {
+	return m.keys.Stats()
+}
+
+// close implements [store].
+func (m *memory) close() error { return m.keys.Close() }
+
+// put gives e the next position and appends it to its channel, which is created if
+// necessary. since is when the publish began to wait, now the time of the message.
+func (m *memory) put(ctx context.Context, e *engine.Entry, since, now time.Time) (schemas.Receipt, error) {
+	sh := m.shard
+	c, err := sh.lockOrCreate(e.Channel, now)
+	if err == nil && sh.backlogFull(c, now) {
+		c, err = sh.waitForReaders(ctx, c, since, sh.lockOrCreate)
 	}
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
-	if e.change != nil && c.run != nil {
-		if same, err := e.follow(&c.run.change); same || err != nil {
+	if e.Run != nil && c.run != nil {
+		if same, err := e.CheckRunAfter(&c.run.change); same || err != nil {
 			first := c.run.receipt(e.Channel)
 			c.mu.Unlock()
 			return first, err
 		}
 	}
-	e.ID, e.CreatedAt = b.idOf(b.seq.take()), schemas.TimeOf(now)
-	told := b.append(c, &e.Message, e.Limits, e.change)
+	if e.Fence != 0 && m.texts.Revision(e.TextName()) != e.Fence {
+		c.mu.Unlock()
+		return schemas.Receipt{}, engine.ErrFenced
+	}
+	e.ID, e.CreatedAt = sh.idOf(sh.seq.Take()), schemas.TimeOf(now)
+	waits := sh.append(c, &e.Message, e.Limits, e.Run)
 	c.mu.Unlock()
 
-	b.seq.settle(e.ID.Seq)
-	b.herald.settled(told)
-	if b.held.Load() > b.opts.Memory {
-		b.shrink(now)
+	sh.seq.Complete(e.ID.Seq)
+	sh.notifier.appended(waits)
+	if sh.logBytes.Load() > sh.opts.Memory {
+		sh.shrink(now)
 	}
-	return receiptOf(&e.Message), nil
+	return schemas.ReceiptOf(&e.Message), nil
 }
 
-// lock returns the channel, made if need be, with its mutex held.
-func (b *Broker) lock(name schemas.Channel, now time.Time) (*channel, error) {
+// lockOrCreate returns the channel with its mutex held, and creates it if necessary.
+func (sh *shard) lockOrCreate(name schemas.Channel, now time.Time) (*channel, error) {
 	for {
-		c := b.registry.get(name)
+		c := sh.registry.get(name)
 		if c == nil {
-			if b.registry.count.Load() >= int64(b.opts.MaxChannels) && !b.makeRoom(now) {
-				return nil, fmt.Errorf("%w: all %d have readers", ErrTooManyChannels, b.opts.MaxChannels)
+			if sh.registry.count.Load() >= int64(sh.opts.MaxChannels) && !sh.makeRoom(now) {
+				return nil, fmt.Errorf("%w: all %d have readers", ErrTooManyChannels, sh.opts.MaxChannels)
 			}
 			var made bool
-			if c, made = b.registry.create(name, 0, nil); made {
-				b.held.Add(channelOverhead)
+			if c, made = sh.registry.create(name, 0, nil); made {
+				sh.logBytes.Add(channelOverhead)
 			}
 		}
 		c.mu.Lock()

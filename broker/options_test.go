@@ -9,25 +9,26 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 )
 
-// TestOptions_Replay: the broker's own limits, and those that a publish brings.
+// TestOptions_Replay: the broker's own limits, and those that a publish sets.
 func TestOptions_Replay(t *testing.T) {
 	long := `"` + strings.Repeat("x", 900) + `"`
 	tests := []struct {
 		name   string
-		opts   broker.Limits
-		limits broker.Limits // of the publish
+		opts   engine.Limits
+		limits engine.Limits // of the publish
 		want   int           // of 20 messages of a bit over 1 KB, 0.5 s apart
 	}{
-		{"defaults", broker.Limits{}, broker.Limits{}, 20},
-		{"messages", broker.Limits{Messages: 3}, broker.Limits{}, 3},
-		{"bytes", broker.Limits{Bytes: 6000}, broker.Limits{}, 5},
-		{"age", broker.Limits{Age: 5 * time.Second}, broker.Limits{}, 10},
-		{"messages of the publish", broker.Limits{Messages: 3}, broker.Limits{Messages: 7}, 7},
-		{"bytes of the publish", broker.Limits{Bytes: 1 << 20}, broker.Limits{Bytes: 6000}, 5},
-		{"age of the publish", broker.Limits{Age: time.Hour}, broker.Limits{Age: 2 * time.Second}, 4},
-		{"the default of what the publish leaves out", broker.Limits{Messages: 3}, broker.Limits{Age: time.Hour}, 3},
+		{"defaults", engine.Limits{}, engine.Limits{}, 20},
+		{"messages", engine.Limits{Messages: 3}, engine.Limits{}, 3},
+		{"bytes", engine.Limits{Bytes: 6000}, engine.Limits{}, 5},
+		{"age", engine.Limits{Age: 5 * time.Second}, engine.Limits{}, 10},
+		{"messages of the publish", engine.Limits{Messages: 3}, engine.Limits{Messages: 7}, 7},
+		{"bytes of the publish", engine.Limits{Bytes: 1 << 20}, engine.Limits{Bytes: 6000}, 5},
+		{"age of the publish", engine.Limits{Age: time.Hour}, engine.Limits{Age: 2 * time.Second}, 4},
+		{"the default of what the publish leaves out", engine.Limits{Messages: 3}, engine.Limits{Age: time.Hour}, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,26 +74,26 @@ func TestOptions_Replay_defaults(t *testing.T) {
 	})
 }
 
-// TestOptions_Memory publishes to many channels without readers.
+// TestOptions_Memory: publishing to many channels without readers does not exceed the memory.
 func TestOptions_Memory(t *testing.T) {
 	b := start(t, broker.Options{Memory: 1 << 20})
 	data := `"` + strings.Repeat("x", 1000) + `"`
 	for i := range 5000 {
 		publish(t, b, fmt.Sprint("c", i%500), "b", data)
-		if held := b.Stats().HeldBytes; held > 1<<20 {
-			t.Fatalf("%d bytes are held", held)
+		if n := b.Stats().LogBytes; n > 1<<20 {
+			t.Fatalf("the logs take %d bytes", n)
 		}
 	}
-	if s := b.Stats(); s.Evicted == 0 || s.HeldBytes < 1<<19 {
+	if s := b.Stats(); s.Evicted == 0 || s.LogBytes < 1<<19 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// TestOptions_Hold: what a stalled reader keeps beyond the limits is bounded, and
-// goes when it has read.
-func TestOptions_Hold(t *testing.T) {
+// TestOptions_BacklogBytes: the frames held beyond the limits for a stalled reader are bounded,
+// and are dropped once it has read them.
+func TestOptions_BacklogBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{Replay: broker.Limits{Bytes: 10_000}, Hold: 50_000})
+		b := start(t, broker.Options{Replay: engine.Limits{Bytes: 10_000}, BacklogBytes: 50_000})
 		r := subscribe(t, b, asking("a"))
 		want(t, "first", r.now(), "$open@0")
 		data := `"` + strings.Repeat("x", 1000) + `"`
@@ -138,7 +139,7 @@ func TestOptions_MaxEventBytes(t *testing.T) {
 				t.Fatalf("%d bytes were taken after %d were refused", size, refused)
 			case err == nil:
 				longest = size
-			case !errors.Is(err, broker.ErrTooLarge):
+			case !errors.Is(err, engine.ErrTooLarge):
 				t.Fatal(err)
 			default:
 				refused = size
@@ -151,7 +152,8 @@ func TestOptions_MaxEventBytes(t *testing.T) {
 		if err := r.Next(t.Context(), &r.batch); err != nil {
 			t.Fatal(err)
 		}
-		biggest := len(r.batch.Events[len(r.batch.Events)-1])
+		events := withoutLive(r.batch.Events)
+		biggest := len(events[len(events)-1])
 		if biggest != most {
 			t.Errorf("the longest event has %d bytes of %d", biggest, most)
 		}

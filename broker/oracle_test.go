@@ -14,6 +14,14 @@ type published struct {
 	seq     uint64
 	channel schemas.Channel
 	topic   schemas.Topic
+	part    // of a message that may be sent joined with others
+}
+
+// part says of what a message is a part.
+type part struct {
+	of     string // the text or, of merged messages, their channel; "" if the message stands for itself
+	token  string // its text, which no other message has; "" if it has none
+	offset int64  // in a text
 }
 
 func (m published) run() bool { return m.topic == schemas.TopicRun }
@@ -23,19 +31,24 @@ type oracle struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	messages []published
+	tokens   map[string]published
 	over     bool // nothing more will be published
 }
 
 func newOracle() *oracle {
-	o := &oracle{}
+	o := &oracle{tokens: make(map[string]published)}
 	o.changed.L = &o.mu
 	return o
 }
 
-func (o *oracle) note(r schemas.Receipt) {
+func (o *oracle) note(r schemas.Receipt, p part) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.messages = append(o.messages, published{r.ID.Seq, r.Channel, r.Topic})
+	m := published{r.ID.Seq, r.Channel, r.Topic, p}
+	o.messages = append(o.messages, m)
+	if p.token != "" {
+		o.tokens[p.token] = m
+	}
 	o.changed.Broadcast()
 }
 
@@ -56,15 +69,15 @@ func (o *oracle) awaitMore(n int) {
 	}
 }
 
-// heard is a loss that a client was told of: of what pattern names, everything
-// above after and below until.
+// heard is a loss that a client was told of: for the channels that pattern names,
+// everything above after and below until.
 type heard struct {
 	pattern      schemas.Pattern
 	after, until uint64
 	reason       string
 }
 
-// connection is one of the streams of a client's life.
+// connection is one of the streams of a client.
 type connection struct {
 	first      bool   // not resumed
 	asked      uint64 // the position it resumed with; of the first one, where it started
@@ -74,13 +87,20 @@ type connection struct {
 	open       bool   // $open was received
 	introduced bool   // and what follows it before the first message
 	runs       map[schemas.Channel]uint64
-	got        []published
+	got        []delivery
 	gaps       []heard
 }
 
-// history is everything that a client received, over its whole life.
+// delivery is what a client was sent as one message.
+type delivery struct {
+	published
+	tokens []string // of the messages that are joined in it
+}
+
+// history is everything that a client received over all its connections.
 type history struct {
 	selectors   []broker.Selector
+	whole       bool // nothing is ever dropped
 	replay      string
 	connections []*connection
 }
@@ -91,9 +111,9 @@ func (h *history) wants(m published) bool {
 	})
 }
 
-// base returns, for each channel, the position above which the first connection
-// owed everything. What a replay begins with depends on what the buffer held at
-// that moment; after its first message of a channel nothing may be missing.
+// base returns, for each channel, the position above which the first connection must be
+// sent everything. What a replay begins with depends on what the ring held at that
+// moment. After its first message of a channel, nothing may be missing.
 func (h *history) base(channel schemas.Channel) uint64 {
 	c := h.connections[0]
 	switch h.replay {
@@ -103,21 +123,46 @@ func (h *history) base(channel schemas.Channel) uint64 {
 		return c.since
 	}
 	for _, m := range c.got {
-		if m.channel == channel && !m.run() {
+		if m.channel == channel && !m.run() && m.of == "" {
 			return min(c.since, m.seq-1)
 		}
 	}
 	return c.since
 }
 
+// basesOfParts is base for messages that may be sent joined with others, which a replay
+// has whole or not at all, but for the beginning of a text that was too long.
+func (h *history) basesOfParts(o *oracle) map[string]uint64 {
+	c := h.connections[0]
+	bases := make(map[string]uint64)
+	if h.replay == "none" {
+		return bases
+	}
+	for _, m := range c.got {
+		first := m.seq
+		if len(m.tokens) > 0 {
+			first = o.tokens[m.tokens[0]].seq
+		}
+		if _, known := bases[m.of]; !known && m.of != "" && (h.whole || len(m.tokens) > 0) {
+			bases[m.of] = min(c.since, first-1)
+		}
+	}
+	return bases
+}
+
 // missing returns what the client should have received or been told of by the
 // time it knows the position until.
 func (h *history) missing(o *oracle, until uint64) []published {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	got := make(map[uint64]bool)
 	latest := make(map[schemas.Channel]uint64) // run message published
 	for _, c := range h.connections {
 		for _, m := range c.got {
 			got[m.seq] = true
+			for _, token := range m.tokens {
+				got[o.tokens[token].seq] = true
+			}
 		}
 		for _, seq := range c.runs {
 			got[seq] = true
@@ -129,7 +174,7 @@ func (h *history) missing(o *oracle, until uint64) []published {
 		}
 	}
 	var missing []published
-	base := make(map[schemas.Channel]uint64)
+	base, baseOfPart := make(map[schemas.Channel]uint64), h.basesOfParts(o)
 	for _, m := range o.messages {
 		if got[m.seq] || m.seq > until || !h.wants(m) {
 			continue
@@ -141,7 +186,14 @@ func (h *history) missing(o *oracle, until uint64) []published {
 			if base[m.channel] == 0 {
 				base[m.channel] = h.base(m.channel)
 			}
-			if m.seq <= base[m.channel] {
+			from := base[m.channel]
+			if m.of != "" && h.replay != "none" {
+				from = h.connections[0].since
+				if begins, known := baseOfPart[m.of]; known {
+					from = begins
+				}
+			}
+			if m.seq <= from {
 				continue
 			}
 		}
@@ -150,6 +202,27 @@ func (h *history) missing(o *oracle, until uint64) []published {
 		}
 	}
 	return missing
+}
+
+// misplaced checks that the parts that were sent joined were sent in order, once, and under
+// the id of the last one.
+func (h *history) misplaced(o *oracle, faults *faults) {
+	newest := uint64(0)
+	for _, c := range h.connections {
+		for _, d := range c.got {
+			for i, token := range d.tokens {
+				m, known := o.tokens[token]
+				if !known || m.seq <= newest || m.channel != d.channel || m.of != d.of || i == 0 && m.offset != d.offset {
+					faults.add("part %+v is sent after %d in %+v", m, newest, d)
+				}
+				newest = m.seq
+			}
+			if len(d.tokens) > 0 && newest != d.seq || d.seq < newest {
+				faults.add("%+v ends with %d", d, newest)
+			}
+			newest = d.seq
+		}
+	}
 }
 
 // told reports whether a gap announced that m is lost.
@@ -162,6 +235,18 @@ func (h *history) told(m published) bool {
 		}
 	}
 	return false
+}
+
+// joined returns how many messages were sent that are joined of several.
+func (h *history) joined() (n int) {
+	for _, c := range h.connections {
+		for _, d := range c.got {
+			if len(d.tokens) > 1 {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // gaps returns every loss that the client was told of.

@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/broker"
 )
 
-// TestStream_outlivedChannels has a reader of a pattern that does not read while
-// channels come, and go when there are more than may be.
+// TestStream_outlivedChannels: a reader of a pattern does not read while channels are created
+// and, once there are too many, forgotten.
 func TestStream_outlivedChannels(t *testing.T) {
 	tests := []struct {
 		name string

@@ -4,53 +4,56 @@ import (
 	"hash/maphash"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluicehq/sluice/broker/internal/positions"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-const stripes = 64
+const stripeCount = 64
 
-// registry finds channels by name, and holds the streams that wait for a
-// channel which does not exist: a read never creates one.
+// registry finds channels by name. It also holds the streams that wait for a channel
+// which does not exist: reading never creates one.
 type registry struct {
 	seed    maphash.Seed
-	stripes [stripes]stripe
+	stripes [stripeCount]stripe
 	count   atomic.Int64 // channels
 
-	feedsMu sync.RWMutex
-	feeds   map[schemas.Pattern]*feed // guarded by feedsMu
+	patternMu   sync.RWMutex
+	patternSubs map[schemas.Pattern]*patternSub // guarded by patternMu
 
-	forgotten forgotten
+	forgotten positions.Forgotten
 }
 
+// stripe is the part of the registry with the names of some hashes, so that few
+// look-ups wait for each other.
 type stripe struct {
 	mu       sync.RWMutex
-	channels map[schemas.Channel]*channel  // guarded by mu
-	waiting  map[schemas.Channel]*expected // guarded by mu; of channels that do not exist
+	channels map[schemas.Channel]*channel // guarded by mu
+	waiting  map[schemas.Channel]*waiters // guarded by mu; of channels that do not exist
 }
 
-// expected is the audience of a channel that does not exist.
-type expected struct {
-	audience
-	asked bool   // the engine has nothing of the channel, or the log has had it all; guarded by the stripe's mu
-	lost  uint64 // up to here, messages may have been lost; guarded by the stripe's mu
+// waiters are the subscribers of a channel that does not exist.
+type waiters struct {
+	subscribers
+	complete bool   // nothing older than what comes next can be with the engine alone; guarded by the stripe's mu
+	lost     uint64 // messages up to here may be lost; guarded by the stripe's mu
 }
 
 func newRegistry() *registry {
-	r := &registry{seed: maphash.MakeSeed(), feeds: make(map[schemas.Pattern]*feed)}
+	r := &registry{seed: maphash.MakeSeed(), patternSubs: make(map[schemas.Pattern]*patternSub)}
 	for i := range r.stripes {
 		r.stripes[i].channels = make(map[schemas.Channel]*channel)
-		r.stripes[i].waiting = make(map[schemas.Channel]*expected)
+		r.stripes[i].waiting = make(map[schemas.Channel]*waiters)
 	}
 	return r
 }
 
 func (r *registry) hash(name schemas.Channel) uint64 { return maphash.String(r.seed, string(name)) }
 
-func (r *registry) stripe(name schemas.Channel) *stripe { return &r.stripes[r.hash(name)%stripes] }
+func (r *registry) stripe(name schemas.Channel) *stripe { return &r.stripes[r.hash(name)%stripeCount] }
 
 // get returns the channel, nil if there is none.
 func (r *registry) get(name schemas.Channel) *channel {
@@ -60,10 +63,10 @@ func (r *registry) get(name schemas.Channel) *channel {
 	return st.channels[name]
 }
 
-// create returns the channel, making it if need be: with the streams that
-// waited for it, and with the feeds of the patterns that match it. Messages before
-// the position first, if that is not 0, may be with the engine alone. fill may put
-// something into the log before anybody sees it.
+// create returns the channel, and creates it if necessary. A new channel gets the
+// streams that waited for it and the subscriptions of matching patterns. If first is
+// not 0, messages before that position may be with the engine alone. fill, which may be
+// nil, can put something into the log before anybody sees it.
 func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel)) (c *channel, made bool) {
 	st := r.stripe(name)
 	st.mu.Lock()
@@ -71,26 +74,26 @@ func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel
 	if c := st.channels[name]; c != nil {
 		return c, false
 	}
-	c = &channel{name: name, born: r.forgotten.of(r.hash(name))}
+	c = &channel{name: name, born: r.forgotten.Of(r.hash(name))}
 	waiting := st.waiting[name]
 	if waiting != nil {
 		c.born = max(c.born, waiting.lost)
 	}
-	if first > 0 && (waiting == nil || !waiting.asked) {
-		c.cold.Store(first - 1)
-		c.log.cold = first - 1
+	if first > 0 && (waiting == nil || !waiting.complete) {
+		c.coldAtStart.Store(first - 1)
+		c.log.Cold = first - 1
 	}
-	c.mu.Lock() // loops know of it before it is in the registry
+	c.mu.Lock() // loops know the channel before it is in the registry
 	defer c.mu.Unlock()
-	c.log.lose(c.born, gapExpired)
+	c.log.Lose(c.born, ring.Expired)
 	if waiting != nil {
-		c.readers.streams, c.readers.crowds = waiting.handOver(c)
+		c.readers.streams, c.readers.groups = waiting.handOver(c)
 		delete(st.waiting, name)
 	}
-	c.log.passed, _ = c.readers.passed()
-	c.readers.feeds = r.feedsOf(name)
-	if len(c.readers.streams)+len(c.readers.feeds) == 0 {
-		c.log.floor = nobody // else 0, until it is measured
+	c.log.Swept, _ = c.readers.swept()
+	c.readers.patternSubs = r.patternSubsOf(name)
+	if len(c.readers.streams)+len(c.readers.patternSubs) == 0 {
+		c.log.Floor = ring.NoReader // else 0 until it is measured
 	}
 	if fill != nil {
 		fill(c)
@@ -100,60 +103,64 @@ func (r *registry) create(name schemas.Channel, first uint64, fill func(*channel
 	return c, true
 }
 
-// wanted reports whether somebody waits for the channel name or follows a pattern
-// that matches it.
+// wanted reports whether somebody waits for the channel or follows a pattern that
+// matches it.
 func (r *registry) wanted(name schemas.Channel) bool {
 	st := r.stripe(name)
 	st.mu.RLock()
 	waiting := st.waiting[name]
 	st.mu.RUnlock()
-	return waiting != nil || len(r.feedsOf(name)) > 0
+	return waiting != nil || len(r.patternSubsOf(name)) > 0
 }
 
-// remove takes c out of the registry. Streams that named it wait for the next
-// channel of that name; they are returned. The caller holds neither stripe nor
-// channel.
-//
-// When unless is given and holds under the locks, nothing happens.
-func (r *registry) remove(c *channel, reason gapReason, unless func() bool) (freed int64, named []*Stream, removed bool) {
+// remove takes c out of the registry unless the condition unless, which may be nil,
+// holds under the locks. Streams that named c then wait for the next channel of that
+// name. If end is not nil, they end for that reason, and do so before there can be a next
+// channel: to a stream that read on there, what was lost with c would be no news. The
+// caller holds neither the stripe nor the channel.
+func (r *registry) remove(c *channel, reason ring.GapReason, unless func() bool, end *CloseReason) (freed int64, removed bool) {
 	st := r.stripe(c.name)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone || unless != nil && unless() {
-		return 0, nil, false
+		return 0, false
 	}
-	asked := c.log.cold == 0 && reason != gapNone
-	freed = c.log.clear(reason) + channelOverhead
+	asked := c.log.Cold == 0 && reason != ring.Kept
+	freed = c.log.Clear(reason) + channelOverhead
 	if c.run != nil {
-		freed += c.run.frame.cost()
-		if reason != gapNone {
-			c.log.lose(c.run.frame.seq, reason)
+		freed += c.run.frame.Cost()
+		if reason != ring.Kept {
+			c.log.Lose(c.run.frame.Seq, reason)
 		}
 		c.run = nil
 	}
 	c.gone = true
 	delete(st.channels, c.name)
 	r.count.Add(-1)
-	lost := c.log.lost
-	if reason != gapNone {
-		lost = max(lost, c.log.last)
-		r.forget(c.name, lost)
+	lost := c.log.Lost()
+	if reason != ring.Kept {
+		lost = max(lost, c.log.Last())
+		r.noteForgotten(c.name, lost)
 	}
 
-	named = c.readers.named()
-	if streams, crowds := c.readers.handOver(nil); len(streams)+len(crowds) > 0 {
-		st.waiting[c.name] = &expected{
-			audience: audience{streams: streams, crowds: crowds}, asked: asked, lost: lost,
+	if end != nil {
+		for _, s := range c.readers.named() {
+			s.End(*end)
 		}
 	}
-	return freed, named, true
+	if streams, groups := c.readers.handOver(nil); len(streams)+len(groups) > 0 {
+		st.waiting[c.name] = &waiters{
+			subscribers: subscribers{streams: streams, groups: groups}, complete: asked, lost: lost,
+		}
+	}
+	return freed, true
 }
 
-// waiters returns the streams that wait for the channel name and are not about to
+// waitingStreams returns the streams that wait for the channel and are not about to
 // end.
-func (r *registry) waiters(name schemas.Channel) []*Stream {
+func (r *registry) waitingStreams(name schemas.Channel) []*Stream {
 	st := r.stripe(name)
 	st.mu.RLock()
 	defer st.mu.RUnlock()
@@ -161,23 +168,6 @@ func (r *registry) waiters(name schemas.Channel) []*Stream {
 		return staying(waiting.named())
 	}
 	return nil
-}
-
-// awaited returns the names of channels that do not exist and that streams wait
-// for, with how many these are.
-func (r *registry) awaited() map[schemas.Channel]int {
-	names := make(map[schemas.Channel]int)
-	for i := range r.stripes {
-		st := &r.stripes[i]
-		st.mu.RLock()
-		for name, waiting := range st.waiting {
-			if n := len(staying(waiting.named())); n > 0 {
-				names[name] = n
-			}
-		}
-		st.mu.RUnlock()
-	}
-	return names
 }
 
 // staying returns the streams that are not about to end.
@@ -188,109 +178,109 @@ func staying(streams []*Stream) []*Stream {
 	})
 }
 
-// attach makes s a reader of the channel name, or lets it wait for the channel.
-func (r *registry) attach(s *Stream, name schemas.Channel) {
+// attach makes cu a reader of the channel, or lets it wait if there is none.
+func (r *registry) attach(cu *cursor, name schemas.Channel) {
 	st := r.stripe(name)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if c := st.channels[name]; c != nil {
-		c.readers.add(s)
+		c.readers.add(cu)
 		c.mu.Lock()
-		c.log.await()
+		c.log.Hold()
 		c.mu.Unlock()
 		return
 	}
 	waiting := st.waiting[name]
 	if waiting == nil {
-		waiting = new(expected)
+		waiting = new(waiters)
 		st.waiting[name] = waiting
 	}
-	waiting.add(s)
+	waiting.add(cu)
 }
 
-// detach undoes attach and returns the channel if it now has no reader by name.
-func (r *registry) detach(s *Stream, name schemas.Channel) *channel {
+// detach undoes attach and returns the channel if it exists.
+func (r *registry) detach(cu *cursor, name schemas.Channel) *channel {
 	st := r.stripe(name)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if waiting := st.waiting[name]; waiting != nil {
-		waiting.remove(s)
+		waiting.remove(cu)
 		if waiting.empty() {
 			delete(st.waiting, name)
 		}
 	}
 	c := st.channels[name]
 	if c != nil {
-		c.readers.remove(s)
+		c.readers.remove(cu)
 	}
 	return c
 }
 
-// follow makes s a reader of every channel that pattern matches, of those to
-// come as well.
-func (r *registry) follow(s *Stream, pattern schemas.Pattern) {
-	f := r.join(s, pattern)
+// attachPattern makes cu a reader of every channel that pattern matches, including
+// future ones.
+func (r *registry) attachPattern(cu *cursor, pattern schemas.Pattern) {
+	sub := r.joinPattern(cu, pattern)
 	for c := range r.matching(pattern) {
-		c.readers.follow(f)
+		c.readers.addPattern(sub)
 		c.mu.Lock()
-		c.log.await()
+		c.log.Hold()
 		c.mu.Unlock()
 	}
 }
 
-func (r *registry) join(s *Stream, pattern schemas.Pattern) *feed {
-	r.feedsMu.Lock()
-	defer r.feedsMu.Unlock()
-	f := r.feeds[pattern]
-	if f == nil {
-		f = &feed{pattern: pattern, streams: make(map[*Stream]struct{})}
-		r.feeds[pattern] = f
+func (r *registry) joinPattern(cu *cursor, pattern schemas.Pattern) *patternSub {
+	r.patternMu.Lock()
+	defer r.patternMu.Unlock()
+	sub := r.patternSubs[pattern]
+	if sub == nil {
+		sub = &patternSub{pattern: pattern, streams: make(map[*cursor]struct{})}
+		r.patternSubs[pattern] = sub
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.streams[s] = struct{}{}
-	return f
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	sub.streams[cu] = struct{}{}
+	return sub
 }
 
-// unfollow undoes follow.
-func (r *registry) unfollow(s *Stream, pattern schemas.Pattern) {
-	r.feedsMu.Lock()
-	defer r.feedsMu.Unlock()
-	f := r.feeds[pattern]
-	if f == nil {
+// detachPattern undoes attachPattern.
+func (r *registry) detachPattern(cu *cursor, pattern schemas.Pattern) {
+	r.patternMu.Lock()
+	defer r.patternMu.Unlock()
+	sub := r.patternSubs[pattern]
+	if sub == nil {
 		return // a stream may have asked for it twice
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.streams, s)
-	if len(f.streams) == 0 {
-		f.dead = true
-		delete(r.feeds, pattern)
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	delete(sub.streams, cu)
+	if len(sub.streams) == 0 {
+		sub.dead = true
+		delete(r.patternSubs, pattern)
 	}
 }
 
-// feedsOf returns the feeds that match name: one look-up for each prefix of it
-// that ends in a colon, however many patterns there are.
-func (r *registry) feedsOf(name schemas.Channel) []*feed {
-	r.feedsMu.RLock()
-	defer r.feedsMu.RUnlock()
-	if len(r.feeds) == 0 {
+// patternSubsOf returns the pattern subscriptions that match name. It takes one look-up
+// for each prefix that ends in a colon, however many patterns there are.
+func (r *registry) patternSubsOf(name schemas.Channel) []*patternSub {
+	r.patternMu.RLock()
+	defer r.patternMu.RUnlock()
+	if len(r.patternSubs) == 0 {
 		return nil
 	}
-	var found []*feed
-	if f := r.feeds["*"]; f != nil {
-		found = append(found, f)
+	var found []*patternSub
+	if sub := r.patternSubs["*"]; sub != nil {
+		found = append(found, sub)
 	}
 	for pattern := range prefixes(name) {
-		if f := r.feeds[pattern]; f != nil {
-			found = append(found, f)
+		if sub := r.patternSubs[pattern]; sub != nil {
+			found = append(found, sub)
 		}
 	}
 	return found
 }
 
-// matching yields the channels that pattern, which is not exact, matches. Those
-// that come or go meanwhile may be missed.
+// matching yields the channels that pattern, which is not exact, matches. It may miss
+// those that come or go meanwhile.
 func (r *registry) matching(pattern schemas.Pattern) iter.Seq[*channel] {
 	return func(yield func(*channel) bool) {
 		for i := range r.stripes {
@@ -313,19 +303,4 @@ func (st *stripe) matching(pattern schemas.Pattern) []*channel {
 		}
 	}
 	return found
-}
-
-// prefixes yields the patterns that name's colons make: a:b:c has a:* and a:b:*.
-func prefixes(name schemas.Channel) iter.Seq[schemas.Pattern] {
-	return func(yield func(schemas.Pattern) bool) {
-		for end := 0; ; {
-			colon := strings.IndexByte(string(name[end:]), ':')
-			if end += colon + 1; colon < 0 || end == len(name) {
-				return
-			}
-			if !yield(schemas.Pattern(name[:end] + "*")) {
-				return
-			}
-		}
-	}
 }

@@ -2,10 +2,10 @@ package broker
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -32,21 +32,21 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-func (a *audience) all() []*Stream {
-	var streams []*Stream
-	a.each(func(s *Stream) { streams = append(streams, s) })
-	return streams
+func (s *subscribers) all() []*cursor {
+	var cursors []*cursor
+	s.each(func(c *cursor) { cursors = append(cursors, c) })
+	return cursors
 }
 
-// TestRegistry_readers: a stream reads what it named or what its pattern
-// matches, whichever was there first, until it leaves.
+// TestRegistry_readers: a stream reads what it named or what its pattern matches,
+// whichever was there first, until it leaves.
 func TestRegistry_readers(t *testing.T) {
 	r := newRegistry()
-	s := make([]*Stream, 4)
+	s := make([]*cursor, 4)
 	for i := range s {
-		s[i] = &Stream{id: uint64(i)}
+		s[i] = &cursor{stream: &Stream{id: uint64(i)}}
 	}
-	has := func(c *channel, want ...*Stream) {
+	has := func(c *channel, want ...*cursor) {
 		t.Helper()
 		got := c.readers.all()
 		if len(got) != len(want) || c.readers.size() != len(want) {
@@ -54,12 +54,12 @@ func TestRegistry_readers(t *testing.T) {
 		}
 		for _, w := range want {
 			if !slices.Contains(got, w) {
-				t.Errorf("%s does not have reader %d", c.name, w.id)
+				t.Errorf("%s does not have reader %d", c.name, w.stream.id)
 			}
 		}
 	}
 	r.attach(s[0], "a:1")
-	r.follow(s[1], "a:*")
+	r.attachPattern(s[1], "a:*")
 	if r.get("a:1") != nil || r.count.Load() != 0 {
 		t.Error("a read made a channel")
 	}
@@ -72,17 +72,17 @@ func TestRegistry_readers(t *testing.T) {
 	}
 	has(c, s[0], s[1])
 	r.attach(s[2], "a:1")
-	r.follow(s[3], "*")
-	r.follow(s[3], "a:*")
+	r.attachPattern(s[3], "*")
+	r.attachPattern(s[3], "a:*")
 	has(c, s[0], s[1], s[2], s[3], s[3]) // by two patterns
-	r.unfollow(s[3], "*")
-	r.unfollow(s[3], "*") // asked for twice
+	r.detachPattern(s[3], "*")
+	r.detachPattern(s[3], "*") // asked for twice
 	has(c, s[0], s[1], s[2], s[3])
 
-	if _, _, removed := r.remove(c, gapExpired, nil); !removed || r.get("a:1") != nil || r.count.Load() != 0 {
+	if _, removed := r.remove(c, ring.Expired, nil, nil); !removed || r.get("a:1") != nil || r.count.Load() != 0 {
 		t.Error("not removed")
 	}
-	if _, _, removed := r.remove(c, gapExpired, nil); removed || r.count.Load() != 0 {
+	if _, removed := r.remove(c, ring.Expired, nil, nil); removed || r.count.Load() != 0 {
 		t.Error("removed twice")
 	}
 	c, _ = r.create("a:1", 0, nil)
@@ -91,29 +91,29 @@ func TestRegistry_readers(t *testing.T) {
 		t.Error("detach returned another channel")
 	}
 	r.detach(s[2], "a:1")
-	r.unfollow(s[1], "a:*")
+	r.detachPattern(s[1], "a:*")
 	has(c, s[3])
-	r.unfollow(s[3], "a:*")
+	r.detachPattern(s[3], "a:*")
 	has(c)
 	r.attach(s[0], "b")
 	r.detach(s[0], "b")
-	if len(r.stripe("b").waiting) != 0 || len(r.feeds) != 0 {
-		t.Errorf("waiting %v, feeds %v", r.stripe("b").waiting, r.feeds)
+	if len(r.stripe("b").waiting) != 0 || len(r.patternSubs) != 0 {
+		t.Errorf("waiting %v, pattern subscriptions %v", r.stripe("b").waiting, r.patternSubs)
 	}
 }
 
-// TestRegistry_follow_leavesNothing: patterns come and go on a channel that
+// TestRegistry_attachPattern_leavesNothing: patterns come and go on a channel that
 // nobody publishes to.
-func TestRegistry_follow_leavesNothing(t *testing.T) {
+func TestRegistry_attachPattern_leavesNothing(t *testing.T) {
 	r := newRegistry()
 	c, _ := r.create("a:1", 0, nil)
 	for range 100 {
-		s := &Stream{}
-		r.follow(s, "a:*")
-		r.unfollow(s, "a:*")
+		s := new(cursor)
+		r.attachPattern(s, "a:*")
+		r.detachPattern(s, "a:*")
 	}
-	if n := len(c.readers.feeds); n > 1 {
-		t.Errorf("the channel has %d feeds", n)
+	if n := len(c.readers.patternSubs); n > 1 {
+		t.Errorf("the channel has %d pattern subscriptions", n)
 	}
 }
 
@@ -130,9 +130,9 @@ func TestRegistry_forgotten(t *testing.T) {
 		lost(name, 0, false)
 	}
 	c, _ := r.create("a:b:1", 0, nil)
-	c.log = *newLog(9, 9)
-	c.log.add("a@1", "a@1", "a@1")
-	r.remove(c, gapExpired, nil)
+	c.log = newLog(9)
+	c.fill("a", "a", "a")
+	r.remove(c, ring.Expired, nil, nil)
 	for _, name := range names {
 		lost(name, 2, true)
 		lost(name, 3, false)
@@ -141,57 +141,40 @@ func TestRegistry_forgotten(t *testing.T) {
 	lost("b:*", 0, false)
 
 	c, _ = r.create("a:b:1", 0, nil)
-	if c.log.lost != 3 || c.born != 3 || c.log.lostOf(schemas.NewTopicSet([]string{"x"})) != 3 {
-		t.Errorf("the next channel of the name has lost %d", c.log.lost)
+	if c.log.Lost() != 3 || c.born != 3 || c.log.LostOf(schemas.NewTopicSet([]string{"x"})) != 3 {
+		t.Errorf("the next channel of the name has lost %d", c.log.Lost())
 	}
-	r.remove(c, gapExpired, nil) // empty: what was lost before stays so
+	r.remove(c, ring.Expired, nil, nil) // empty: what was lost before stays so
 	for _, name := range names {
 		lost(name, 2, true)
 		lost(name, 3, false)
 	}
 }
 
-// TestForgotten_neverHides notes more names than there are cells.
-func TestForgotten_neverHides(t *testing.T) {
-	r := newRegistry()
-	const names = 3 * len(r.forgotten.cells) / 2
-	for i := range uint64(names) {
-		r.forget(schemas.Channel(fmt.Sprint("c", i)), i+1)
-	}
-	for i := range uint64(names) {
-		if r.lostOf(schemas.Pattern(fmt.Sprint("c", i))) <= i {
-			t.Fatalf("c%d was lost at %d, and it is not known", i, i+1)
-		}
-	}
-	if got := r.forgotten.newest.Load(); got != uint64(names) {
-		t.Errorf("newest is %d", got)
-	}
-}
-
-// TestRegistry_remove_unread: what a reader by pattern has not read yet of a
-// channel that goes is a loss, the run status too, which the ring does not count.
+// TestRegistry_remove_unread: when a channel is removed, what a reader by pattern has
+// not read yet is lost, including the run status, which the ring does not count.
 func TestRegistry_remove_unread(t *testing.T) {
 	r := newRegistry()
 	c, _ := r.create("a", 0, nil)
-	c.log.limits = Limits{Messages: 9, Bytes: 9999, Age: 1}
-	c.log.add("$run@1")
-	c.setRun(&run{frame: *c.log.at(0)})
-	src := &source{channel: c, topics: schemas.NewTopicSet([]string{"x"})}
-	if _, _, removed := r.remove(c, gapOverrun, func() bool { return true }); removed {
+	c.log = newLog(9)
+	c.fill("$run")
+	cost := c.run.frame.Cost()
+	src := &source{ring.NewReader(schemas.NewTopicSet([]string{"x"}), 0, 0), c}
+	if _, removed := r.remove(c, ring.Overrun, func() bool { return true }, nil); removed {
 		t.Fatal("removed against the condition")
 	}
-	freed, _, _ := r.remove(c, gapOverrun, func() bool { return false })
-	if freed != channelOverhead+2*testFrame {
+	freed, _ := r.remove(c, ring.Overrun, func() bool { return false }, nil)
+	if freed != channelOverhead+2*cost {
 		t.Errorf("freed %d", freed)
 	}
-	if lost := src.fill(0, nobody); lost == nil || lost.reason != gapOverrun {
+	if lost := src.fetch(0, ring.NoReader, 1<<20); lost == nil || lost.Reason != ring.Overrun {
 		t.Errorf("gap %+v", lost)
 	}
 }
 
-// TestRegistry_create_afterOther: a reader that waits for its channel is not told
-// of what another channel of the same cell has lost meanwhile. One that comes
-// back must be: nobody can know that it was another one.
+// TestRegistry_create_afterOther: a reader that waits for its channel is not told of
+// what another channel in the same cell has lost meanwhile. A reader that comes back
+// must be: nobody can know that it was the other one.
 func TestRegistry_create_afterOther(t *testing.T) {
 	b := newBroker(t, Options{Epoch: 20})
 	waiting, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}}})
@@ -200,7 +183,7 @@ func TestRegistry_create_afterOther(t *testing.T) {
 	}
 	defer waiting.Close()
 	b.say(t, "other")
-	b.registry.forgotten.note(b.registry.hash("a"), 1)
+	b.shards[0].registry.forgotten.Note(b.shards[0].registry.hash("a"), 1)
 	b.say(t, "a")
 	back, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}}, LastEventID: "k-0"})
 	if err != nil {
@@ -225,5 +208,42 @@ func TestRegistry_create_afterOther(t *testing.T) {
 		if told != tt.told {
 			t.Errorf("%s: told of a gap: %t", tt.name, told)
 		}
+	}
+}
+
+// ender is a carrier that notes whether its stream ended before there could be a next
+// channel of the name.
+type ender struct {
+	names *stripe
+	first bool
+}
+
+func (e *ender) wake(*Stream) {
+	e.first = !e.names.mu.TryRLock()
+	if !e.first {
+		e.names.mu.RUnlock()
+	}
+}
+
+// TestShard_dropDeleted_endsFirst: a deletion ends a stream before the next channel of
+// the name can exist. A stream in a fan-out group would go on there, and would not be
+// told of what it had not been sent of the deleted one.
+func TestShard_dropDeleted_endsFirst(t *testing.T) {
+	b := newBroker(t, Options{})
+	b.say(t, "a")
+	s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e := &ender{names: b.shards[0].registry.stripe("a")}
+	s.mu.Lock()
+	s.carrier = e
+	s.mu.Unlock()
+	if !b.shards[0].dropDeleted("a") {
+		t.Fatal("not found")
+	}
+	if _, ended := s.Ended(); !ended || !e.first {
+		t.Errorf("ended: %t, before there can be a next channel: %t", ended, e.first)
 	}
 }

@@ -2,21 +2,25 @@ package broker_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/schemas"
 )
 
 func TestParseReplay(t *testing.T) {
 	for _, text := range []string{"", "none", "latest", "all", "0", "1", "2147483647"} {
-		if _, err := broker.ParseReplay(text); err != nil {
+		if _, err := ring.ParseReplay(text); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 	for _, text := range []string{"-1", "+1", "1.5", "All", " 1", "2147483648", "most"} {
-		if _, err := broker.ParseReplay(text); !errors.Is(err, broker.ErrBadReplay) {
+		if _, err := ring.ParseReplay(text); !errors.Is(err, ring.ErrBadReplay) {
 			t.Errorf("%q: got %v, want ErrBadReplay", text, err)
 		}
 	}
@@ -58,7 +62,7 @@ func TestBroker_Subscribe_replay(t *testing.T) {
 				publish(t, b, "a:1", "status", "1")
 				publish(t, b, "a:1", "tokens", "2")
 				publish(t, b, "a:2", "status", "3")
-				setRun(t, b, "a:1", broker.RunChange{Status: broker.RunRunning})
+				setRun(t, b, "a:1", schemas.RunChange{Status: schemas.RunRunning})
 				publish(t, b, "a:1", "tokens", "5")
 				publish(t, b, "b:1", "status", "6")
 				r := subscribe(t, b, replaying(tt.sub, tt.replay))
@@ -93,7 +97,7 @@ func TestBroker_Subscribe_resume(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := start(t, broker.Options{Replay: broker.Limits{Messages: 2}})
+				b := start(t, broker.Options{Replay: engine.Limits{Messages: 2}})
 				for range 3 {
 					publish(t, b, "a:1", "status", "1")
 					publish(t, b, "a:2", "status", "1")
@@ -104,11 +108,11 @@ func TestBroker_Subscribe_resume(t *testing.T) {
 	}
 }
 
-// TestBroker_Subscribe_resumeAfterGap comes back with the id of a gap, which a
+// TestBroker_Subscribe_resumeAfterGap comes back with the id of a gap, of which a
 // stream of one channel is not told again.
 func TestBroker_Subscribe_resumeAfterGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{Replay: broker.Limits{Messages: 2}})
+		b := start(t, broker.Options{Replay: engine.Limits{Messages: 2}})
 		for range 5 {
 			publish(t, b, "a:1", "status", "1")
 		}
@@ -117,8 +121,8 @@ func TestBroker_Subscribe_resumeAfterGap(t *testing.T) {
 	})
 }
 
-// TestBroker_Subscribe_resumeWhatIsGone resumes into channels that have expired,
-// were deleted or have come again.
+// TestBroker_Subscribe_resumeWhatIsGone resumes in channels that have expired, were
+// deleted or exist again.
 func TestBroker_Subscribe_resumeWhatIsGone(t *testing.T) {
 	tests := []struct {
 		name string
@@ -126,21 +130,21 @@ func TestBroker_Subscribe_resumeWhatIsGone(t *testing.T) {
 		sub  broker.Subscription
 		want string
 	}{
-		{"expired", expire, resuming(asking("a:1"), 1), "$open@1 $gap@1[a:1 expired>1]"},
+		{"expired", expire, resuming(asking("a:1"), 1), "$open@1 $gap@2[a:1 expired>1]"},
 		{"expired, known", expire, resuming(asking("a:1"), 2), "$open@2"},
-		{"expired, by pattern", expire, resuming(asking("a:*"), 1), "$open@1 $gap@1[a:* expired>1]"},
-		{"expired, everything", expire, resuming(asking("*"), 1), "$open@1 $gap@1[* expired>1]"},
+		{"expired, by pattern", expire, resuming(asking("a:*"), 1), "$open@1 $gap@1[a:* expired>1] $position@2"},
+		{"expired, everything", expire, resuming(asking("*"), 1), "$open@1 $gap@1[* expired>1] $position@2"},
 		{"expired, another pattern", expire, resuming(asking("b:*"), 1), "$open@1"},
-		{"deleted", remove, resuming(asking("a:1"), 1), "$open@1 $gap@1[a:1 expired>1]"},
+		{"deleted", remove, resuming(asking("a:1"), 1), "$open@1 $gap@2[a:1 expired>1]"},
 		{"come again", again, resuming(asking("a:1"), 1), "$open@1 $gap@2[a:1 expired>1<3] status@3"},
 		{"come again, known", again, resuming(asking("a:1"), 2), "$open@2 status@3"},
 		{"come again, by pattern", again, resuming(asking("a:*"), 1), "$open@1 $gap@1[a:* expired>1] $gap@1[a:1 expired>1<3] status@3"},
-		{"its run status is gone too", removeRun, resuming(asking("a:1/tokens"), 2), "$open@2 $gap@2[a:1 expired>2]"},
+		{"its run status is gone too", removeRun, resuming(asking("a:1/tokens"), 2), "$open@2 $gap@3[a:1 expired>2]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := start(t, broker.Options{Replay: broker.Limits{Age: time.Minute}})
+				b := start(t, broker.Options{Replay: engine.Limits{Age: time.Minute}})
 				publish(t, b, "a:1", "status", "1")
 				publish(t, b, "a:1", "status", "2")
 				tt.do(t, b)
@@ -169,6 +173,42 @@ func again(t *testing.T, b *broker.Broker) {
 }
 
 func removeRun(t *testing.T, b *broker.Broker) {
-	setRun(t, b, "a:1", broker.RunChange{Status: broker.RunCompleted})
+	setRun(t, b, "a:1", schemas.RunChange{Status: schemas.RunCompleted})
 	remove(t, b)
+}
+
+// TestBroker_Subscribe_whilePublishing: a message that is published while a stream begins
+// is in its replay or comes after that, also if it makes its channel.
+func TestBroker_Subscribe_whilePublishing(t *testing.T) {
+	for name, sub := range map[string]func(channel string) broker.Subscription{
+		"all":        func(channel string) broker.Subscription { return replaying(asking(channel), "all") },
+		"latest":     func(channel string) broker.Subscription { return replaying(asking(channel), "latest") },
+		"one":        func(channel string) broker.Subscription { return replaying(asking(channel), "1") },
+		"of several": func(channel string) broker.Subscription { return replaying(asking(channel, "b"), "all") },
+		"pattern": func(channel string) broker.Subscription {
+			return replaying(asking(channel[:len(channel)-1]+"*"), "latest")
+		},
+		"restarted": func(channel string) broker.Subscription {
+			return broker.Subscription{Channels: asking(channel).Channels, LastEventID: "old-7"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, broker.Options{Pace: -1})
+			for i := range 3000 {
+				channel := fmt.Sprintf("a:%d:x", i)
+				published := make(chan error, 1)
+				go func() {
+					_, err := b.Publish(t.Context(), broker.Publication{Channel: schemas.Channel(channel), Topic: "x", Data: []byte("1")})
+					published <- err
+				}()
+				r := subscribe(t, b, sub(channel))
+				if err := <-published; err != nil {
+					t.Fatal(err)
+				}
+				r.await("x")
+				r.Close()
+			}
+		})
+	}
 }

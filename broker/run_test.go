@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 func TestBroker_SetRun(t *testing.T) {
-	type change = broker.RunChange
+	type change = schemas.RunChange
 	tests := []struct {
 		name      string
 		before    []change
@@ -31,8 +32,8 @@ func TestBroker_SetRun(t *testing.T) {
 		{name: "the known run is meant", before: []change{{Status: "running", RunID: "r1"}}, change: change{Status: "completed"}, runID: "r1"},
 		{name: "the same final status", before: []change{{Status: "completed", RunID: "r1"}}, change: change{Status: "completed", RunID: "r1"}, duplicate: true, runID: "r1"},
 		{name: "the same final status of the known run", before: []change{{Status: "completed", RunID: "r1"}}, change: change{Status: "completed"}, duplicate: true, runID: "r1"},
-		{name: "another final status", before: []change{{Status: "completed"}}, change: change{Status: "failed"}, want: broker.ErrRunFinished},
-		{name: "running after the end", before: []change{{Status: "cancelled", RunID: "r1"}}, change: change{Status: "running"}, want: broker.ErrRunFinished, runID: "r1"},
+		{name: "another final status", before: []change{{Status: "completed"}}, change: change{Status: "failed"}, want: engine.ErrRunFinished},
+		{name: "running after the end", before: []change{{Status: "cancelled", RunID: "r1"}}, change: change{Status: "running"}, want: engine.ErrRunFinished, runID: "r1"},
 		{name: "a new run", before: []change{{Status: "cancelled", RunID: "r1"}}, change: change{Status: "running", RunID: "r2"}, runID: "r2"},
 	}
 	for _, tt := range tests {
@@ -40,9 +41,9 @@ func TestBroker_SetRun(t *testing.T) {
 			b := start(t, broker.Options{})
 			var last schemas.Receipt
 			for _, c := range tt.before {
-				last = must(b.SetRun(t.Context(), "a:1", c, broker.Limits{}))
+				last = must(b.SetRun(t.Context(), broker.RunPublication{Channel: "a:1", Change: c}))
 			}
-			got, err := b.SetRun(t.Context(), "a:1", tt.change, broker.Limits{})
+			got, err := b.SetRun(t.Context(), broker.RunPublication{Channel: "a:1", Change: tt.change})
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
@@ -68,28 +69,28 @@ func TestBroker_SetRun(t *testing.T) {
 	}
 }
 
-// TestBroker_SetRun_tooLargeWithKnownID needs an event whose run id, which the
-// broker adds by itself, makes it too long.
+// TestBroker_SetRun_tooLargeWithKnownID needs an event that only the run id, which the
+// broker adds by itself, makes too long.
 func TestBroker_SetRun_tooLargeWithKnownID(t *testing.T) {
 	b := start(t, broker.Options{MaxEventBytes: 480})
-	setRun(t, b, "a:1", broker.RunChange{Status: "running", RunID: strings.Repeat("r", 90)})
+	setRun(t, b, "a:1", schemas.RunChange{Status: "running", RunID: strings.Repeat("r", 90)})
 	result := json.RawMessage(`"` + strings.Repeat("x", 260) + `"`)
-	if _, err := b.SetRun(t.Context(), "a:2", broker.RunChange{Status: "completed", Result: result}, broker.Limits{}); err != nil {
+	if _, err := b.SetRun(t.Context(), broker.RunPublication{Channel: "a:2", Change: schemas.RunChange{Status: "completed", Result: result}}); err != nil {
 		t.Fatalf("it is too long without an id already: %v", err)
 	}
-	if _, err := b.SetRun(t.Context(), "a:1", broker.RunChange{Status: "completed", Result: result}, broker.Limits{}); !errors.Is(err, broker.ErrTooLarge) {
-		t.Errorf("got %v, want ErrTooLarge", err)
+	if _, err := b.SetRun(t.Context(), broker.RunPublication{Channel: "a:1", Change: schemas.RunChange{Status: "completed", Result: result}}); !errors.Is(err, engine.ErrTooLarge) {
+		t.Errorf("got %v, want engine.ErrTooLarge", err)
 	}
-	if info, _ := b.Channel(t.Context(), "a:1"); info.Run.Status != broker.RunRunning {
+	if info, _ := b.Channel(t.Context(), "a:1"); info.Run.Status != schemas.RunRunning {
 		t.Errorf("status is %s", info.Run.Status)
 	}
 }
 
-// TestStream_Next_runStatus holds what a reader is told of the run against what
-// has happened before and after it came.
+// TestStream_Next_runStatus compares what a reader is told of the run with what
+// happened before and after it came.
 func TestStream_Next_runStatus(t *testing.T) {
-	status := func(s broker.RunStatus) func(*testing.T, *broker.Broker) {
-		return func(t *testing.T, b *broker.Broker) { setRun(t, b, "a:1", broker.RunChange{Status: s, RunID: "r1"}) }
+	status := func(s schemas.RunStatus) func(*testing.T, *broker.Broker) {
+		return func(t *testing.T, b *broker.Broker) { setRun(t, b, "a:1", schemas.RunChange{Status: s, RunID: "r1"}) }
 	}
 	log := func(t *testing.T, b *broker.Broker) { publish(t, b, "a:1", "log", "1") }
 	tests := []struct {
@@ -169,7 +170,7 @@ func TestStream_Next_runStatus(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := start(t, broker.Options{Replay: broker.Limits{Messages: 4}})
+				b := start(t, broker.Options{Replay: engine.Limits{Messages: 4}})
 				for _, do := range tt.before {
 					do(t, b)
 				}
@@ -186,9 +187,9 @@ func TestStream_Next_runStatus(t *testing.T) {
 // TestBroker_SetRun_outlivesMessages lets the messages expire.
 func TestBroker_SetRun_outlivesMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{Replay: broker.Limits{Age: time.Minute}})
+		b := start(t, broker.Options{Replay: engine.Limits{Age: time.Minute}})
 		publish(t, b, "a:1", "log", "1")
-		setRun(t, b, "a:1", broker.RunChange{Status: broker.RunCompleted})
+		setRun(t, b, "a:1", schemas.RunChange{Status: schemas.RunCompleted})
 		time.Sleep(time.Hour) // of the bubble
 		want(t, "an hour later", subscribe(t, b, replaying(asking("a:1"), "all")).now(), "$open@2 $run@2")
 		info, err := b.Channel(t.Context(), "a:1")

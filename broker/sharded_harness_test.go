@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -35,7 +36,7 @@ func (s shards) on(t testing.TB, opts broker.Options) (*broker.Broker, []*node) 
 func within(prefix string, shard, i int) string {
 	for n := 0; ; n++ {
 		name := fmt.Sprint(prefix, ":", n)
-		if broker.ShardOf(schemas.Channel(name), 3) != shard-1 {
+		if broker.ShardIndex(schemas.Channel(name), 3) != shard-1 {
 			continue
 		}
 		if i--; i < 0 {
@@ -50,8 +51,8 @@ func after(sub broker.Subscription, id string) broker.Subscription {
 	return sub
 }
 
-// told writes down what came: the name of each event, with the id that it has but
-// for the epoch, and what it says.
+// told writes events in short: the name of each, its id without the epoch, and what it
+// says.
 func told(events []event) string {
 	var words []string
 	for _, e := range events {
@@ -100,7 +101,7 @@ func (n *node) interests() []schemas.Pattern {
 // sleeper is an engine that takes its time to start.
 type sleeper struct{ *node }
 
-func (s *sleeper) Start(sink broker.Sink) (broker.Origin, error) {
+func (s *sleeper) Start(sink engine.Sink) (engine.Origin, error) {
 	time.Sleep(time.Minute)
 	return s.node.Start(sink)
 }
@@ -108,16 +109,16 @@ func (s *sleeper) Start(sink broker.Sink) (broker.Origin, error) {
 // stranger is an engine of another log.
 type stranger struct{ *node }
 
-func (s *stranger) Start(sink broker.Sink) (broker.Origin, error) {
+func (s *stranger) Start(sink engine.Sink) (engine.Origin, error) {
 	origin, err := s.node.Start(sink)
 	origin.Epoch++
 	return origin, err
 }
 
-// counted is an engine all of whose figures are 1.
+// counted is an engine whose figures are all 1.
 type counted struct{ *node }
 
-func (*counted) Stats() (s broker.EngineStats) {
+func (*counted) Stats() (s engine.Stats) {
 	for v, i := reflect.ValueOf(&s).Elem(), 0; i < v.NumField(); i++ {
 		v.Field(i).SetInt(1)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// TestShardOf_neverChanges: the messages of a channel are where this says, so a
-// change would lose them. The numbers were worked out apart from the code.
-func TestShardOf_neverChanges(t *testing.T) {
+// TestShardIndex_neverChanges: messages are stored where this function says, so a change
+// would lose them. The numbers were computed independently of the code.
+func TestShardIndex_neverChanges(t *testing.T) {
 	for _, tt := range []struct {
 		name schemas.Channel
 		want [3]int // of 2, 3 and 64 shards
@@ -23,22 +23,21 @@ func TestShardOf_neverChanges(t *testing.T) {
 		{"käse:☃", [3]int{0, 2, 30}},
 		{schemas.Channel(strings.Repeat("x", schemas.MaxChannelBytes)), [3]int{0, 0, 34}},
 	} {
-		got := [3]int{shardOf(tt.name, 2), shardOf(tt.name, 3), shardOf(tt.name, 64)}
+		got := [3]int{shardIndex(tt.name, 2), shardIndex(tt.name, 3), shardIndex(tt.name, 64)}
 		if got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// TestShardOf_spreads: names that differ in their last digits alone are spread
-// evenly.
-func TestShardOf_spreads(t *testing.T) {
+// TestShardIndex_spreads: names that differ only in their last digits are spread evenly.
+func TestShardIndex_spreads(t *testing.T) {
 	for _, format := range []string{"run:%d", "%d", "user_%08d:inbox", "pipeline:run_%x"} {
 		for _, n := range []int{2, 3, 8, 64} {
 			const each = 1000
 			counts := make([]int, n)
 			for i := range each * n {
-				counts[shardOf(schemas.Channel(fmt.Sprintf(format, i)), n)]++
+				counts[shardIndex(schemas.Channel(fmt.Sprintf(format, i)), n)]++
 			}
 			for shard, count := range counts {
 				if count < each*8/10 || count > each*12/10 { // six standard deviations
@@ -49,9 +48,9 @@ func TestShardOf_spreads(t *testing.T) {
 	}
 }
 
-func TestShardOf_allocatesNothing(t *testing.T) {
+func TestShardIndex_allocatesNothing(t *testing.T) {
 	sum := 0
-	if n := testing.AllocsPerRun(100, func() { sum += shardOf("pipeline:run_42", 3) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { sum += shardIndex("pipeline:run_42", 3) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -62,8 +61,8 @@ func TestShareOf(t *testing.T) {
 		{300, 6, 1, 2, 1},
 		{300, 1, 7, 1, 3},
 	} {
-		got := shareOf(Options{Memory: int64(tt.memory), MaxChannels: tt.channels, Loops: tt.loops, Hold: 5}, 3)
-		if got.Memory != 100 || got.MaxChannels != tt.wantChannels || got.Loops != tt.wantLoops || got.Hold != 5 {
+		got := shareOf(Options{Memory: int64(tt.memory), MaxChannels: tt.channels, Loops: tt.loops, BacklogBytes: 5}, 3)
+		if got.Memory != 100 || got.MaxChannels != tt.wantChannels || got.Loops != tt.wantLoops || got.BacklogBytes != 5 {
 			t.Errorf("a third of %+v: %+v", tt, got)
 		}
 	}

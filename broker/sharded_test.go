@@ -10,11 +10,13 @@ import (
 	"testing/synctest"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 func TestNew_shards(t *testing.T) {
-	engines := func(n int) (list []broker.Engine) {
+	engines := func(n int) (list []engine.Engine) {
 		for range n {
 			list = append(list, newKeeper().node())
 		}
@@ -47,7 +49,8 @@ func TestNew_shards(t *testing.T) {
 	}
 }
 
-// TestBroker_sharded_oneChannel: whatever is about one channel happens in its shard.
+// TestBroker_sharded_oneChannel: everything that concerns one channel happens in its
+// shard.
 func TestBroker_sharded_oneChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShards()
@@ -60,12 +63,12 @@ func TestBroker_sharded_oneChannel(t *testing.T) {
 			t.Errorf("got %+v, %+v, %+v, %t, %v", first, again, recalled, known, err)
 		}
 		publish(t, b, name, "x", "2")
-		change := broker.RunChange{Status: broker.RunCompleted}
+		change := schemas.RunChange{Status: schemas.RunCompleted}
 		setRun(t, b, name, change)
-		if r, err := b.SetRun(t.Context(), schemas.Channel(name), change, broker.Limits{}); err != nil || r.ID.String() != "k.2-3" || !r.Duplicate {
+		if r, err := b.SetRun(t.Context(), broker.RunPublication{Channel: schemas.Channel(name), Change: change}); err != nil || r.ID.String() != "k.2-3" || !r.Duplicate {
 			t.Errorf("the same status again: %+v, %v", r, err)
 		}
-		if head := b.HeadOf(schemas.Channel(name)); head.String() != "k.2-3" {
+		if head := b.Head(schemas.Channel(name)); head.String() != "k.2-3" {
 			t.Errorf("the head is %s", head)
 		}
 		info, err := b.Channel(t.Context(), schemas.Channel(name))
@@ -97,8 +100,8 @@ func TestBroker_sharded_oneChannel(t *testing.T) {
 	})
 }
 
-// TestBroker_sharded_streamOfOne: a stream whose channels are all of one shard is
-// like any other.
+// TestBroker_sharded_streamOfOne: a stream whose channels are all in one shard behaves like one
+// of an unsharded log.
 func TestBroker_sharded_streamOfOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShards()
@@ -124,19 +127,19 @@ func TestBroker_sharded_streamOfOne(t *testing.T) {
 				want = fmt.Sprintf(want, one, other)
 			}
 			wantTold(t, tt.id, r.now(), want)
-			if r.Composite() || r.Info().Position.String() != "k.2-2" {
-				t.Errorf("%s: composite %t, at %s", tt.id, r.Composite(), r.Info().Position)
+			if r.Merges() || r.Info().Position.String() != "k.2-2" {
+				t.Errorf("%s: over several shards: %t, at %s", tt.id, r.Merges(), r.Info().Position)
 			}
 			r.Close()
 		}
 		lines := asking(one)
-		lines.Format = broker.NDJSON
+		lines.Format = ring.NDJSON
 		r := subscribe(t, b, after(lines, "k.2-0"))
 		wantTold(t, "lines", r.now(), "$open@2-0[true] x@2-1[2-1]")
 	})
 }
 
-// TestBroker_unsharded_shardedID: an id of a sharded log is none of another.
+// TestBroker_unsharded_shardedID: an id of a sharded log means nothing to another log.
 func TestBroker_unsharded_shardedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := on(t, newKeeper(), broker.Options{})
@@ -154,7 +157,7 @@ func TestBroker_Stats_shards(t *testing.T) {
 	for range 3 {
 		opts.Shards = append(opts.Shards, &counted{newKeeper().node()})
 	}
-	stats := start(t, opts).Stats().EngineStats
+	stats := start(t, opts).Stats().Stats
 	for v, i := reflect.ValueOf(stats), 0; i < v.NumField(); i++ {
 		if n := v.Field(i).Int(); n != 3 {
 			t.Errorf("%s is %d", v.Type().Field(i).Name, n)
@@ -201,7 +204,7 @@ func TestBroker_sharded_channels(t *testing.T) {
 	publish(t, b, "a:02", "x", "2")
 	publish(t, b, "a:03", "x", "2")
 	publish(t, b, "a:04", "x", "2")
-	if s := b.Stats(); s.Channels != 3 || s.Published != 31 || s.Streams != 4 || s.HeldBytes == 0 {
+	if s := b.Stats(); s.Channels != 3 || s.Published != 31 || s.Streams != 4 || s.LogBytes == 0 {
 		t.Errorf("stats %+v", s)
 	}
 }

@@ -1,35 +1,42 @@
 package broker
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/broker/internal/netpoll"
+	"github.com/sluicehq/sluice/broker/internal/timerwheel"
 )
 
-// socket is a connection that a loop has taken over, with the stream that it
-// carries. All of it is owned by the loop; seat also by whoever holds the mutex
-// of the crowd's channel.
+// socket is a connection that a loop has taken over, and the stream that it carries.
+// The loop owns all of it. index is also read by others, who hold the mutex of the
+// channel's subscribers.
 type socket struct {
-	loop   *loop
-	stream *Stream
-	crowd  *crowd // nil: the stream is told of news by itself
-	done   func(s *Stream, sent int64, err error)
-	jam    *jam  // nil while the socket takes everything
-	sent   int64 // bytes
-	alarm  alarm
-	seat   int32 // index in the crowd
-	fd     int32
-	life   int32 // tells this socket from others that had its descriptor
-	coding coding
-	state  state
-	queued bool        // among the loop's errands
-	called atomic.Bool // in the loop's inbox
+	loop       *loop
+	cursor     *cursor // of the stream, which has only this one; nil once the stream is over
+	group      *group  // nil: the stream is notified individually
+	done       func(s *Stream, sent int64, err error)
+	stall      *stall // nil while the socket accepts everything
+	sent       int64  // bytes
+	timer      timerwheel.Timer[*socket]
+	index      int32 // in the group's members
+	fd         int32
+	generation int32 // tells this socket from earlier ones with the same descriptor
+	coding     coding
+	state      state
+	queued     bool        // among the loop's tasks
+	inInbox    atomic.Bool // among the inbox's woken
 }
 
-// jam is what a socket needs that was full, until it has caught up. Of one that
-// was taken over just now, rest is the head of the answer.
-type jam struct {
-	rest     []byte        // of an event that was sent in part
-	owed     int64         // what must have been sent at the deadline for it to be put off
+// stall is the state of a socket that was full, until it has caught up. A socket that
+// was just taken over has one, too: its unsent bytes are the head of the response.
+type stall struct {
+	unsent   []byte        // the rest of an event that was sent in part
+	minSent  int64         // the deadline is put off if sent has reached this by then
 	deadline time.Duration // on the broker's clock
 }
 
@@ -38,7 +45,255 @@ type state uint8
 
 const (
 	open    state = iota
-	full          // it takes nothing now: what it is sent waits until it does
-	leaving       // all is sent, and the client has not hung up yet
+	full          // accepts nothing now: everything waits until it does
+	leaving       // everything is sent, and the client has not hung up yet
 	closed
 )
+
+// Timer implements [timerwheel.Item].
+func (so *socket) Timer() *timerwheel.Timer[*socket] { return &so.timer }
+
+// wake implements [carrier].
+func (so *socket) wake(*Stream) { so.loop.wake(so) }
+
+// addSocket starts to serve a socket that was taken over.
+func (l *loop) addSocket(so *socket) {
+	for int(so.fd) >= len(l.sockets) {
+		l.sockets = append(l.sockets, make([]*socket, 64+len(l.sockets)/4)...)
+	}
+	l.generation++
+	so.generation = l.generation
+	l.sockets[so.fd] = so
+	so.cursor.stream.setCarrier(so)
+	if err := l.poll.Add(so.fd, so.generation, l.shard.opts.WriteTimeout); err != nil {
+		l.finish(so, err)
+		return
+	}
+	l.addTask(so)
+}
+
+// addTask gives so a task, unless it has one or cannot be written to now.
+func (l *loop) addTask(so *socket) {
+	if !so.queued && so.state == open {
+		so.queued = true
+		l.tasks = append(l.tasks, so)
+	}
+}
+
+// handleEvent reacts to what the system reports of a socket.
+func (l *loop) handleEvent(e netpoll.Event) {
+	if int(e.FD) >= len(l.sockets) {
+		return
+	}
+	so := l.sockets[e.FD]
+	switch {
+	case so == nil || so.generation != e.Generation:
+	case e.Gone && so.state == leaving:
+		l.closeSocket(so, false)
+	case e.Gone:
+		l.finish(so, netpoll.HangUpCause(so.fd))
+	case so.state == full:
+		so.state = open
+		l.addTask(so)
+	}
+}
+
+// timeout is called when the timer of so fires.
+func (l *loop) timeout(so *socket) {
+	switch {
+	case so.state == leaving:
+		l.closeSocket(so, false)
+	case so.state == open && so.cursor.stream.untilDue(l.now) > 0:
+		l.wheel.Set(so, l.clock+so.cursor.stream.untilDue(l.now)) // it was written to meanwhile
+	case so.state == open:
+		l.addTask(so)
+	case l.clock < so.stall.deadline:
+		l.wheel.Set(so, so.stall.deadline)
+	case so.sent >= so.stall.minSent:
+		l.startWriteTimeout(so)
+	default:
+		l.finish(so, os.ErrDeadlineExceeded)
+	}
+}
+
+// startWriteTimeout gives a full socket the write timeout to accept a little more.
+func (l *loop) startWriteTimeout(so *socket) {
+	so.state = full
+	so.stall.minSent = so.sent + min(int64(len(so.stall.unsent)), maxWrite)
+	so.stall.deadline = l.clock + l.shard.opts.WriteTimeout
+	l.wheel.Set(so, so.stall.deadline)
+}
+
+// drive runs the task of so: it sends what the stream has, up to one turn's worth.
+func (l *loop) drive(so *socket) {
+	if so.state != open {
+		return
+	}
+	s := so.cursor.stream
+	for budget := maxWriteBatch; ; {
+		if so.stall != nil && len(so.stall.unsent) > 0 && !s.opening() && !l.flush(so) {
+			return
+		}
+		if s.closed {
+			l.finish(so, io.EOF)
+			return
+		}
+		if so.group != nil {
+			l.built = 0
+			so.cursor.releaseSources() // the stream goes on from its position, not from what it has read ahead
+			sent, ok := l.sendBatch(so)
+			if so.state != open {
+				return
+			}
+			if ok && sent > 0 {
+				if budget -= sent; budget <= 0 {
+					l.addTask(so)
+					return
+				}
+				continue
+			}
+			if c := so.group.channel.Load(); c != nil && !ok {
+				so.cursor.markPending(c)
+			}
+		}
+		s.gather(&l.batch, l.now, maxWrite)
+		if len(l.batch.Events) == 0 {
+			l.tryJoinGroup(so)
+			l.park(so)
+			return
+		}
+		budget -= l.post(so)
+		if so.state != open {
+			return
+		}
+		l.tryJoinGroup(so)
+		if budget <= 0 && !s.closed {
+			l.addTask(so)
+			return
+		}
+	}
+}
+
+// opening reports whether nothing has been handed out yet.
+func (s *Stream) opening() bool { return s.preamble != nil && !s.preamble.opened }
+
+// post sends the loop's batch and returns its length in bytes.
+func (l *loop) post(so *socket) int {
+	out := l.out[:0]
+	if so.stall != nil { // the head of the response leaves with the first event
+		out = append(out, so.stall.unsent...)
+		so.stall.unsent = nil
+	}
+	for _, event := range l.batch.Events {
+		out = so.coding.append(out, event)
+	}
+	if so.cursor.stream.closed {
+		out = so.coding.end(out)
+	}
+	l.uncounted.messages += int64(l.batch.Messages)
+	if l.out = out; cap(out) > 4*maxWriteBatch {
+		l.out = nil
+	}
+	if n := l.write(so, out); n < len(out) && so.state == open {
+		l.block(so, out[n:])
+	}
+	return len(out)
+}
+
+// flush sends the unsent bytes and reports whether none are left.
+func (l *loop) flush(so *socket) bool {
+	rest := so.stall.unsent
+	n := l.write(so, rest)
+	if so.state != open {
+		return false
+	}
+	if n < len(rest) {
+		l.block(so, rest[n:])
+		return false
+	}
+	so.stall.unsent = nil
+	return true
+}
+
+// block notes that so accepts nothing more, and what must be sent first when it does.
+func (l *loop) block(so *socket, rest []byte) {
+	if so.stall == nil {
+		so.stall = new(stall)
+	}
+	so.stall.unsent = bytes.Clone(rest)
+	so.cursor.stream.stall()
+	late := so.cursor.lagging.Swap(true)
+	if late && so.sent < so.stall.minSent { // the write timeout is running
+		so.state = full
+		l.wheel.Set(so, so.stall.deadline)
+		return
+	}
+	l.startWriteTimeout(so)
+}
+
+// write sends p, or as much of it as the socket accepts now. If the connection has
+// failed, it finishes the stream.
+func (l *loop) write(so *socket, p []byte) int {
+	n, err := netpoll.Write(so.fd, p)
+	if err != nil {
+		l.finish(so, err)
+		return 0
+	}
+	so.sent += int64(n)
+	l.uncounted.bytes += int64(n)
+	return n
+}
+
+// tryJoinGroup makes so a member of its channel's group if the group serves everything
+// that its stream needs.
+func (l *loop) tryJoinGroup(so *socket) {
+	if so.group != nil || so.cursor.stream.closed || !so.cursor.canJoinGroup() {
+		return
+	}
+	if so.group = l.shard.registry.joinGroup(so); so.group != nil {
+		so.cursor.releaseSources()
+	}
+}
+
+// park leaves so alone until there is news or its timer fires.
+func (l *loop) park(so *socket) {
+	if so.group != nil {
+		so.cursor.releaseSources()
+		if so.stall != nil {
+			l.queueSweep(so.group) // so that the log drops what it holds for so
+		}
+	}
+	so.stall = nil
+	l.wheel.Set(so, l.clock+so.cursor.stream.untilDue(l.now))
+}
+
+// finish ends a stream because of why. After $close, which io.EOF stands for, the
+// connection stays open until the client has hung up.
+func (l *loop) finish(so *socket, why error) {
+	s := so.cursor.stream
+	if so.group != nil {
+		l.shard.registry.leaveGroup(so)
+		so.group = nil
+	}
+	s.Close()
+	so.cursor, so.stall = nil, nil
+	if errors.Is(why, io.EOF) {
+		so.state = leaving
+		netpoll.Shutdown(so.fd)
+		l.wheel.Set(so, l.clock+hangUpTimeout)
+	} else {
+		l.closeSocket(so, timedOut(why))
+	}
+	l.shard.broker.wg.Go(func() { so.done(s, so.sent, why) }) // it logs, which may take a while
+}
+
+// closeSocket closes the descriptor. With abort, bytes not sent yet are thrown away.
+func (l *loop) closeSocket(so *socket, abort bool) {
+	l.wheel.Cancel(so)
+	so.state = closed
+	l.sockets[so.fd] = nil
+	netpoll.Close(int(so.fd), abort)
+}
+
+// timedOut reports whether err means that the client accepted nothing for too long.
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -16,10 +16,9 @@ type event struct {
 	retry          string // that came in the same block
 }
 
-// readSSE reads a stream as the WHATWG text says a browser does:
+// readSSE reads a stream as the WHATWG text requires of browsers:
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation.
-// The returned error names what a browser forgives and Sluice promises not to
-// send.
+// The returned error names what browsers forgive and Sluice promises not to send.
 func readSSE(stream []byte) (events []event, comments int, err error) {
 	const bom = "\xef\xbb\xbf"
 	if bytes.HasPrefix(stream, []byte(bom)) {
@@ -72,8 +71,8 @@ func readSSE(stream []byte) (events []event, comments int, err error) {
 	return events, comments, nil
 }
 
-// readNDJSON reads lines the same way. A control event has no id there but the
-// one that its data may name.
+// readNDJSON reads lines in the same way. A control event has no id there but the one
+// that its data may contain.
 func readNDJSON(stream []byte) (events []event, heartbeats int, err error) {
 	for line := range bytes.Lines(stream) {
 		text, ended := bytes.CutSuffix(line, []byte("\n"))
@@ -109,8 +108,8 @@ func readNDJSON(stream []byte) (events []event, heartbeats int, err error) {
 }
 
 // read reads a stream of either format.
-func read(format broker.Format, stream []byte) ([]event, int, error) {
-	if format == broker.NDJSON {
+func read(format ring.Format, stream []byte) ([]event, int, error) {
+	if format == ring.NDJSON {
 		return readNDJSON(stream)
 	}
 	return readSSE(stream)

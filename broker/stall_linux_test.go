@@ -15,9 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
 )
 
-// descriptors returns how many this process has open.
+// descriptors returns how many descriptors this process has open.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -44,26 +46,26 @@ func burst(t *testing.T, b *broker.Broker, w *wire, n int) {
 	}
 }
 
-// TestTakeOver_stalled: one reader that reads nothing holds nobody back, though
-// nothing but its own time-out, which is far away, ends it. When it reads again
-// it is told what it has missed, and gets all that comes after.
+// TestTakeOver_stalled: a reader that reads nothing holds nobody back, although only
+// its own timeout, which is far away, ends it. When it reads again, it is told what it
+// has missed and gets everything that comes after.
 func TestTakeOver_stalled(t *testing.T) {
 	b := start(t, broker.Options{
-		Replay: broker.Limits{Messages: 8, Bytes: 8 << 10}, Hold: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: 5 * time.Second,
+		Replay: engine.Limits{Messages: 8, Bytes: 8 << 10}, BacklogBytes: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: 5 * time.Second,
 	})
 	stalled, _, ended := take(t, b, asking("a"), true)
 	well, _, _ := take(t, b, asking("a"), false)
 	stalled.until(t, "$open")
 	well.until(t, "$open")
 	const bursts, each = 200, 50 // a burst fits into the socket of one that reads
-	for range each {             // they have caught up, and are served in passes
+	for range each {             // they have caught up, and are served in sweeps
 		burst(t, b, well, 1)
 		stalled.until(t, "event: status")
 	}
 	for range bursts - 1 {
 		burst(t, b, well, each)
 	}
-	if s := b.Stats(); s.Waits > bursts*each/10 || s.HeldBytes > 128<<10 || s.Streams != 2 {
+	if s := b.Stats(); s.Waits > bursts*each/10 || s.LogBytes > 128<<10 || s.Streams != 2 {
 		t.Errorf("%+v", s)
 	}
 	checkResumed(t, stalled, each+1, bursts*each)
@@ -74,8 +76,8 @@ func TestTakeOver_stalled(t *testing.T) {
 	}
 }
 
-// checkResumed reads the positions from next to last: one by one, but for gaps of which it
-// is told; there must be one.
+// checkResumed reads the positions from next to last: each one, except for gaps that it
+// is told of. There must be a gap.
 func checkResumed(t *testing.T, w *wire, next, last uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
@@ -86,7 +88,7 @@ func checkResumed(t *testing.T, w *wire, next, last uint64) {
 		if err != nil {
 			t.Fatalf("after %d: %v", next-1, err)
 		}
-		events, _, err := read(broker.SSE, bytes.Join(raw, nil))
+		events, _, err := read(ring.SSE, bytes.Join(raw, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,8 +118,8 @@ func checkNext(t *testing.T, w *wire, after, last uint64) {
 	}
 }
 
-// TestTakeOver_cut: a client that takes too little is cut after the write time-out,
-// and nothing is left of it.
+// TestTakeOver_cut: a client that accepts too little is cut off after the write timeout, and
+// leaves nothing behind.
 func TestTakeOver_cut(t *testing.T) {
 	tests := []struct {
 		name string
@@ -134,7 +136,7 @@ func TestTakeOver_cut(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := start(t, broker.Options{
-				Replay: broker.Limits{Messages: 8}, Hold: 64 << 10, WriteTimeout: 600 * time.Millisecond, PublishTimeout: patient, Heartbeat: time.Hour,
+				Replay: engine.Limits{Messages: 8}, BacklogBytes: 64 << 10, WriteTimeout: 600 * time.Millisecond, PublishTimeout: patient, Heartbeat: time.Hour,
 			})
 			well, _, _ := take(t, b, asking("other"), false)
 			well.until(t, "$open")
@@ -165,7 +167,7 @@ func readNothing(t *testing.T, _ *net.TCPConn, ended <-chan fate) fate {
 	return await(t, "its end", ended)
 }
 
-// trickle reads n bytes at a time, until the stream has ended.
+// trickle reads n bytes at a time until the stream has ended.
 func trickle(n int, every time.Duration) func(*testing.T, *net.TCPConn, <-chan fate) fate {
 	return func(t *testing.T, client *net.TCPConn, ended <-chan fate) fate {
 		tick := time.NewTicker(every)
@@ -176,7 +178,7 @@ func trickle(n int, every time.Duration) func(*testing.T, *net.TCPConn, <-chan f
 			case f := <-ended:
 				return f
 			case <-late:
-				t.Fatal("it is served for ever")
+				t.Fatal("it is served forever")
 			case <-tick.C:
 				_ = client.SetReadDeadline(time.Now().Add(every))
 				_, _ = io.ReadFull(client, make([]byte, n)) // it fails once the stream is cut
@@ -185,8 +187,8 @@ func trickle(n int, every time.Duration) func(*testing.T, *net.TCPConn, <-chan f
 	}
 }
 
-// TestTakeOver_halfOpen: a client whose machine has gone without a word
-// acknowledges nothing, also what fits into the socket's buffer.
+// TestTakeOver_halfOpen: a client whose machine has disappeared acknowledges nothing,
+// even if everything fits into the socket's buffer.
 func TestTakeOver_halfOpen(t *testing.T) {
 	b := start(t, broker.Options{WriteTimeout: 300 * time.Millisecond, Heartbeat: time.Hour})
 	w, _, ended := take(t, b, asking("a"), false)
@@ -206,7 +208,7 @@ func TestTakeOver_halfOpen(t *testing.T) {
 	}
 }
 
-// deafen makes a socket drop every packet that comes in, as if it were not there.
+// deafen makes a socket drop every incoming packet, as if it did not exist.
 func deafen(t *testing.T, conn *net.TCPConn) {
 	t.Helper()
 	raw := must(conn.SyscallConn())
@@ -220,9 +222,9 @@ func deafen(t *testing.T, conn *net.TCPConn) {
 	}
 }
 
-// TestTakeOver_linger: a client that does not hang up after $close is left behind
-// after a while.
-func TestTakeOver_linger(t *testing.T) {
+// TestTakeOver_doesNotHangUp: the server does not wait long for a client that does not hang up
+// after $close.
+func TestTakeOver_doesNotHangUp(t *testing.T) {
 	b := start(t, broker.Options{Loops: 1})
 	first, _, _ := take(t, b, asking("other"), false)
 	first.until(t, "$open")

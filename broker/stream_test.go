@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +12,12 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// TestStream_Next_expires keeps a channel busy: the end must not wait for a
-// silence.
+// TestStream_Next_expires: a stream ends on time even if its channel is never quiet.
 func TestStream_Next_expires(t *testing.T) {
 	for _, traffic := range []string{"status", "tokens", ""} {
 		t.Run("traffic "+traffic, func(t *testing.T) {
@@ -81,8 +83,7 @@ func TestStream_Next_maxAge(t *testing.T) {
 	})
 }
 
-// TestStream_Next_heartbeat: silence is what the client hears, so messages that
-// it does not want postpone nothing.
+// TestStream_Next_heartbeat: messages that the client does not want do not postpone a heartbeat.
 func TestStream_Next_heartbeat(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -101,7 +102,7 @@ func TestStream_Next_heartbeat(t *testing.T) {
 		{"another channel is busy, of several", asking("a:2", "a:3"), "tokens", true, false},
 	}
 	for _, tt := range tests {
-		for _, format := range []broker.Format{broker.SSE, broker.NDJSON} {
+		for _, format := range []ring.Format{ring.SSE, ring.NDJSON} {
 			t.Run(fmt.Sprint(tt.name, " ", format), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					b := start(t, broker.Options{Heartbeat: 10 * time.Second})
@@ -130,7 +131,7 @@ func TestStream_Next_heartbeat(t *testing.T) {
 	}
 }
 
-// TestStream_Next_positionThenHeartbeat: a position is told once.
+// TestStream_Next_positionThenHeartbeat: a position is sent only once.
 func TestStream_Next_positionThenHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{})
@@ -183,9 +184,9 @@ func TestStream_Next_context(t *testing.T) {
 	}
 }
 
-// TestStream_Next_batch: a long backlog leaves in lots, none much too long.
+// TestStream_Next_batch: a long backlog is sent in batches of bounded length.
 func TestStream_Next_batch(t *testing.T) {
-	b := start(t, broker.Options{Replay: broker.Limits{Messages: 1 << 20, Bytes: 1 << 30}})
+	b := start(t, broker.Options{Replay: engine.Limits{Messages: 1 << 20, Bytes: 1 << 30}})
 	long := `"` + strings.Repeat("x", 50_000) + `"`
 	for range 3000 {
 		publish(t, b, "a:1", "status", "1")
@@ -211,11 +212,11 @@ func TestStream_Next_batch(t *testing.T) {
 	}
 }
 
-// TestStream_slowReaderDelaysNobody: one that never reads costs the others
-// nothing, and is told what it has missed.
+// TestStream_slowReaderDelaysNobody: a reader that never reads does not delay the others, and is
+// told what it has missed.
 func TestStream_slowReaderDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, broker.Options{Replay: broker.Limits{Messages: 2, Bytes: 1}, Hold: 1})
+		b := start(t, broker.Options{Replay: engine.Limits{Messages: 2, Bytes: 1}, BacklogBytes: 1})
 		slow, quick := subscribe(t, b, asking("a:1")), subscribe(t, b, asking("a:1"))
 		want(t, "slow", slow.now(), "$open@0")
 		want(t, "quick", quick.now(), "$open@0")
@@ -234,7 +235,7 @@ func TestStream_slowReaderDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestStream_sameTwice asks for one thing in two ways.
+// TestStream_sameTwice: a stream that selects the same channel twice gets each message once.
 func TestStream_sameTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{})
@@ -252,8 +253,8 @@ func TestStream_sameTwice(t *testing.T) {
 	})
 }
 
-// TestStream_waitsForChannel: a read makes no channel, and hears of one that
-// comes.
+// TestStream_waitsForChannel: reading creates no channel, and a stream is notified when
+// one is created.
 func TestStream_waitsForChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, broker.Options{})
@@ -266,4 +267,36 @@ func TestStream_waitsForChannel(t *testing.T) {
 			want(t, "told", r.now(), "$open@0 status@1")
 		}
 	})
+}
+
+// Every stream says how long it may be silent, whatever it reads and in whichever
+// format.
+func TestStream_Next_openSaysTheHeartbeat(t *testing.T) {
+	opts := broker.Options{Heartbeat: 20 * time.Second}
+	for name, begin := range map[string]func(testing.TB) *broker.Broker{
+		"one log": func(t testing.TB) *broker.Broker { return start(t, opts) },
+		"shards": func(t testing.TB) *broker.Broker {
+			b, _ := newShards().on(t, opts)
+			return b
+		},
+	} {
+		for _, format := range []ring.Format{ring.SSE, ring.NDJSON} {
+			for _, sub := range []broker.Subscription{asking("a"), asking("a", "b:*"), asking("*")} {
+				t.Run(fmt.Sprint(name, " ", format, " ", len(sub.Channels)), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						sub.Format = format
+						var open struct {
+							Heartbeat int64 `json:"heartbeat_ms"`
+						}
+						if err := json.Unmarshal([]byte(subscribe(t, begin(t), sub).now()[0].data), &open); err != nil {
+							t.Fatal(err)
+						}
+						if open.Heartbeat != 20_000 {
+							t.Errorf("heartbeat_ms is %d", open.Heartbeat)
+						}
+					})
+				})
+			}
+		}
+	}
 }

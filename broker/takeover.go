@@ -3,132 +3,84 @@ package broker
 import (
 	"errors"
 	"net"
-	"os"
-	"runtime"
-	"sync"
-	"time"
+
+	"github.com/sluicehq/sluice/broker/internal/netpoll"
 )
 
 // Takeover is a connection for a writer loop.
 type Takeover struct {
-	// Conn is a TCP connection of which nothing more will be read. TakeOver closes
-	// it, in any case.
+	// Conn is a TCP connection from which nothing more will be read. TakeOver closes
+	// it, unless it returns an error: then the caller can still answer the client.
 	Conn net.Conn
 	// Head is sent before the first event.
 	Head []byte
-	// Chunked is set if the answer has the chunked transfer coding; else it ends with
-	// the connection.
+	// Chunked says that the response has the chunked transfer coding. Without it, the
+	// body ends with the connection.
 	Chunked bool
-	// Done is called once, after the stream is closed, with the bytes that were
-	// sent and why it ended: [io.EOF] after $close, [os.ErrDeadlineExceeded] if the
-	// client took nothing for the write time-out, or the error of its connection.
-	// It has a goroutine of its own, for which [Broker.Close] waits.
+	// Done is called once, after the stream is closed, with the number of bytes sent
+	// and the reason: [io.EOF] after $close, [os.ErrDeadlineExceeded] if the client
+	// accepted nothing for the write timeout, or the error of its connection. It runs
+	// in a goroutine of its own, for which [Broker.Close] waits.
 	Done func(s *Stream, sent int64, err error)
 }
 
-// errNoLoops is returned where connections cannot be taken over: on other systems
-// than Linux, or if [Options.Loops] is negative.
+// errNoLoops is returned for streams that [Broker.TakesOver] refuses.
 var errNoLoops = errors.New("broker: no writer loops")
 
-// errComposite is returned for a stream over several shards, which no loop can write.
-var errComposite = errors.New("broker: the stream's channels are in several shards")
+// HasLoops reports whether streams can be given to writer loops at all: the system must
+// support it and [Options.Loops] must allow it.
+func (b *Broker) HasLoops() bool { return b.opts.Loops >= 0 && netpoll.Supported }
 
-// errHungUp is why a stream ends whose client has closed its connection.
-var errHungUp = errors.New("broker: the client hung up")
+// TakesOver reports whether [Broker.TakeOver] can be called for s: there must be loops,
+// and all channels of s must be in one shard.
+func (b *Broker) TakesOver(s *Stream) bool { return b.HasLoops() && !s.merges() }
 
-// loops are the broker's writer loops, started with the first stream for one.
-type loops struct {
-	mu   sync.Mutex
-	all  []*loop // guarded by mu; static once it is not nil
-	over bool    // guarded by mu
-}
-
-// TakesOver reports whether [Broker.TakeOver] can be called.
-func (b *Broker) TakesOver() bool { return b.opts.Loops >= 0 && canPoll }
-
-// TakeOver gives s and its connection to a writer loop, which closes both in the
-// end. When it returns an error, the caller has to close s. A stream that is
-// [Stream.Composite] cannot be taken over.
+// TakeOver gives s and its connection to a writer loop, which closes both in the end.
+// If it returns an error, for instance because no descriptor is free, the caller must
+// close both.
 func (b *Broker) TakeOver(s *Stream, t Takeover) error {
-	if s.broker != b { // it is of one of the shards
-		return s.broker.TakeOver(s, t)
-	}
-	defer t.Conn.Close()
-	if !b.TakesOver() {
+	if !b.TakesOver(s) {
 		return errNoLoops
 	}
-	if s.Composite() {
-		return errComposite
-	}
-	all, err := b.startLoops()
+	c := s.cursors[0]
+	all, err := c.shard.startLoops()
 	if err != nil {
 		return err
 	}
-	fd, err := duplicate(t.Conn)
+	fd, err := netpoll.Duplicate(t.Conn)
 	if err != nil {
 		return err
 	}
 	l := all[s.id%uint64(len(all))]
-	so := &socket{loop: l, stream: s, done: t.Done, jam: &jam{rest: t.Head}, fd: int32(fd), alarm: newAlarm()}
+	t.Conn.Close()
+	fd = netpoll.Lowest(fd) // most likely that of t.Conn: where the highest descriptors are a reserve, they stay free
+	so := &socket{loop: l, cursor: c, done: t.Done, stall: &stall{unsent: t.Head}, fd: int32(fd)}
 	if t.Chunked {
 		so.coding = chunked
 	}
 	if !l.adopt(so) {
-		closeSocket(fd, false)
+		netpoll.Close(fd, false)
 		return ErrClosed
 	}
 	return nil
 }
 
-// startLoops returns the loops, started if need be. Where that fails, for want of
-// descriptors, the next stream tries again.
-func (b *Broker) startLoops() ([]*loop, error) {
-	b.loops.mu.Lock()
-	defer b.loops.mu.Unlock()
-	if b.loops.over {
-		return nil, ErrClosed
+func newLoop(sh *shard) (*loop, error) {
+	p, err := netpoll.New()
+	if err != nil {
+		return nil, err
 	}
-	if b.loops.all != nil {
-		return b.loops.all, nil
-	}
-	n := b.opts.Loops
-	if n == 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	all := make([]*loop, n)
-	for i := range all {
-		l, err := newLoop(b)
-		if err != nil {
-			for _, l := range all[:i] {
-				l.poll.close()
-			}
-			return nil, err
-		}
-		all[i] = l
-	}
-	for _, l := range all {
-		b.stopped.Go(l.run)   // ends with stop
-		b.stopped.Go(l.watch) // ends with run
-	}
-	b.loops.all = all
-	return all, nil
+	return &loop{shard: sh, poll: p, news: make(chan struct{}, 1)}, nil
 }
 
-// stopLoops makes the loops end their streams and return.
-func (b *Broker) stopLoops() {
-	b.loops.mu.Lock()
-	defer b.loops.mu.Unlock()
-	b.loops.over = true
-	for _, l := range b.loops.all {
-		l.stop()
+// adopt makes so the loop's own. It reports false if the loop has stopped.
+func (l *loop) adopt(so *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return false
 	}
+	l.inbox.arrived = append(l.inbox.arrived, so)
+	l.signal()
+	return true
 }
-
-// wake implements [carrier].
-func (so *socket) wake(*Stream) { so.loop.errand(so) }
-
-// timedOut reports whether err means that the client took nothing for too long.
-func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
-
-// clock returns the time since the broker was made, never 0.
-func (b *Broker) clock(now time.Time) time.Duration { return now.Sub(b.began) + 1 }

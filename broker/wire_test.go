@@ -5,10 +5,12 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 )
 
 // source is how a client gets its events: from Next, or over a connection that a
@@ -27,7 +29,14 @@ type pulled struct {
 
 func (p *pulled) next(ctx context.Context) ([][]byte, error) {
 	err := p.stream.Next(ctx, &p.batch)
-	return p.batch.Events, err
+	return withoutLive(p.batch.Events), err
+}
+
+// withoutLive leaves out $live, which stands between any two events of a stream, once.
+func withoutLive(events [][]byte) [][]byte {
+	return slices.DeleteFunc(slices.Clone(events), func(e []byte) bool {
+		return bytes.Contains(e, []byte("event: $live\n")) || bytes.HasPrefix(e, []byte(`{"event":"$live"`))
+	})
 }
 
 func (p *pulled) close() { p.stream.Close() }
@@ -35,15 +44,15 @@ func (p *pulled) close() { p.stream.Close() }
 // wire is the client's end of a connection that carries a stream.
 type wire struct {
 	conn   net.Conn
-	format broker.Format
+	format ring.Format
 	raw    []byte // received, and not taken apart yet
 	got    []byte // of the body, and not returned yet
 	ended  bool
 	buffer [4096]byte
 }
 
-// wired opens a stream and gives it to a writer loop. With tiny buffers a burst
-// fills its socket.
+// wired opens a stream and gives it to a writer loop. With tiny buffers, a burst fills
+// its socket.
 func wired(b *broker.Broker, sub broker.Subscription, tiny bool, done func(*broker.Stream, int64, error)) (*wire, *broker.Stream, error) {
 	s, err := b.Subscribe(context.Background(), sub)
 	if err != nil {
@@ -82,7 +91,7 @@ func (w *wire) next(ctx context.Context) ([][]byte, error) {
 		if whole := w.whole(); whole > 0 {
 			events := split(w.format, bytes.Clone(w.got[:whole]))
 			w.got = w.got[whole:]
-			return events, nil
+			return withoutLive(events), nil
 		}
 		if w.ended {
 			return nil, io.EOF
@@ -113,14 +122,14 @@ func (w *wire) dechunk() {
 func (w *wire) close() { w.conn.Close() }
 
 // end returns what ends an event of the format.
-func end(format broker.Format) []byte {
-	if format == broker.NDJSON {
+func end(format ring.Format) []byte {
+	if format == ring.NDJSON {
 		return []byte("\n")
 	}
 	return []byte("\n\n")
 }
 
-// whole returns how much of what was got is whole events.
+// whole returns how many of the received bytes make up whole events.
 func (w *wire) whole() int {
 	if i := bytes.LastIndex(w.got, end(w.format)); i >= 0 {
 		return i + len(end(w.format))
@@ -131,7 +140,7 @@ func (w *wire) whole() int {
 	return 0
 }
 
-func split(format broker.Format, whole []byte) [][]byte {
+func split(format ring.Format, whole []byte) [][]byte {
 	parts := bytes.SplitAfter(whole, end(format))
 	if last := len(parts) - 1; len(parts[last]) == 0 {
 		parts = parts[:last]

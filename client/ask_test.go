@@ -25,13 +25,13 @@ func approvals() client.TopicOf[approval] { return client.Topic[approval]("appro
 
 func decisions() client.TopicOf[decision] { return client.Topic[decision]("decision") }
 
-// ask asks the question of every test here.
+// ask asks the question that all tests in this file use.
 func ask(ctx context.Context, c *client.Client, channel string) (decision, error) {
 	return client.Ask(ctx, c.Run(channel, "42"), "approve", approvals(), approval{"q1", "deploy"}, decisions(),
 		func(d decision) bool { return d.ID == "q1" })
 }
 
-// questions yields the questions that a page sees.
+// questions yields the questions that a page receives.
 func questions(t *testing.T, c *client.Client, channel string, see func(approval)) {
 	t.Helper()
 	sub := client.Subscription{Channels: []string{channel}, Replay: "all"}
@@ -44,9 +44,9 @@ func questions(t *testing.T, c *client.Client, channel string, see func(approval
 	}
 }
 
-// The answers of others, what was said before the question and what does not
-// decode are passed over.
-func TestAsk_firstThatMatches(t *testing.T) {
+// Ask skips answers to other questions, messages from before the question, and answers that
+// cannot be decoded.
+func TestAsk_returnsFirstMatch(t *testing.T) {
 	c, _ := realServer(t)
 	must(decisions().Publish(t.Context(), c, "p:1", decision{"q1", false})) // before the question
 	answered := make(chan struct{})
@@ -66,9 +66,9 @@ func TestAsk_firstThatMatches(t *testing.T) {
 	}
 }
 
-// The one who asks dies while it waits, the answer comes, and it is run again:
-// the question was asked once, and the answer is found.
-func TestAsk_runAgain(t *testing.T) {
+// If the job crashes while it waits and runs again after the answer has arrived, the question
+// is not asked twice, and Ask finds the answer.
+func TestAsk_resumesAfterCrash(t *testing.T) {
 	c, s := realServer(t)
 	ctx, die := context.WithCancel(t.Context())
 	died := make(chan error, 1)
@@ -92,8 +92,8 @@ func TestAsk_runAgain(t *testing.T) {
 	}
 }
 
-// An answer that may have been lost is told, and not waited for.
-func TestAsk_gap(t *testing.T) {
+// If the answer may have been lost, Ask returns the gap instead of waiting.
+func TestAsk_returnsGap(t *testing.T) {
 	s := startServer(func(o *broker.Options) { o.Replay.Messages = 2 })
 	defer s.stop()
 	c := clientOf(t, s.url)
@@ -108,8 +108,8 @@ func TestAsk_gap(t *testing.T) {
 	}
 }
 
-// The server loses its memory while the question is open.
-func TestAsk_restart(t *testing.T) {
+// The server restarts, and forgets everything, while the question is open.
+func TestAsk_serverRestarts(t *testing.T) {
 	s := startServer()
 	waiting := make(chan struct{}, 9)
 	own := new(http.Transport)

@@ -10,30 +10,29 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Result is what became of one [Item] of a batch.
+// Result is the outcome of one [Item] of a batch.
 type Result struct {
 	Receipt schemas.Receipt // if Err is nil
-	Err     error           // a [*Problem] when the server refused this item
+	Err     error           // a [*Problem] if the server refused this item
 }
 
-// The most that is sent in one request, unless one item alone has more bytes. A
-// server takes as many items, and 128 times the longest message in bytes.
+// The limits of one request, unless a single item has more bytes. A server accepts the
+// same number of items, and 128 times the size of the largest message.
 const (
 	maxBatchItems = 1000
 	maxBatchBytes = 1 << 20
 )
 
-// PublishBatch publishes items in as few requests as it can, of at most 1,000
-// items and 1 MiB. Each item is published or refused for itself; results has one
-// for each, in their order.
+// PublishBatch publishes items in as few requests as possible, of at most 1,000 items and
+// 1 MiB each. Each item is published or refused by itself; results has one element for
+// each, in the same order.
 //
-// Items that failed in passing are tried again without the others, see
-// [WithRetries], so that they may come later than those after them.
+// Items with a transient failure are retried without the others, see [WithRetries], so
+// they may be published later than those after them.
 //
-// The error is that of a request that failed as a whole: its items have it as
-// their Err, and those after them, which were not sent, have it too. An item that
-// cannot be encoded is an error before anything is sent; there are no results
-// then.
+// The error is that of a request that failed as a whole. Its items, and all later items,
+// which were not sent, have it as their Err. If an item cannot be encoded, nothing is
+// sent and there are no results.
 func (c *Client) PublishBatch(ctx context.Context, items []Item) (results []Result, err error) {
 	b := batch{client: c, encoded: make([][]byte, len(items)), items: items, results: make([]Result, len(items))}
 	left := make([]int, len(items))
@@ -66,7 +65,7 @@ type batch struct {
 	results []Result
 }
 
-// send publishes the items of the given indexes, in parts.
+// send publishes the items with the given indexes, in parts.
 func (b *batch) send(ctx context.Context, left []int) error {
 	for len(left) > 0 {
 		n := b.fit(left)
@@ -81,7 +80,7 @@ func (b *batch) send(ctx context.Context, left []int) error {
 	return nil
 }
 
-// fit returns how many of the items go into one request.
+// fit returns how many of the items fit into one request.
 func (b *batch) fit(left []int) int {
 	n, size := 0, 0
 	for n < len(left) && n < maxBatchItems {
@@ -96,7 +95,7 @@ func (b *batch) fit(left []int) int {
 
 func (b *batch) sendPart(ctx context.Context, part []int) error {
 	lines := make([][]byte, len(part))
-	rule := ifPassing
+	rule := ifTransient
 	for k, i := range part {
 		lines[k] = b.encoded[i]
 		if b.items[i].IdempotencyKey == "" {
@@ -124,13 +123,13 @@ func (b *batch) sendPart(ctx context.Context, part []int) error {
 	return nil
 }
 
-// again returns those items that may be tried again.
+// again returns the items that may be retried.
 func (b *batch) again(sent []int) []int {
 	var left []int
 	for _, i := range sent {
 		rule := ifUndone
 		if b.items[i].IdempotencyKey != "" {
-			rule = ifPassing
+			rule = ifTransient
 		}
 		if err := b.results[i].Err; err != nil && rule.allows(err) {
 			left = append(left, i)

@@ -43,8 +43,8 @@ func TestClient_PublishBatch_each(t *testing.T) {
 	}
 }
 
-// More items than the server takes at once, and more bytes.
-func TestClient_PublishBatch_parts(t *testing.T) {
+// A batch with more items or bytes than one request may have is split.
+func TestClient_PublishBatch_splits(t *testing.T) {
 	_, s := realServer(t)
 	requests := 0
 	own := new(http.Transport)
@@ -81,8 +81,8 @@ func TestClient_PublishBatch_parts(t *testing.T) {
 	}
 }
 
-// What the server could not take is sent again, without the rest.
-func TestClient_PublishBatch_again(t *testing.T) {
+// Items that the server could not accept are sent again, without the others.
+func TestClient_PublishBatch_retriesFailedItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
 		c := over(t, func(r *http.Request) (*http.Response, error) {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,17 +10,14 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// ErrBadParams is returned by [Channel.For].
-var ErrBadParams = errors.New("client: bad parameters of a channel's name")
-
-// AnyTopic is a [TopicOf] of whatever type.
+// AnyTopic is a [TopicOf] of any type.
 type AnyTopic interface {
 	Name() string
 	Schema() (json.RawMessage, error)
 }
 
-// Channel defines a channel, or a family of channels whose names differ in
-// parameters, with what is published there.
+// Channel defines a channel, or a family of channels whose names differ in parameters,
+// and what is published there.
 //
 //	pipeline := client.Channel{
 //		Name:   "pipeline:{runId}",
@@ -29,25 +25,26 @@ type AnyTopic interface {
 //	}
 //	name, err := pipeline.For(client.Params{"runId": "42"}) // pipeline:42
 type Channel struct {
-	// Name is a channel's name, or a template in which a {variable} stands for one
-	// or more characters other than a colon.
+	// Name is the name of a channel, or a template in which a {variable} stands for one or
+	// more characters except colons.
 	Name string
-	// Topics are those that the server is to know.
+	// Topics are the topics that the server should know.
 	Topics []AnyTopic
+	// Merge says of which topics messages are held as one.
+	Merge map[string]schemas.MergeRule
 	// Strict makes the server refuse messages of other topics.
 	Strict bool
-	// Replay overrides what the server keeps of such a channel; a field that is
-	// zero overrides nothing.
+	// Replay overrides the server's limits for what it keeps of such a channel. Zero
+	// fields override nothing.
 	Replay schemas.ReplayLimits
 }
 
-// Params are the values of the variables in a channel's name.
+// Params are the values of the variables in the name of a channel.
 type Params map[string]string
 
 // For returns the name of one channel. Each variable needs a value of one or more
-// characters that are legal in a channel's name, other than a colon: so a value
-// from outside cannot lead to a channel of another shape. It returns
-// [ErrBadParams].
+// characters that are legal in a channel name, except colons, so that a value from
+// outside cannot name a channel of another shape. It returns [ErrBadParams].
 func (c Channel) For(params Params) (string, error) {
 	var name strings.Builder
 	used := map[string]bool{}
@@ -81,9 +78,9 @@ func (c Channel) For(params Params) (string, error) {
 	return string(channel), nil
 }
 
-// Definition returns what [Client.Define] sends. All that the server would find
-// wrong with it, but for ties with other definitions, is a
-// [*schemas.DefinitionError]; a type without a schema is [ErrNoSchema].
+// Definition returns the definition that [Client.Define] sends. It returns a
+// [*schemas.DefinitionError] with all faults that the server would find, except for ties
+// with other definitions, and [ErrNoSchema] for a type without a schema.
 func (c Channel) Definition() (schemas.Definition, error) {
 	definition := schemas.Definition{Name: c.Name, Strict: c.Strict, Topics: map[string]schemas.TopicDefinition{}}
 	if c.Replay != (schemas.ReplayLimits{}) {
@@ -98,6 +95,14 @@ func (c Channel) Definition() (schemas.Definition, error) {
 			return schemas.Definition{}, fmt.Errorf("client: topic %s: %w", topic.Name(), err)
 		}
 		definition.Topics[topic.Name()] = schemas.TopicDefinition{Schema: schema}
+	}
+	for name, rule := range c.Merge {
+		topic, known := definition.Topics[name]
+		if !known {
+			return schemas.Definition{}, fmt.Errorf("client: channel %s has a merge rule for topic %s, which it does not have", c.Name, name)
+		}
+		topic.Merge = &rule
+		definition.Topics[name] = topic
 	}
 	if err := schemas.NewCatalog(schemas.Limits{}).Put(definition); err != nil {
 		return schemas.Definition{}, err

@@ -41,8 +41,8 @@ func TestClient_Events_credentials(t *testing.T) {
 	})
 }
 
-// What was refused with 401 may have expired on its way: another credential is
-// asked for once, at once.
+// A credential that is refused with 401 may have expired in transit. The source is asked for
+// another one immediately, but only once.
 func TestClient_Events_unauthorized(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -80,5 +80,55 @@ func TestClient_Events_unauthorized(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Without a URL of its own, each request goes where its token says.
+func TestWithTokens(t *testing.T) {
+	var asked []string
+	transport := transport(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.String()+" "+r.Header.Get("Authorization"))
+		return answer(200, "application/json", strings.NewReader("{}")), nil
+	})
+	run := func(rawURL string, tokens ...client.Token) error {
+		t.Helper()
+		asked = nil
+		c, err := client.New(rawURL, "", client.WithHTTPClient(&http.Client{Transport: transport}),
+			client.WithTokens(func(context.Context) (client.Token, error) {
+				next := tokens[0]
+				tokens = tokens[1:]
+				return next, nil
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range tokens {
+			if err := c.Health(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, tt := range []struct {
+		name, url string
+		tokens    []client.Token
+		want      []string
+	}{
+		{"of the token", "", []client.Token{{Token: "a", URL: "https://one.test/sluice"}, {Token: "b", URL: "https://two.test/"}}, []string{
+			"https://one.test/sluice/healthz Bearer a", "https://two.test/healthz Bearer b",
+		}},
+		{"of its own", "http://own.test", []client.Token{{Token: "a", URL: "https://one.test"}, {Token: "b"}}, []string{
+			"http://own.test/healthz Bearer a", "http://own.test/healthz Bearer b",
+		}},
+	} {
+		if err := run(tt.url, tt.tokens...); err != nil || !slices.Equal(asked, tt.want) {
+			t.Errorf("%s: asked %q, %v; want %q", tt.name, asked, err, tt.want)
+		}
+	}
+	for _, bad := range []string{"", "ftp://h", "http://user:secret@h"} {
+		err := run("", client.Token{Token: "a", URL: bad})
+		if !errors.Is(err, client.ErrBadURL) || strings.Contains(err.Error(), "secret") || asked != nil {
+			t.Errorf("%q: %v, asked %q", bad, err, asked)
+		}
 	}
 }

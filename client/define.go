@@ -8,9 +8,9 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Define tells the server what a channel's messages must be like, or replaces
-// what it knew. The client's credential must be an API key. It returns the errors
-// of [Channel.Definition] and of [Client.PutDefinition].
+// Define adds or replaces the definition of a channel, which says what its messages must
+// look like. It needs an API key. It returns the errors of [Channel.Definition] and of
+// [Client.PutDefinition].
 func (c *Client) Define(ctx context.Context, channel Channel) error {
 	definition, err := channel.Definition()
 	if err != nil {
@@ -19,37 +19,37 @@ func (c *Client) Define(ctx context.Context, channel Channel) error {
 	return c.PutDefinition(ctx, definition)
 }
 
-// PutDefinition adds a definition or replaces the one of its name, as a whole or
-// not at all; one that cannot stand beside another is a [*Problem] with status
-// 422. What fails in passing is tried again. It needs an API key.
+// PutDefinition adds a definition or replaces the one with its name, completely or not at
+// all. A definition that conflicts with another one is a [*Problem] with status 422.
+// Transient failures are retried. It needs an API key.
 func (c *Client) PutDefinition(ctx context.Context, definition schemas.Definition) error {
-	r := request{method: http.MethodPut, path: definitionPath(definition.Name), repeat: ifPassing}
+	r := request{method: http.MethodPut, path: definitionPath, query: url.Values{"name": {definition.Name}}, repeat: ifTransient}
 	return c.callJSON(ctx, r, definition, nil)
 }
 
-// Definitions returns all definitions of the server, in the order of their names.
+// Definitions returns all definitions of the server, ordered by name.
 func (c *Client) Definitions(ctx context.Context) ([]schemas.Definition, error) {
 	var list struct {
 		Schemas []schemas.Definition `json:"schemas"`
 	}
-	r := request{method: http.MethodGet, path: "/v1/schemas", repeat: ifPassing, long: true}
+	r := request{method: http.MethodGet, path: "/v1/schemas", repeat: ifTransient, long: true}
 	err := c.call(ctx, r, &list)
 	return list.Schemas, err
 }
 
-// Definition returns the definition of that name; if there is none, a [*Problem]
-// with status 404.
+// Definition returns the definition with the given name. If there is none, the error is a
+// [*Problem] with status 404.
 func (c *Client) Definition(ctx context.Context, name string) (schemas.Definition, error) {
 	var definition schemas.Definition
-	err := c.call(ctx, request{method: http.MethodGet, path: definitionPath(name), repeat: ifPassing}, &definition)
+	r := request{method: http.MethodGet, path: definitionPath, query: url.Values{"name": {name}}, repeat: ifTransient}
+	err := c.call(ctx, r, &definition)
 	return definition, err
 }
 
-// DeleteDefinition removes the definition of that name; if there is none, it is a
-// [*Problem] with status 404. It needs an API key.
+// DeleteDefinition removes the definition with the given name. If there is none, the error
+// is a [*Problem] with status 404. It needs an API key.
 func (c *Client) DeleteDefinition(ctx context.Context, name string) error {
-	// Another try after a lost answer would say that there is none.
-	return c.call(ctx, request{method: http.MethodDelete, path: definitionPath(name), repeat: ifUndone}, nil)
+	// A retry after a lost answer would report that there is none.
+	r := request{method: http.MethodDelete, path: definitionPath, query: url.Values{"name": {name}}, repeat: ifUndone}
+	return c.call(ctx, r, nil)
 }
-
-func definitionPath(name string) string { return "/v1/schemas/" + url.PathEscape(name) }

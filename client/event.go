@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,10 +10,10 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Event is what comes over a stream, as it stands on the wire: a message, or a control event whose
-// name begins with a dollar sign. At most one of Message, Open, Gap and Close is
-// set; none is for $position, which only moves the position, and for control
-// events that this version does not know.
+// Event is one event on the wire: a message, or a control event, whose name begins with a
+// dollar sign. At most one of Message, Open, Gap and Close is set. None of them is for
+// $position, which only moves the position, and for control events that this version does
+// not know.
 type Event struct {
 	Name string // the topic, or the control event's name
 	ID   string // the position after this event, to resume from; opaque
@@ -30,18 +31,22 @@ type Open struct {
 	Resumed   bool       `json:"resumed"` // it starts right after the last event id
 	Channels  []string   `json:"channels"`
 	ExpiresAt *time.Time `json:"expires_at"` // of the token; nil: the credential does not expire
+
+	// HeartbeatMS is the interval of the server's heartbeats, 0 if it is unknown. See
+	// [WithHeartbeat].
+	HeartbeatMS int64 `json:"heartbeat_ms"`
 }
 
-// Gap says that messages after an id are lost to this subscription for good.
+// Gap says that this subscription has lost the messages after an id for good.
 type Gap struct {
 	Channel   string `json:"channel"`
-	After     string `json:"after"`      // the id that was asked for
-	ResumesAt string `json:"resumes_at"` // the id from which on nothing is missing; "": not known yet
+	After     string `json:"after"`      // the requested id
+	ResumesAt string `json:"resumes_at"` // the id from which nothing is missing; "" if it is not known yet
 	Reason    string `json:"reason"`     // overrun, expired or restarted
 }
 
-// Close says why the server ends the stream, and whether to come again, which
-// [Client.Events] and [Client.Subscribe] then do by themselves.
+// Close says why the server ends the stream, and whether to reconnect, which
+// [Client.Events] and [Client.Subscribe] do by themselves.
 type Close struct {
 	Code         int    `json:"code"`
 	Reason       string `json:"reason"`
@@ -49,9 +54,8 @@ type Close struct {
 	RetryAfterMS int64  `json:"retry_after_ms"`
 }
 
-// CloseError is how a subscription ends when the server closed it for good: its
-// token was revoked (4401), it was disconnected by an administrator (4403) or its
-// channel was deleted (4410).
+// CloseError ends a subscription that the server has closed for good: its token was revoked
+// (4401), an administrator disconnected it (4403) or its channel was deleted (4410).
 type CloseError struct{ Close }
 
 // Error returns the close code and its reason.
@@ -59,10 +63,34 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("the server closed the stream: %d %s", e.Code, e.Reason)
 }
 
-// eventOf decodes a block with data, which is always a JSON object: an error
-// means that something between here and the server spoilt it, or that there is
-// no Sluice server.
+// EventError says that an event cannot be read: it is larger than [MaxEventBytes], its JSON
+// is nested deeper than encoding/json accepts, or something between here and the server
+// has damaged it. The loop goes on without the event, which would be the same on every
+// later connection.
+type EventError struct {
+	// Event has its Name and ID (the position after it), and its Data unless it was too
+	// long.
+	Event Event
+	Err   error // the cause, such as [ErrEventTooLong]
+}
+
+// Error names the event, its position and the cause.
+func (e *EventError) Error() string {
+	return fmt.Sprintf("event %q at %s cannot be read: %v", e.Event.Name, e.Event.ID, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *EventError) Unwrap() error { return e.Err }
+
+// errNoObject is the cause of an [*EventError].
+var errNoObject = errors.New("client: its data is not an object")
+
+// eventOf decodes a block with data, which is always a JSON object. If it fails, the event
+// has its name, and its data unless that was too long.
 func eventOf(b block) (Event, error) {
+	if b.long {
+		return Event{Name: b.event}, ErrEventTooLong
+	}
 	e := Event{Name: b.event, Data: b.data}
 	var target any
 	switch e.Name {
@@ -77,17 +105,17 @@ func eventOf(b block) (Event, error) {
 		target = e.Close
 	default:
 		if strings.HasPrefix(e.Name, "$") && e.Name != string(schemas.TopicRun) {
-			target = new(map[string]json.RawMessage)
-			break
+			return e, nil // of a later version
 		}
 		e.Message = new(schemas.Message)
 		target = e.Message
 	}
-	if b.data[0] != '{' {
-		return Event{}, fmt.Errorf("%w: its data is not an object", errBroken)
+	err := errNoObject
+	if b.data[0] == '{' {
+		err = json.Unmarshal(b.data, target)
 	}
-	if err := json.Unmarshal(b.data, target); err != nil {
-		return Event{}, fmt.Errorf("%w: %w", errBroken, err)
+	if err != nil {
+		return Event{Name: b.event, Data: b.data}, err
 	}
 	return e, nil
 }

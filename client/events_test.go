@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ import (
 	"github.com/sluicehq/sluice/client"
 )
 
-// logOf serves the messages after the request's Last-Event-ID, up to last, and
-// lets cut decide how much of each connection's text arrives.
+// logOf serves the messages after the request's Last-Event-ID, up to last. cut decides how much
+// of each connection's text arrives.
 func logOf(last int, cut func(connection int, text string) io.Reader) transport {
 	connection := 0
 	return func(r *http.Request) (*http.Response, error) {
@@ -32,7 +33,7 @@ func logOf(last int, cut func(connection int, text string) io.Reader) transport 
 	}
 }
 
-// numbers subscribes until message last has come and returns all that came.
+// numbers subscribes until message last arrives and returns all that arrived.
 func numbers(t *testing.T, c *client.Client, last int) []uint64 {
 	t.Helper()
 	var got []uint64
@@ -62,9 +63,9 @@ func oneTo(last int) []uint64 {
 	return all
 }
 
-// Every connection carries two messages whole and breaks off in the third, one
-// byte further into it each time.
-func TestClient_Events_cutInEveryPlaceOfAFrame(t *testing.T) {
+// Every connection delivers two complete messages and breaks off in the third, one byte later
+// each time.
+func TestClient_Events_cutAtEveryByteOfAFrame(t *testing.T) {
 	ends := []struct {
 		name string
 		err  error
@@ -78,7 +79,7 @@ func TestClient_Events_cutInEveryPlaceOfAFrame(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				last := 2*len(messageFrame(1000)) + 10
 				c := over(t, logOf(last, func(connection int, text string) io.Reader {
-					start, third := 0, 3 // frames: $open, two messages, then the one that is cut
+					start, third := 0, 3 // frames: $open, two messages, then the one that is cut off
 					for range third {
 						at := strings.Index(text[start:], "\n\n")
 						if at < 0 {
@@ -100,8 +101,8 @@ func TestClient_Events_cutInEveryPlaceOfAFrame(t *testing.T) {
 	}
 }
 
-// A stream that breaks off before its first message goes on from $open's
-// position, not from the start.
+// A stream that breaks off before its first message resumes from the position of $open, not
+// from the beginning.
 func TestClient_Events_resumesFromOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string
@@ -238,8 +239,8 @@ func TestClient_Events_longestEvent(t *testing.T) {
 	}
 }
 
-// Heartbeats have no blank line after them. Years of them must not fill the
-// decoder's buffer.
+// No blank line follows a heartbeat. Even years of heartbeats must not fill the decoder's
+// buffer.
 func TestClient_Events_heartbeatsDoNotPileUp(t *testing.T) {
 	text := openFrame(1) + strings.Repeat(":\n", client.MaxEventBytes) + messageFrame(2)
 	c := over(t, func(*http.Request) (*http.Response, error) { return events(text), nil })
@@ -248,8 +249,8 @@ func TestClient_Events_heartbeatsDoNotPileUp(t *testing.T) {
 	}
 }
 
-// An event whose id stands after its data may be cut off within the id.
-func TestClient_Events_cutAfterTheData(t *testing.T) {
+// An event whose id comes after its data can be cut off within the id.
+func TestClient_Events_cutAfterData(t *testing.T) {
 	whole := "event: $position\ndata: {}\nid: k3f9-12\n\n"
 	for cut := range len(whole) {
 		c := over(t, func(*http.Request) (*http.Response, error) { return events(whole[:cut]), nil })
@@ -262,8 +263,8 @@ func TestClient_Events_cutAfterTheData(t *testing.T) {
 	}
 }
 
-// FuzzClient_Events holds the decoder to this: how the bytes are split into
-// reads changes nothing.
+// FuzzClient_Events checks that the decoder's result does not depend on how the bytes are split
+// into reads.
 func FuzzClient_Events(f *testing.F) {
 	f.Add([]byte(openFrame(1) + ":\n" + messageFrame(2)))
 	f.Add([]byte("retry: 5\n\nid: x\n\ndata\n\n: c\r:\rdata: {}\r\r"))
@@ -272,6 +273,22 @@ func FuzzClient_Events(f *testing.F) {
 		pieces := received(t, iotest.OneByteReader(strings.NewReader(string(text))))
 		if !slices.Equal(whole, pieces) {
 			t.Errorf("read at once:    %q\nbyte for byte:   %q", whole, pieces)
+		}
+	})
+}
+
+// FuzzClient_Events_skipsAnyEvent checks that the message after any event, however malformed,
+// arrives on the same connection.
+func FuzzClient_Events_skipsAnyEvent(f *testing.F) {
+	f.Add([]byte("id: k3f9-2\nevent: status\ndata: {}"))
+	f.Add([]byte("id: \x01\nevent: $gap\ndata: {\r\n:c\r\n: \r"))
+	f.Add([]byte("data: " + strings.Repeat("[", 10_001) + "\x00"))
+	f.Add(bytes.Repeat([]byte("data: x\nid\n"), client.MaxEventBytes/10))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got := received(t, strings.NewReader(openFrame(1)+string(text)+"\n\n"+messageFrame(7)))
+		closed := slices.ContainsFunc(got, func(event string) bool { return strings.HasPrefix(event, "$close ") })
+		if last := got[len(got)-1]; !closed && !strings.HasPrefix(last, "status k3f9-7 ") {
+			t.Errorf("after %.200q the last event is %.200q", text, last)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// exampleClient starts a server and returns a client of it, which the examples
-// below make themselves out there. stop ends both.
+// exampleClient starts a server and returns a client for it, and stop, which ends both. Real
+// programs create their client with [client.New].
 func exampleClient() (c *client.Client, stop func()) {
 	s := startServer()
 	c, err := client.New(s.url, apiKey)
@@ -86,7 +86,7 @@ func ExampleClient_Subscribe() {
 	// status "two"
 }
 
-// A channel is defined by Go types, and the server holds everyone to them.
+// Go types define a channel, and the server checks every message against them.
 func Example_typed() {
 	type Status struct {
 		Message string `json:"message"`
@@ -125,8 +125,8 @@ func Example_typed() {
 	// fetch Started
 }
 
-// The job crashes after its first step and is run again from the beginning:
-// every step is published once.
+// The job crashes after its first step and runs again from the beginning. Every step is
+// published once.
 func ExampleRun() {
 	c, stop := exampleClient()
 	defer stop()

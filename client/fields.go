@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// field is a member that encoding/json makes of a struct.
+// field is a struct field that encoding/json encodes as a member of an object.
 type field struct {
-	name     string // of the member
+	name     string // the member's name
 	goName   string
-	of       reflect.Type
-	omitted  bool // when it is empty or zero
-	optional bool // omitted, or a pointer, or inside of an embedded pointer
-	quoted   bool // written as a string
+	typ      reflect.Type
+	omitted  bool // left out if it is empty or zero
+	optional bool // omitted, or a pointer, or in an embedded pointer
+	quoted   bool // encoded as a string
 
-	depth  int // of embedding
+	depth  int // levels of embedding
 	tagged bool
 }
 
-// fieldsOf returns the members of a struct in the order of their names. Of
-// several with one name encoding/json takes the least deep, of these the only one
-// with a tag, and else none.
+// fieldsOf returns the fields of a struct, ordered by name. If several have the same name, it
+// chooses like encoding/json: the one at the smallest depth; among several of those, the only
+// one with a tag; otherwise none.
 func fieldsOf(t reflect.Type) []field {
-	all := gather(t, 0, false, map[reflect.Type]bool{})
+	all := allFields(t, 0, false, map[reflect.Type]bool{})
 	slices.SortStableFunc(all, func(a, b field) int {
 		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.depth, b.depth), compareTrueFirst(a.tagged, b.tagged))
 	})
@@ -52,9 +52,9 @@ func compareTrueFirst(a, b bool) int {
 	return 1
 }
 
-// gather returns the fields of t and of the structs embedded in it. within holds
-// the structs around it, which may embed each other by pointers.
-func gather(t reflect.Type, depth int, optional bool, within map[reflect.Type]bool) []field {
+// allFields returns the fields of t and of the structs embedded in it. within contains the
+// structs around t, because structs can embed each other through pointers.
+func allFields(t reflect.Type, depth int, optional bool, within map[reflect.Type]bool) []field {
 	if within[t] {
 		return nil
 	}
@@ -69,15 +69,15 @@ func gather(t reflect.Type, depth int, optional bool, within map[reflect.Type]bo
 		if pointer {
 			elem = elem.Elem()
 		}
-		_, own := ownForm(elem)
+		_, own := ownSchema(elem)
 		switch {
 		case tag == "-":
 		case f.Anonymous && name == "" && elem.Kind() == reflect.Struct && !own:
-			all = append(all, gather(elem, depth+1, optional || pointer, within)...)
+			all = append(all, allFields(elem, depth+1, optional || pointer, within)...)
 		case f.IsExported():
 			omitted := hasOption(options, "omitempty") && canBeEmpty(f.Type) || hasOption(options, "omitzero")
 			all = append(all, field{
-				name: cmp.Or(name, f.Name), goName: f.Name, of: f.Type, depth: depth, tagged: name != "",
+				name: cmp.Or(name, f.Name), goName: f.Name, typ: f.Type, depth: depth, tagged: name != "",
 				omitted: omitted, optional: optional || omitted || pointer,
 				quoted: hasOption(options, "string") && isQuotable(elem),
 			})
@@ -90,13 +90,13 @@ func hasOption(options, option string) bool {
 	return slices.Contains(strings.Split(options, ","), option)
 }
 
-// canBeEmpty reports whether omitempty has an effect.
+// canBeEmpty reports whether omitempty has an effect on a field of type t.
 func canBeEmpty(t reflect.Type) bool {
 	return t.Kind() != reflect.Struct && (t.Kind() != reflect.Array || t.Len() == 0)
 }
 
-// isQuotable reports whether the option string has an effect.
+// isQuotable reports whether the option string has an effect on a field of type t.
 func isQuotable(t reflect.Type) bool {
-	_, plain := plainForm(t)
-	return plain
+	_, basic := basicSchema(t)
+	return basic
 }

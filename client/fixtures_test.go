@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,10 +21,9 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// The fixtures in testdata/wire are explained in the README there. The
-// TypeScript SDK reads the same ones.
+// The README in testdata/wire explains the fixtures. The TypeScript SDK reads the same ones.
 
-// fixture reads a file of testdata/wire strictly.
+// fixture decodes a file of testdata/wire, without unknown members.
 func fixture[T any](t *testing.T, name string) (v T) {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(must(os.ReadFile(filepath.Join("testdata", "wire", name)))))
@@ -130,7 +130,7 @@ func isGap(err error) bool {
 	return errors.As(err, &gap)
 }
 
-// handed returns what a loop is given as it stands in a fixture; nil for the
+// handed converts a pair that the loop gets to its form in a fixture. It returns nil for the
 // end.
 func handed(m client.Message, err error) json.RawMessage {
 	var gap *client.GapError
@@ -150,7 +150,7 @@ func handed(m client.Message, err error) json.RawMessage {
 	return must(json.Marshal(map[string]any{"message": m}))
 }
 
-// upsert puts a text in the place of the same one, or at the end.
+// upsert replaces the earlier state of a text, or appends the text.
 func upsert(all []textFixture, one textFixture) []textFixture {
 	for i := range all {
 		if all[i].StreamID == one.StreamID {
@@ -180,6 +180,29 @@ func show[T any](p *T) any {
 		return "none"
 	}
 	return *p
+}
+
+func TestFixtures_textIDs(t *testing.T) {
+	seen := map[string]bool{}
+	legal := regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
+	for _, f := range fixture[[]struct{ Run, Step, ID string }](t, "text-ids.json") {
+		var sent []string
+		c := over(t, func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Method+" "+r.URL.Query().Get("stream_id"))
+			if r.Method == http.MethodHead {
+				return answer(404, "", strings.NewReader("")), nil
+			}
+			return answer(200, "application/json", strings.NewReader("{}")), nil
+		})
+		must(c.Run("c", f.Run).PublishStream(t.Context(), f.Step, "t", strings.NewReader("text")))
+		if want := []string{"HEAD " + f.ID, "POST " + f.ID}; !slices.Equal(sent, want) {
+			t.Errorf("run %q, step %q: %q, want %q", f.Run, f.Step, sent, want)
+		}
+		if !legal.MatchString(f.ID) || seen[f.ID] {
+			t.Errorf("id %s is not legal, or stands there twice", f.ID)
+		}
+		seen[f.ID] = true
+	}
 }
 
 func TestFixtures_keys(t *testing.T) {

@@ -3,25 +3,19 @@ package client
 import (
 	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 )
 
-// ErrNoSchema says that no JSON Schema can be derived from a Go type; the text
-// names the part of it that is at fault. [TopicOf.WithSchema] is the way around.
-var ErrNoSchema = errors.New("client: no schema for a type")
-
-// maxTypeDepth bounds how deep a type is followed, such as a pointer type that is
-// a pointer to itself.
+// maxTypeDepth limits the depth of a type. A type like "type P *P" would have no end.
 const maxTypeDepth = 64
 
-// keywords are the members of a JSON Schema. None: anything is good.
+// keywords are the members of a JSON Schema. The empty schema allows any value.
 type keywords map[string]any
 
-// schemaOf derives the schema of a type from what encoding/json makes of it.
+// schemaOf derives the schema of a type from how encoding/json encodes it.
 func schemaOf(t reflect.Type) (json.RawMessage, error) {
 	d := deriver{root: t, names: map[reflect.Type]string{}, defs: map[string]keywords{}}
 	schema, err := d.body(t, t.String(), 0)
@@ -34,30 +28,30 @@ func schemaOf(t reflect.Type) (json.RawMessage, error) {
 	if len(d.defs) > 0 {
 		schema["$defs"] = d.defs
 	}
-	return json.Marshal(schema) // members in the order of their names
+	return json.Marshal(schema) // orders members by name
 }
 
-// deriver derives one schema.
+// deriver derives the schema of one type, root.
 type deriver struct {
 	root  reflect.Type
-	names map[reflect.Type]string // of the types under $defs
+	names map[reflect.Type]string // names of the types under $defs
 	defs  map[string]keywords
 }
 
-// of returns the schema of a value of type t. A named type with parts is referred
-// to, so that it may have itself for a part and is written once. path says where
-// it stands, for errors.
+// of returns the schema of a value of type t. A named composite type becomes a reference to
+// $defs, so that it is written once and may contain itself. path is the place of the value,
+// for errors.
 func (d *deriver) of(t reflect.Type, path string, depth int) (keywords, error) {
-	if t == d.root && hasParts(t) {
+	if t == d.root && isComposite(t) {
 		return keywords{"$ref": "#"}, nil
 	}
-	if t.Name() == "" || !hasParts(t) {
+	if t.Name() == "" || !isComposite(t) {
 		return d.body(t, path, depth)
 	}
 	name, known := d.names[t]
 	if !known {
 		name = d.nameOf(t)
-		d.names[t], d.defs[name] = name, nil // before its parts, which may refer to it
+		d.names[t], d.defs[name] = name, nil // reserved first, because its parts may refer to it
 		schema, err := d.body(t, path, depth)
 		if err != nil {
 			return nil, err
@@ -67,9 +61,9 @@ func (d *deriver) of(t reflect.Type, path string, depth int) (keywords, error) {
 	return keywords{"$ref": "#/$defs/" + name}, nil
 }
 
-// hasParts reports whether the schema of t is made of that of other types.
-func hasParts(t reflect.Type) bool {
-	if _, own := ownForm(t); own {
+// isComposite reports whether the schema of t contains schemas of other types.
+func isComposite(t reflect.Type) bool {
+	if _, own := ownSchema(t); own {
 		return false
 	}
 	switch t.Kind() {
@@ -79,7 +73,7 @@ func hasParts(t reflect.Type) bool {
 	return false
 }
 
-// nameOf returns a name under $defs that needs no escape and is not taken.
+// nameOf returns a name for t under $defs that is unused and needs no escaping.
 func (d *deriver) nameOf(t reflect.Type) string {
 	plain := strings.Map(func(r rune) rune {
 		if r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
@@ -96,9 +90,9 @@ func (d *deriver) nameOf(t reflect.Type) string {
 	}
 }
 
-// ownForm returns the schema of a type that writes its own JSON, or nil if that
-// cannot be known, and whether t is such a type.
-func ownForm(t reflect.Type) (keywords, bool) {
+// ownSchema reports whether t is a type with its own JSON encoding, and returns its schema,
+// or nil if that is unknown.
+func ownSchema(t reflect.Type) (keywords, bool) {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return keywords{"type": "string", "format": "date-time"}, true
@@ -111,7 +105,7 @@ func ownForm(t reflect.Type) (keywords, bool) {
 		return t.Kind() != reflect.Interface && (t.Implements(target) || reflect.PointerTo(t).Implements(target))
 	}
 	switch {
-	case t.Kind() == reflect.Pointer: // what it points to decides
+	case t.Kind() == reflect.Pointer: // its element type decides
 		return nil, false
 	case writes(reflect.TypeFor[json.Marshaler]()):
 		return nil, true
@@ -121,18 +115,18 @@ func ownForm(t reflect.Type) (keywords, bool) {
 	return nil, false
 }
 
-// body returns the schema of t itself, where of may return a reference to it.
+// body returns the schema of t itself, whereas of may return a reference to it.
 func (d *deriver) body(t reflect.Type, path string, depth int) (keywords, error) {
 	if depth++; depth > maxTypeDepth {
 		return nil, fmt.Errorf("%w: %s is deeper than %d levels", ErrNoSchema, path, maxTypeDepth)
 	}
-	if schema, own := ownForm(t); own {
+	if schema, own := ownSchema(t); own {
 		if schema == nil {
-			return nil, fmt.Errorf("%w: %s (%s) has a MarshalJSON of its own", ErrNoSchema, path, t)
+			return nil, fmt.Errorf("%w: %s (%s) has its own MarshalJSON", ErrNoSchema, path, t)
 		}
 		return schema, nil
 	}
-	if schema, plain := plainForm(t); plain {
+	if schema, basic := basicSchema(t); basic {
 		return schema, nil
 	}
 	switch t.Kind() {
@@ -150,11 +144,11 @@ func (d *deriver) body(t reflect.Type, path string, depth int) (keywords, error)
 	case reflect.Struct:
 		return d.structure(t, path, depth)
 	}
-	return nil, fmt.Errorf("%w: %s (%s) has no JSON", ErrNoSchema, path, t)
+	return nil, fmt.Errorf("%w: %s (%s) cannot be encoded as JSON", ErrNoSchema, path, t)
 }
 
-// plainForm returns the schema of a type without parts, and whether t is one.
-func plainForm(t reflect.Type) (keywords, bool) {
+// basicSchema reports whether t is a boolean, string or number, and returns its schema.
+func basicSchema(t reflect.Type) (keywords, bool) {
 	switch t.Kind() {
 	case reflect.Bool:
 		return keywords{"type": "boolean"}, true
@@ -175,8 +169,8 @@ func plainForm(t reflect.Type) (keywords, bool) {
 	return nil, false
 }
 
-// nullable returns the schema of a value that may be nil: null, or that of what
-// is there.
+// nullable returns the schema of a value of type t that may be nil. For a pointer, that is the
+// schema of its element, or null.
 func (d *deriver) nullable(t reflect.Type, path string, depth int) (keywords, error) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -185,7 +179,7 @@ func (d *deriver) nullable(t reflect.Type, path string, depth int) (keywords, er
 	return orNull(schema), err
 }
 
-// orNull returns the schema of what s is for, or null. s may be changed.
+// orNull returns a schema that allows null as well. It may change s.
 func orNull(s keywords) keywords {
 	if s["$ref"] != nil {
 		return keywords{"anyOf": []keywords{s, {"type": "null"}}}
@@ -193,10 +187,10 @@ func orNull(s keywords) keywords {
 	if kind, single := s["type"].(string); single {
 		s["type"] = []string{kind, "null"}
 	}
-	return s // anything, or with null already
+	return s // it allows null already
 }
 
-// part is the schema of an element of a list or object, which is never left out.
+// part returns the schema of an element of a list or map, which is never omitted.
 func (d *deriver) part(t reflect.Type, path string, depth int) (keywords, error) {
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		return d.nullable(t, path, depth)
@@ -206,7 +200,7 @@ func (d *deriver) part(t reflect.Type, path string, depth int) (keywords, error)
 
 func (d *deriver) list(t reflect.Type, path string, depth int) (keywords, error) {
 	elem := t.Elem()
-	if _, own := ownForm(elem); t.Kind() == reflect.Slice && elem.Kind() == reflect.Uint8 && !own {
+	if _, own := ownSchema(elem); t.Kind() == reflect.Slice && elem.Kind() == reflect.Uint8 && !own {
 		return keywords{"type": "string", "contentEncoding": "base64"}, nil
 	}
 	items, err := d.part(elem, path+"[]", depth)
@@ -222,10 +216,10 @@ func (d *deriver) list(t reflect.Type, path string, depth int) (keywords, error)
 
 func (d *deriver) object(t reflect.Type, path string, depth int) (keywords, error) {
 	key := t.Key()
-	_, whole := plainForm(key)
+	_, basic := basicSchema(key)
 	text := key.Implements(reflect.TypeFor[encoding.TextMarshaler]())
-	if !text && (!whole || key.Kind() == reflect.Bool || key.Kind() == reflect.Float32 || key.Kind() == reflect.Float64) {
-		return nil, fmt.Errorf("%w: the keys of %s (%s) are no names of members", ErrNoSchema, path, t)
+	if !text && (!basic || key.Kind() == reflect.Bool || key.Kind() == reflect.Float32 || key.Kind() == reflect.Float64) {
+		return nil, fmt.Errorf("%w: the keys of %s (%s) cannot be names of members", ErrNoSchema, path, t)
 	}
 	values, err := d.part(t.Elem(), path+"[]", depth)
 	if err != nil {
@@ -257,15 +251,15 @@ func (d *deriver) field(f field, path string, depth int) (keywords, error) {
 	if f.quoted {
 		return keywords{"type": "string"}, nil
 	}
-	switch f.of.Kind() {
+	switch f.typ.Kind() {
 	case reflect.Pointer:
-		if f.omitted { // when it is nil
-			return d.of(f.of.Elem(), path, depth)
+		if f.omitted { // so it is never encoded as null
+			return d.of(f.typ.Elem(), path, depth)
 		}
 	case reflect.Slice, reflect.Map:
 		if !f.omitted {
-			return d.nullable(f.of, path, depth)
+			return d.nullable(f.typ, path, depth)
 		}
 	}
-	return d.of(f.of, path, depth)
+	return d.of(f.typ, path, depth)
 }

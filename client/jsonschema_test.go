@@ -139,9 +139,9 @@ func TestTopicOf_Schema(t *testing.T) {
 	}
 }
 
-// What encoding/json writes of a value must match the schema of its type, at its
-// emptiest and at its fullest.
-func TestTopicOf_Schema_holdsWhatIsPublished(t *testing.T) {
+// The JSON encoding of a value matches the schema of its type, both for the zero value and with
+// every field set.
+func TestTopicOf_Schema_matchesEncoding(t *testing.T) {
 	one := 1
 	leaf := tree{Name: "leaf"}
 	full := tree{Name: "root", Children: []tree{leaf}, Parent: &leaf, ByName: map[string]*tree{"leaf": &leaf, "none": nil}}
@@ -186,12 +186,12 @@ func TestTopicOf_Schema_faults(t *testing.T) {
 		schema func() (json.RawMessage, error)
 		want   string
 	}{
-		{"channel", client.Topic[struct{ In struct{ Done chan int } }]("t").Schema, ".In.Done (chan int) has no JSON"},
-		{"function", client.Topic[[]func()]("t").Schema, "[]func()[] (func()) has no JSON"},
-		{"complex", client.Topic[complex64]("t").Schema, "has no JSON"},
+		{"channel", client.Topic[struct{ In struct{ Done chan int } }]("t").Schema, ".In.Done (chan int) cannot be encoded as JSON"},
+		{"function", client.Topic[[]func()]("t").Schema, "[]func()[] (func()) cannot be encoded as JSON"},
+		{"complex", client.Topic[complex64]("t").Schema, "cannot be encoded as JSON"},
 		{"interface", client.Topic[map[string]error]("t").Schema, "[] (error) is an interface"},
-		{"own JSON", client.Topic[struct{ A *ownJSON }]("t").Schema, ".A (client_test.ownJSON) has a MarshalJSON of its own"},
-		{"keys", client.Topic[map[float64]int]("t").Schema, "are no names of members"},
+		{"own JSON", client.Topic[struct{ A *ownJSON }]("t").Schema, ".A (client_test.ownJSON) has its own MarshalJSON"},
+		{"keys", client.Topic[map[float64]int]("t").Schema, "cannot be names of members"},
 		{"without end", client.Topic[self]("t").Schema, "deeper than 64 levels"},
 	}
 	for _, tt := range tests {

@@ -22,17 +22,16 @@ type Item struct {
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 }
 
-// PublishLines publishes items over one connection, each as soon as items
-// yields it, and yields their receipts in the same order: for a token stream, or
-// for a process that reports as long as it runs. There is no limit to their
-// number.
+// PublishLines publishes items over one connection, each as soon as items yields it, and
+// yields their receipts in the same order. Use it for a token stream, or for a process
+// that reports as long as it runs. The number of items is unlimited.
 //
-// A [*Problem] with a receipt's place in the order says that this one item was
-// refused; the loop goes on. Any other error, and a *Problem with which the
-// server refused the whole request, is the last one. Nothing is tried again.
+// A [*Problem] in place of a receipt says that the server refused this item; the loop goes
+// on. Any other error, and a *Problem for the whole request, is the last pair. Nothing is
+// retried.
 //
-// items runs in a goroutine of its own. It ends with items, and at latest, when
-// the loop is left or ctx ends, the next time items yields.
+// items runs in its own goroutine. It ends with items or, after the loop was left or ctx
+// has ended, the next time items yields.
 func (c *Client) PublishLines(ctx context.Context, items iter.Seq[Item]) iter.Seq2[schemas.Receipt, error] {
 	return func(yield func(schemas.Receipt, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -56,8 +55,8 @@ func (c *Client) PublishLines(ctx context.Context, items iter.Seq[Item]) iter.Se
 	}
 }
 
-// feedItems writes a line for each item until they end, one cannot be encoded
-// or nobody reads any more.
+// feedItems writes a line for each item until they end, one cannot be encoded or nobody
+// reads any more.
 func feedItems(feed *io.PipeWriter, items iter.Seq[Item]) {
 	for item := range items {
 		line, err := encode(item) // ends with a line feed
@@ -92,8 +91,8 @@ func yieldReceipts(body io.Reader, yield func(schemas.Receipt, error) bool) {
 	}
 }
 
-// receiptOf decodes a line of the answer: a receipt, or a problem, which alone
-// has a status.
+// receiptOf decodes a line of the answer: a receipt or a problem. Only a problem has a
+// status.
 func receiptOf(line []byte) (schemas.Receipt, error) {
 	var problem Problem
 	if err := json.Unmarshal(line, &problem.Problem); err == nil && problem.Status != 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/client"
 )
 
-// duplex answers each line with what reply returns, at once.
+// duplex answers each line immediately with the result of reply.
 func duplex(reply func(line string) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
@@ -27,7 +27,7 @@ func duplex(reply func(line string) string) http.HandlerFunc {
 	}
 }
 
-// The second item is made only when the receipt of the first has come.
+// The second item is only made after the receipt of the first has arrived.
 func TestClient_PublishLines_fullDuplex(t *testing.T) {
 	var lines []string
 	c := serving(t, duplex(func(line string) string {

@@ -1,55 +1,49 @@
 package client
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Message is what [Client.Subscribe] hands over.
+// Message is a message from [Client.Subscribe].
 type Message struct {
 	schemas.Message
 
-	// Position is where the subscription stands after this message, to go on from
-	// as [Subscription.LastEventID]; opaque.
+	// Position is the position of the subscription after this message, from which
+	// [Subscription.LastEventID] resumes. It is opaque.
 	Position string `json:"-"`
 }
 
-// MessageOf is a message whose data was decoded.
+// MessageOf is a message with decoded data.
 type MessageOf[T any] struct {
-	Message // its Data is what stood on the wire
+	Message // its Data is the JSON from the wire
 
-	// Data is the decoded data of a message of kind data; else the zero value.
+	// Data is the decoded data of a message of kind data, else the zero value.
 	Data T
 }
 
-// Run returns the run status that m tells of; false if it is of another kind.
-// Result and Error of the state are [json.RawMessage].
+// Run returns the run status in m, and false if m is of another kind. Result and Error are
+// of type [json.RawMessage].
 func (m *Message) Run() (RunState, bool) {
 	if m.Kind != schemas.KindRun {
 		return RunState{}, false
 	}
-	var data struct {
-		Status RunStatus       `json:"status"`
-		RunID  string          `json:"run_id"`
-		Result json.RawMessage `json:"result"`
-		Error  json.RawMessage `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &data); err != nil {
+	change, err := schemas.ParseRunChange(&m.Message)
+	if err != nil {
 		return RunState{}, false
 	}
-	state := RunState{Status: data.Status, RunID: data.RunID}
-	if data.Result != nil { // a nil RawMessage in an interface would be encoded as null
-		state.Result = data.Result
+	state := RunState{Status: change.Status, RunID: change.RunID}
+	if change.Result != nil { // a nil RawMessage in an interface would be encoded as null
+		state.Result = change.Result
 	}
-	if data.Error != nil {
-		state.Error = data.Error
+	if change.Error != nil {
+		state.Error = change.Error
 	}
 	return state, true
 }
 
-// GapError says, in a loop that goes on, that messages are lost for good.
+// GapError says that messages are lost for good. The loop goes on.
 type GapError struct{ Gap }
 
 // Error names the channel, the last id before the gap and the reason.
@@ -57,10 +51,10 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("messages of %s after %s are lost: %s", e.Channel, e.After, e.Reason)
 }
 
-// DecodeError says, in a loop that goes on, that the data of a message is not
-// what the topic's Go type can hold.
+// DecodeError says that the data of a message does not fit the topic's Go type. The loop
+// goes on.
 type DecodeError struct {
-	Message Message // as it came
+	Message Message // as it arrived
 	Err     error   // of encoding/json
 }
 

@@ -12,19 +12,19 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Problem is an answer of the server that says why it did not do what was
-// asked, RFC 9457. Reach it with [errors.As].
+// Problem is an answer that says why the server refused a request (RFC 9457). Use
+// [errors.As] to get it.
 //
-// What is not a problem document (a proxy's page, say) still becomes a Problem:
-// Status and Title are then those of HTTP and Type is "about:blank".
+// An answer that is not a problem document, such as a proxy's page, becomes a Problem, too.
+// Its Status and Title are those of HTTP, and its Type is "about:blank".
 type Problem struct {
 	schemas.Problem
 
-	// RetryAfter is how long the server asks to wait; zero: it did not say.
+	// RetryAfter is how long the server asks to wait, zero if it does not say.
 	RetryAfter time.Duration
 }
 
-// Error returns the status, what it is about and each fault that was named.
+// Error returns the status, the title, the detail and each fault.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(p.Status))
@@ -45,9 +45,9 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// Code returns the last part of the problem's type, such as "rate-limited". For
-// an answer that is no problem document it is "unauthorized" (401) or "http-"
-// with the status.
+// Code returns the last part of the problem's type, such as "rate-limited". For an answer that
+// is not a problem document, it returns "unauthorized" for status 401, and otherwise "http-"
+// and the status.
 func (p *Problem) Code() string {
 	if i := strings.LastIndexByte(p.Type, '/'); i >= 0 {
 		return p.Type[i+1:]
@@ -58,9 +58,26 @@ func (p *Problem) Code() string {
 	return "http-" + strconv.Itoa(p.Status)
 }
 
-// passing reports whether a subscription that is refused so comes again: the
-// status speaks of the present moment, or of a fault of the other side.
-func (p *Problem) passing() bool {
+// Is reports whether p is [ErrSuperseded] or [ErrConflict].
+func (p *Problem) Is(target error) bool {
+	switch target {
+	case ErrSuperseded:
+		return p.Code() == "superseded"
+	case ErrConflict:
+		return p.Code() == "conflict"
+	}
+	return false
+}
+
+// continuable reports whether the publisher of the refused text can continue it, from another
+// offset or in another attempt.
+func (p *Problem) continuable() bool {
+	return p.Code() == "conflict" && (p.Offset != nil || p.State == textAborted)
+}
+
+// transient reports whether a subscription reconnects after this refusal: the status stands
+// for a temporary condition or a fault of the server.
+func (p *Problem) transient() bool {
 	switch p.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
@@ -68,8 +85,8 @@ func (p *Problem) passing() bool {
 	return p.Status >= http.StatusInternalServerError
 }
 
-// repeatable reports whether a call may succeed a little later. It may have been
-// carried out all the same.
+// repeatable reports whether a retry of the call may succeed. The call may nevertheless
+// have taken effect.
 func (p *Problem) repeatable() bool {
 	switch p.Status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway,
@@ -79,17 +96,17 @@ func (p *Problem) repeatable() bool {
 	return false
 }
 
-// undone reports whether the server says that it did nothing, and to come again.
-// The same status of a proxy says nothing: it may have lost the server's answer.
+// undone reports whether the server says that it did nothing and the call may be retried.
+// The same status from a proxy says neither: it may have lost the server's answer.
 func (p *Problem) undone() bool {
 	return strings.HasPrefix(p.Type, problemTypes) &&
 		(p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable)
 }
 
-// problemTypes is what the types of the server's own problems begin with.
+// problemTypes is the prefix of the types of the server's own problems.
 const problemTypes = "/problems/"
 
-// problemOf reads the problem that resp holds. It does not close the body.
+// problemOf reads the problem in resp. It does not close the body.
 func problemOf(resp *http.Response) *Problem {
 	p := &Problem{RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -99,7 +116,7 @@ func problemOf(resp *http.Response) *Problem {
 			p.Problem = schemas.Problem{}
 		}
 	}
-	p.Status = resp.StatusCode // what HTTP says is what intermediaries acted on
+	p.Status = resp.StatusCode // which intermediaries have acted on
 	if p.Title == "" {
 		p.Title = http.StatusText(p.Status)
 	}
@@ -109,7 +126,7 @@ func problemOf(resp *http.Response) *Problem {
 	return p
 }
 
-// retryAfter reads the header of that name, RFC 9110 section 10.2.3; 0 when it
+// retryAfter parses the Retry-After header (RFC 9110, section 10.2.3). It returns 0 if it
 // is missing, malformed or in the past.
 func retryAfter(value string) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

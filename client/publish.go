@@ -5,28 +5,33 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/sluicehq/sluice/schemas"
 )
 
-const keyHeader = "Idempotency-Key"
+const (
+	keyHeader     = "Idempotency-Key"
+	streamIDParam = "stream_id"
+	attemptParam  = "attempt"
+	offsetParam   = "offset"
+)
 
-// PublishOption changes one publish.
+// PublishOption configures one publish.
 type PublishOption func(*request)
 
-// IdempotencyKey makes a publish durable: the first one with this key on this
-// channel and topic is published and remembered, and every later one gets the
-// first one's receipt with Duplicate set. So a call that failed without an
-// answer may be made again. 1 to [schemas.MaxKeyBytes] printable ASCII
-// characters.
+// IdempotencyKey makes a publish durable: the first one with this key on this channel and
+// topic is published and remembered, and every later one returns the first receipt with
+// Duplicate set. So you can repeat a call that failed without an answer. The key has 1 to
+// [schemas.MaxKeyBytes] printable ASCII characters.
 func IdempotencyKey(key string) PublishOption {
 	return func(r *request) {
 		r.header.Set(keyHeader, key)
-		r.repeat = ifPassing
+		r.repeat = ifTransient
 	}
 }
 
-// RunID says which run of the channel's job the message belongs to; "": none.
+// RunID is the run of the channel's job to which the message belongs; "" for none.
 func RunID(id string) PublishOption {
 	return func(r *request) {
 		if id != "" {
@@ -35,13 +40,31 @@ func RunID(id string) PublishOption {
 	}
 }
 
-// Publish publishes data, encoded as JSON, to a topic of a channel. A string
-// becomes a JSON string and [json.RawMessage] goes out as it is; a []byte would
-// become base64, as encoding/json does it.
+// StreamID is the id of the text that [Client.PublishStream] publishes: 1 to 64 of the
+// characters A-Z a-z 0-9 _ . : -, unique on the channel and topic. With an id of its own, a
+// program that starts again continues or replaces the text. Default: a random one.
+func StreamID(id string) PublishOption {
+	return func(r *request) {
+		if id != "" {
+			r.query.Set(streamIDParam, id)
+		}
+	}
+}
+
+// Attempt is which try to publish the text with a [StreamID] this is, from 1, which is also
+// the default. A later attempt replaces earlier ones: readers see the text begin again, and
+// whoever still publishes an earlier one gets [ErrSuperseded].
+func Attempt(n int64) PublishOption {
+	return func(r *request) { r.query.Set(attemptParam, strconv.FormatInt(n, 10)) }
+}
+
+// Publish publishes data, encoded as JSON, to a topic of a channel. A string becomes a JSON
+// string, and a [json.RawMessage] is sent as it is. As usual with encoding/json, a []byte
+// becomes base64.
 //
-// What fails in passing is tried again, see [WithRetries]. A refusal is a
-// [*Problem]. After any other error it is not known whether the message was
-// published; with an [IdempotencyKey] the call may simply be made again.
+// Transient failures are retried, see [WithRetries]. A refusal is a [*Problem]. After any
+// other error, the message may or may not have been published; with an [IdempotencyKey]
+// you can simply repeat the call.
 func (c *Client) Publish(ctx context.Context, channel, topic string, data any, opts ...PublishOption) (schemas.Receipt, error) {
 	body, err := encode(data)
 	if err != nil {
@@ -49,8 +72,8 @@ func (c *Client) Publish(ctx context.Context, channel, topic string, data any, o
 	}
 	r := request{
 		method: http.MethodPost,
-		path:   publishPath(channel, topic),
-		query:  url.Values{},
+		path:   publishPath,
+		query:  url.Values{"channel": {channel}, "topic": {topic}},
 		header: jsonHeader(),
 		body:   body,
 		repeat: ifUndone,
@@ -63,6 +86,11 @@ func (c *Client) Publish(ctx context.Context, channel, topic string, data any, o
 	return receipt, err
 }
 
-func publishPath(channel, topic string) string {
-	return "/v1/publish/" + url.PathEscape(channel) + "/" + url.PathEscape(topic)
-}
+// These paths have a $ instead of a name, and the name is in the query: proxies decode,
+// join and resolve paths, which would change names with slashes or dots.
+const (
+	publishPath    = "/v1/publish/$/$"
+	streamPath     = publishPath + "/stream"
+	runPath        = "/v1/channels/$/run"
+	definitionPath = "/v1/schemas/$"
+)

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,7 +18,7 @@ import (
 
 const receiptJSON = `{"id":"k3f9-7","channel":"c","topic":"status","kind":"data","created_at":"2026-11-23T06:18:03.222Z","durable":true,"duplicate":false}`
 
-// serving starts a server and returns a client of it.
+// serving starts a server and returns a client for it.
 func serving(t *testing.T, h http.HandlerFunc) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -30,7 +31,7 @@ func serving(t *testing.T, h http.HandlerFunc) *client.Client {
 	return c
 }
 
-// call is what a server saw of a request.
+// call is a request as a server saw it.
 type call struct{ method, target, contentType, authorization, key, body string }
 
 func callOf(r *http.Request) call {
@@ -54,7 +55,7 @@ func TestClient_requests(t *testing.T) {
 				_, err := c.Publish(t.Context(), "c", "status", map[string]any{"html": "<a&b>"})
 				return err
 			},
-			call{"POST", "/v1/publish/c/status", asJSON, bearer, "", `{"html":"<a&b>"}` + "\n"},
+			call{"POST", "/v1/publish/$/$?channel=c&topic=status", asJSON, bearer, "", `{"html":"<a&b>"}` + "\n"},
 		},
 		{
 			"publish with everything",
@@ -62,7 +63,7 @@ func TestClient_requests(t *testing.T) {
 				_, err := c.Publish(t.Context(), "user:1/ü", "a.b", "text", client.IdempotencyKey("k 1"), client.RunID("run 1"))
 				return err
 			},
-			call{"POST", "/v1/publish/user:1%2F%C3%BC/a.b?run_id=run+1", asJSON, bearer, "k 1", `"text"` + "\n"},
+			call{"POST", "/v1/publish/$/$?channel=user%3A1%2F%C3%BC&run_id=run+1&topic=a.b", asJSON, bearer, "k 1", `"text"` + "\n"},
 		},
 		{
 			"publish raw",
@@ -70,15 +71,15 @@ func TestClient_requests(t *testing.T) {
 				_, err := c.Publish(t.Context(), "c", "t", json.RawMessage(`{"n":1.0}`))
 				return err
 			},
-			call{"POST", "/v1/publish/c/t", asJSON, bearer, "", `{"n":1.0}` + "\n"},
+			call{"POST", "/v1/publish/$/$?channel=c&topic=t", asJSON, bearer, "", `{"n":1.0}` + "\n"},
 		},
 		{
 			"body",
 			func(c *client.Client) error {
-				_, err := c.PublishStream(t.Context(), "c", "log", strings.NewReader("line\n"), client.RunID("r"))
+				_, err := c.PublishStream(t.Context(), "c", "log", strings.NewReader("line\n"), client.RunID("r"), client.StreamID("a:b"), client.Attempt(2))
 				return err
 			},
-			call{"POST", "/v1/publish/c/log/stream?run_id=r", "", bearer, "", "line\n"},
+			call{"POST", "/v1/publish/$/$/stream?attempt=2&channel=c&run_id=r&stream_id=a%3Ab&topic=log", "", bearer, "", "line\n"},
 		},
 		{
 			"run",
@@ -86,7 +87,7 @@ func TestClient_requests(t *testing.T) {
 				_, err := c.SetRun(t.Context(), "a/b", client.RunState{Status: "failed", RunID: "r", Error: "boom"})
 				return err
 			},
-			call{"PUT", "/v1/channels/a%2Fb/run", asJSON, bearer, "", `{"status":"failed","run_id":"r","error":"boom"}` + "\n"},
+			call{"PUT", "/v1/channels/$/run?channel=a%2Fb", asJSON, bearer, "", `{"status":"failed","run_id":"r","error":"boom"}` + "\n"},
 		},
 		{
 			"token, short",
@@ -95,6 +96,22 @@ func TestClient_requests(t *testing.T) {
 				return err
 			},
 			call{"POST", "/v1/tokens", asJSON, bearer, "", `{"channel":"c","topics":["t"],"ttl":"10m0s"}` + "\n"},
+		},
+		{
+			"token, all topics",
+			func(c *client.Client) error {
+				_, err := c.Token(t.Context(), client.TokenRequest{Channel: "c"})
+				return err
+			},
+			call{"POST", "/v1/tokens", asJSON, bearer, "", `{"channel":"c"}` + "\n"},
+		},
+		{
+			"token, no topic", // which the server refuses
+			func(c *client.Client) error {
+				_, err := c.Token(t.Context(), client.TokenRequest{Channel: "c", Topics: []string{}})
+				return err
+			},
+			call{"POST", "/v1/tokens", asJSON, bearer, "", `{"channel":"c","topics":[]}` + "\n"},
 		},
 		{
 			"token, long",
@@ -195,12 +212,15 @@ func TestClient_Publish_notAnAnswer(t *testing.T) {
 	}
 }
 
-// The body goes out while it is being read, and a reader that fails is seen as
-// broken off, not as complete.
+// The body is sent while it is being read. If reading it fails, the server sees an interrupted
+// request, not a complete one.
 func TestClient_PublishStream_streams(t *testing.T) {
 	first := make(chan struct{})
 	ended := make(chan error, 1)
 	c := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			return // the text is given up
+		}
 		buf := make([]byte, 5)
 		_, err := io.ReadFull(r.Body, buf)
 		close(first)
@@ -231,7 +251,11 @@ func TestClient_PublishStream_noKey(t *testing.T) {
 }
 
 func TestNew_badURL(t *testing.T) {
-	for _, rawURL := range []string{"", "localhost:8080", "ftp://h", "http://", "http://h?q=1", "http://h#f", "http://u:secret@h", "http://h:x\x7f"} {
+	source := func(context.Context) (string, error) { return "token", nil }
+	if _, err := client.New("", "", client.WithCredentials(source)); !errors.Is(err, client.ErrBadURL) {
+		t.Errorf("without a URL and tokens that have one: %v", err)
+	}
+	for _, rawURL := range []string{"", "localhost:8080", "ftp://h", "http://", "http://h?q=1", "http://h#f", "http://u:secret@h", "http://h:x\x7f", "unix:", "unix:sock", "unix://h/sock", "unix:/sock?a=b"} {
 		_, err := client.New(rawURL, "")
 		if !errors.Is(err, client.ErrBadURL) {
 			t.Errorf("New(%q): %v", rawURL, err)

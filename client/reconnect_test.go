@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"github.com/sluicehq/sluice/client"
 )
 
-// waits subscribes until n waits have begun and returns their lengths.
+// waits subscribes until n waits have begun, and returns their lengths.
 func waits(t *testing.T, c *client.Client, n int) []time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,6 +71,27 @@ func TestClient_Events_backoff(t *testing.T) {
 			},
 			[]span{{170 * ms, 170 * ms}, {170 * ms, 500 * ms}},
 		},
+		{
+			"draining, with an absurd wait",
+			func(*http.Request) (*http.Response, error) {
+				return events(openFrame(1) + closeFrame(4002, "server_draining", true, math.MaxInt64)), nil
+			},
+			[]span{{5 * time.Minute, 5 * time.Minute}, {5 * time.Minute, 5 * time.Minute}},
+		},
+		{
+			"draining, with a negative wait",
+			func(*http.Request) (*http.Response, error) {
+				return events(openFrame(1) + closeFrame(4002, "server_draining", true, math.MinInt64)), nil
+			},
+			growing,
+		},
+		{
+			"503 until the end of time",
+			func(*http.Request) (*http.Response, error) {
+				return answer(503, "text/plain", strings.NewReader(""), "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT"), nil
+			},
+			[]span{{5 * time.Minute, 5 * time.Minute}},
+		},
 		{"garbage", func(*http.Request) (*http.Response, error) { return events("data: {\"id\":\n\n"), nil }, growing},
 	}
 	for _, tt := range tests {
@@ -86,8 +108,8 @@ func TestClient_Events_backoff(t *testing.T) {
 	}
 }
 
-// Clients that lose the same server must not come back together: each wait is
-// anything up to a bound that doubles.
+// Clients that lose the same server must not reconnect together: each wait is random, up to a
+// limit that doubles.
 func TestClient_Events_backoffIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }
@@ -109,7 +131,7 @@ func TestClient_Events_backoffIsSpread(t *testing.T) {
 	})
 }
 
-func TestClient_Events_backoffStartsOverAfterAStableConnection(t *testing.T) {
+func TestClient_Events_stableConnectionResetsBackoff(t *testing.T) {
 	for _, tt := range []struct {
 		lived time.Duration
 		short bool // the wait after it
@@ -138,8 +160,43 @@ func TestClient_Events_backoffStartsOverAfterAStableConnection(t *testing.T) {
 	}
 }
 
-// hanging returns a body that gives text and then nothing until it ends after
-// d, or with ctx like the body of a real connection.
+// On a flapping network, every connection lasts only a moment. The waits stay short as long as
+// each connection delivers something new. $open and the status of a run, with which every
+// connection begins, are not new.
+func TestClient_Events_newEventResetsBackoff(t *testing.T) {
+	run := "id: k3f9-3\nevent: $run\ndata: " + strings.Replace(messageJSON(2, `{"status":"running"}`), `"kind":"data"`, `"kind":"run"`, 1) + "\n\n"
+	for _, tt := range []struct {
+		name, text string
+		short      bool
+	}{
+		{"a message", openFrame(3) + messageFrame(4), true},
+		{"a position", openFrame(3) + "id: k3f9-4\nevent: $position\ndata: {}\n\n", true},
+		{"nothing", openFrame(3), false},
+		{"the run it began with", openFrame(3) + run, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				longest := time.Duration(0)
+				for range 20 {
+					requests := 0
+					c := over(t, func(*http.Request) (*http.Response, error) {
+						if requests++; requests <= 8 {
+							return nil, errors.New("refused")
+						}
+						return events(tt.text), nil
+					})
+					longest = max(longest, waits(t, c, 9)[8])
+				}
+				if (longest <= 250*time.Millisecond) != tt.short {
+					t.Errorf("the longest of 20 waits is %v", longest)
+				}
+			})
+		})
+	}
+}
+
+// hanging returns a body that delivers text and then nothing until it ends, after d or, like
+// the body of a real connection, with ctx.
 func hanging(ctx context.Context, text string, d time.Duration) io.Reader {
 	return io.MultiReader(strings.NewReader(text), readerFunc(func([]byte) (int, error) {
 		select {
@@ -154,6 +211,10 @@ func hanging(ctx context.Context, text string, d time.Duration) io.Reader {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func withHeartbeat(ms int64) string {
+	return strings.Replace(openFrame(1), `"resumed":`, fmt.Sprintf(`"heartbeat_ms":%d,"resumed":`, ms), 1)
+}
 
 func TestClient_Events_silence(t *testing.T) {
 	heartbeats := func(ctx context.Context) io.Reader {
@@ -205,6 +266,51 @@ func TestClient_Events_silence(t *testing.T) {
 			want: 5 * time.Second,
 		},
 		{
+			name: "an interval of the server's own",
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), withHeartbeat(60_000), time.Hour)), nil
+			},
+			want: 150 * time.Second,
+		},
+		{
+			name: "the server's interval, and another one that was set",
+			opts: []client.Option{client.WithHeartbeat(2 * time.Second)},
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), withHeartbeat(60_000), time.Hour)), nil
+			},
+			want: 5 * time.Second,
+		},
+		{
+			name: "an absurd interval of the server",
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), withHeartbeat(math.MaxInt64), time.Hour)), nil
+			},
+			want: time.Hour,
+		},
+		{
+			name: "a negative interval of the server",
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), withHeartbeat(-1), time.Hour)), nil
+			},
+			want: 37500 * time.Millisecond,
+		},
+		{
+			name: "the longest interval there is",
+			opts: []client.Option{client.WithHeartbeat(math.MaxInt64)},
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), openFrame(1), time.Hour)), nil
+			},
+			want: time.Hour,
+		},
+		{
+			name: "switched off, whatever the server says",
+			opts: []client.Option{client.WithHeartbeat(-1)},
+			answer: func(r *http.Request) (*http.Response, error) {
+				return answer(200, stream, hanging(r.Context(), withHeartbeat(1000), time.Hour)), nil
+			},
+			want: time.Hour,
+		},
+		{
 			name: "switched off",
 			opts: []client.Option{client.WithHeartbeat(0)},
 			answer: func(r *http.Request) (*http.Response, error) {
@@ -231,7 +337,7 @@ func TestClient_Events_silence(t *testing.T) {
 	}
 }
 
-// A loop body that takes its time is no sign that the server is gone.
+// A slow loop body does not count as silence of the server.
 func TestClient_Events_slowLoopIsNotSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := over(t, func(r *http.Request) (*http.Response, error) {

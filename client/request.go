@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,20 +13,21 @@ import (
 
 const (
 	maxAnswerBytes     = 1 << 20
-	maxLongAnswerBytes = 64 << 20 // to what may be answered at length
+	maxLongAnswerBytes = 64 << 20 // the answer to a batch, or a list of definitions
 )
 
-// request is one call of the API. An empty field is left out.
+// request is one request to the API. Empty fields are left out of it.
 type request struct {
 	method string
 	path   string // escaped
 	query  url.Values
 	header http.Header
 	body   []byte
-	stream io.Reader // in place of body; sent once, so repeat must be never
+	stream io.Reader                     // instead of body; it can be sent only once, so repeat must be never
+	reopen func() (io.ReadCloser, error) // the stream again, for a redirect; nil: there is none
 
 	repeat repeat
-	long   bool // the answer may have maxLongAnswerBytes
+	long   bool // the answer may have up to maxLongAnswerBytes
 }
 
 // answerLimit returns how many bytes of an answer are read.
@@ -36,10 +38,14 @@ func (r *request) answerLimit() int64 {
 	return maxAnswerBytes
 }
 
-// send sends r once. The answer is the caller's to close; a status of 400 or
-// more comes back as [*Problem] instead.
+// send sends r once. The caller closes the body of the response. If the status is not 2xx,
+// the error is a [*Problem].
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	target := c.base + r.path
+	token, base, err := c.authorize(ctx)
+	if err != nil {
+		return nil, &credentialError{err}
+	}
+	target := base + r.path
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
 	}
@@ -51,31 +57,54 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.reopen != nil {
+		req.GetBody = r.reopen
+	}
 	for name, values := range r.header {
 		req.Header[name] = values
 	}
-	key, err := c.credential(ctx)
-	if err != nil {
-		return nil, &credentialError{err}
-	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrRedirected):
+		return nil, err
+	case err != nil:
 		return nil, &networkError{err}
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		defer resp.Body.Close()
+	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices:
+		defer discard(resp)
 		return nil, problemOf(resp)
 	}
 	return resp, nil
 }
 
-// call sends r, again if r allows it, and decodes the answer's JSON into answer,
-// unless that is nil.
+// authorize returns the credential of a request, and the URL of the server.
+func (c *Client) authorize(ctx context.Context) (token, base string, err error) {
+	t, err := c.credential(ctx)
+	switch {
+	case err != nil || c.base != "":
+		return t.Token, c.base, err
+	case t.URL == "":
+		return "", "", fmt.Errorf("%w: neither New nor the token names one", ErrBadURL)
+	}
+	base, err = baseOf(t.URL)
+	return t.Token, base, err
+}
+
+// discard closes the body of resp. It reads the rest of a short body, so that the
+// connection can be reused.
+func discard(resp *http.Response) {
+	if 0 < resp.ContentLength && resp.ContentLength <= maxAnswerBytes {
+		io.Copy(io.Discard, resp.Body) //nolint:errcheck // after an error the connection is not reused
+	}
+	resp.Body.Close()
+}
+
+// call sends r, with the retries that r allows, and decodes the JSON answer into answer. A nil
+// answer discards it.
 func (c *Client) call(ctx context.Context, r request, answer any) error {
-	return c.repeating(ctx, r.repeat, func() error { return c.callOnce(ctx, r, answer) })
+	return c.retry(ctx, r.repeat, func() error { return c.callOnce(ctx, r, answer) })
 }
 
 func (c *Client) callOnce(ctx context.Context, r request, answer any) error {
@@ -112,8 +141,8 @@ func (c *Client) callJSON(ctx context.Context, r request, question, answer any) 
 
 func jsonHeader() http.Header { return http.Header{"Content-Type": {"application/json"}} }
 
-// encode is json.Marshal without the escapes for HTML, which would make a
-// publisher's JSON longer than it is and count against its limit.
+// encode is json.Marshal without escaping for HTML. The escapes would make the JSON longer,
+// which counts against the publisher's limit.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -122,14 +151,13 @@ func encode(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// credentialError tells the failure of a credential source, which ends whatever
-// is under way, from that of a request, which may be tried again.
+// credentialError is an error of a credential source. It is never retried.
 type credentialError struct{ err error }
 
 func (e *credentialError) Error() string { return "client: no credential: " + e.err.Error() }
 func (e *credentialError) Unwrap() error { return e.err }
 
-// networkError is a request that was not answered, or not to the end.
+// networkError is the error of a request that got no complete answer.
 type networkError struct{ err error }
 
 func (e *networkError) Error() string { return e.err.Error() }

@@ -8,40 +8,39 @@ import (
 	"time"
 )
 
-// DefaultRetries is how often a call that failed in passing is made again.
-const DefaultRetries = 5
-
-// WithRetries sets how often a call that failed in passing is made again, at
-// most; 0: never. Default: [DefaultRetries].
+// WithRetries sets the maximum number of retries of a call after transient failures; 0
+// disables them. Default: [DefaultRetries].
 //
-// A wait stands before each: anything up to 250 ms, a bound that doubles up to
-// 5 s, or what the server asked for (Retry-After, up to 5 minutes). What is
-// tried again is a question of what could happen twice:
+// Before each retry the client waits a random time up to 250 ms, a limit that doubles up
+// to 5 s, or as long as the server asked (Retry-After, up to 5 minutes). Whether a call is
+// retried depends on what happens if it takes effect twice:
 //
-//   - A publish with an [IdempotencyKey] (each item, in a batch), a run status,
-//     a token, a definition, and what only reads: after errors of the network and
-//     the statuses 408, 429, 502, 503 and 504. The key is the same every time.
-//   - A publish without a key: only when nothing was published, because no
-//     connection could be made or because a Sluice server said so (its problems
-//     with 429 and 503). It is not given a key of its own accord: a durable
-//     publish costs the server a memory of it, and says so in its receipt.
-//   - [Client.PublishLines], [Client.PublishStream] and [Client.Health]: never.
+//   - A publish with an [IdempotencyKey] (each item of a batch), a run status, a token, a
+//     definition and every read are retried after network errors and the statuses 408,
+//     429, 502, 503 and 504. The key stays the same.
+//   - A publish without a key is retried only if nothing was published: no connection could
+//     be made, or a Sluice server says so (its problems with 429 and 503). The client
+//     never adds a key by itself, because the server must remember a durable publish and
+//     its receipt says that it is one.
+//   - [Client.PublishStream] goes on where the server is, after the same failures and after
+//     status 500. Its retries are counted anew whenever the server has received more.
+//   - [Client.PublishLines] and [Client.Health] are never retried.
 //
-// Subscriptions come again for as long as they last, whatever is set here.
+// Subscriptions always reconnect, whatever this option says.
 func WithRetries(n int) Option {
 	return func(c *Client) { c.retries = max(0, n) }
 }
 
-// repeat says when a call may be made again.
+// repeat says when a call may be retried.
 type repeat int
 
 const (
-	never     repeat = iota
-	ifUndone         // only if it surely changed nothing
-	ifPassing        // whenever it may succeed a little later: making it twice does no harm
+	never       repeat = iota
+	ifUndone           // only if it certainly changed nothing
+	ifTransient        // after every transient failure: a second call does no harm
 )
 
-// allows reports whether what failed with err may be tried again.
+// allows reports whether a call that failed with err may be retried.
 func (r repeat) allows(err error) bool {
 	var (
 		problem *Problem
@@ -51,24 +50,23 @@ func (r repeat) allows(err error) bool {
 	case r == never:
 		return false
 	case errors.As(err, &problem):
-		return problem.undone() || r == ifPassing && problem.repeatable()
+		return problem.undone() || r == ifTransient && problem.repeatable()
 	case errors.As(err, &network):
-		return r == ifPassing || unconnected(err)
+		return r == ifTransient || unconnected(err)
 	}
 	return false
 }
 
-// unconnected reports whether no connection was made, so that nothing can have
-// been sent.
+// unconnected reports whether no connection was made, so nothing can have been sent.
 func unconnected(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// repeating makes attempts until one succeeds, or fails so that r does not allow
-// another one, or the retries are used up. It returns what the last one did; when
-// ctx ends meanwhile, its error as well.
-func (c *Client) repeating(ctx context.Context, r repeat, attempt func() error) error {
+// retry makes attempts until one succeeds, r forbids a retry after an error, or no retries are
+// left. It returns the error of the last attempt, and also that of ctx if ctx ends during a
+// wait.
+func (c *Client) retry(ctx context.Context, r repeat, attempt func() error) error {
 	var waits backoff
 	for tries := 0; ; tries++ {
 		err := attempt()
@@ -81,8 +79,8 @@ func (c *Client) repeating(ctx context.Context, r repeat, attempt func() error) 
 	}
 }
 
-// pause waits for d. It returns an error when ctx ends before, at once if that is
-// certain; it says what was to be tried again, too.
+// pause waits for d. It returns an error if ctx ends earlier, and does not wait at all if the
+// deadline of ctx is too soon. The error includes why, the failure before the retry.
 func pause(ctx context.Context, d time.Duration, why error) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return fmt.Errorf("%w (%w before the next attempt)", why, context.DeadlineExceeded)
@@ -93,7 +91,7 @@ func pause(ctx context.Context, d time.Duration, why error) error {
 	return nil
 }
 
-// hintOf returns how long the server asked to wait; 0: it did not.
+// hintOf returns how long the server asked to wait, 0 if it did not.
 func hintOf(err error) time.Duration {
 	var (
 		problem *Problem
@@ -103,7 +101,7 @@ func hintOf(err error) time.Duration {
 	case errors.As(err, &problem):
 		return problem.RetryAfter
 	case errors.As(err, &closed):
-		return time.Duration(min(closed.RetryAfterMS, maxHint.Milliseconds())) * time.Millisecond
+		return milliseconds(closed.RetryAfterMS)
 	}
 	return 0
 }

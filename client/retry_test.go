@@ -16,8 +16,8 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// failing answers each request with the next of failures and then with a
-// receipt. It notes the keys that it was sent.
+// failing answers the first requests with failures, one each, and later ones with a receipt. It
+// records the idempotency keys.
 type failing struct {
 	failures []transport
 	keys     []string
@@ -50,7 +50,7 @@ func broken(err error) transport {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
-func TestClient_Publish_repeated(t *testing.T) {
+func TestClient_Publish_retries(t *testing.T) {
 	var (
 		dial  = broken(&net.OpError{Op: "dial", Err: errors.New("connection refused")})
 		reset = broken(&net.OpError{Op: "read", Err: errors.New("connection reset")})
@@ -140,8 +140,8 @@ func TestWithRetries(t *testing.T) {
 	}
 }
 
-// The server's wish is known to come too late: there is nothing to wait for.
-func TestClient_Publish_deadlineBeforeTheRetry(t *testing.T) {
+// If the deadline is before the time that the server asked for, Publish returns at once.
+func TestClient_Publish_deadlineBeforeRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
@@ -155,7 +155,7 @@ func TestClient_Publish_deadlineBeforeTheRetry(t *testing.T) {
 	})
 }
 
-func TestClient_Publish_cancelledInTheWait(t *testing.T) {
+func TestClient_Publish_cancelledDuringWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
@@ -167,8 +167,8 @@ func TestClient_Publish_cancelledInTheWait(t *testing.T) {
 	})
 }
 
-// Nothing is listening, then the server comes: the publish happens once.
-func TestClient_Publish_serverComesBack(t *testing.T) {
+// If the server only starts after the first attempt, the message is published once.
+func TestClient_Publish_waitsForServer(t *testing.T) {
 	s := startServer()
 	address := s.url[len("http://"):]
 	s.stop()

@@ -15,10 +15,10 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// apiKey is the one of every server here.
+// apiKey is the API key of all test servers.
 const apiKey = "sk_test_0123456789abcdef"
 
-// server is the whole service, behind a real listener on loopback.
+// server is the complete service behind a real listener on loopback.
 type server struct {
 	url    string
 	broker *broker.Broker
@@ -27,7 +27,7 @@ type server struct {
 	served chan error
 }
 
-// startServer runs the service; its ids begin with 1-. The caller stops it.
+// startServer runs the service, whose ids begin with 1-. The caller stops it.
 func startServer(options ...func(*broker.Options)) *server {
 	return listen("127.0.0.1:0", options...)
 }
@@ -53,7 +53,7 @@ func listen(address string, options ...func(*broker.Options)) *server {
 	return s
 }
 
-// stop ends the service as a crash would: nothing is said to anyone.
+// stop ends the service like a crash, without telling the clients.
 func (s *server) stop() {
 	s.http.Close()
 	<-s.served
@@ -61,7 +61,7 @@ func (s *server) stop() {
 	s.auth.Close()
 }
 
-// realServer starts a server until the test ends, and returns a client of it.
+// realServer starts a server until the test ends, and returns a client for it.
 func realServer(t *testing.T, options ...client.Option) (*client.Client, *server) {
 	t.Helper()
 	s := startServer()
@@ -76,7 +76,7 @@ func clientOf(t *testing.T, url string, options ...client.Option) *client.Client
 	return c
 }
 
-// must is for values whose making cannot fail in a test.
+// must returns v, and panics if err is not nil.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

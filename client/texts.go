@@ -8,56 +8,70 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// MaxTextBytes is how much of a text [Texts] keeps: of a longer one, the end.
-const MaxTextBytes = 1 << 20
-
-// maxTexts is how many texts [Texts] puts together at a time. Of the one that
-// had no news for longest, the beginning is given up.
+// maxTexts is the most texts that [Texts] assembles at a time. Beyond it, the text that has
+// been quiet for longest loses its beginning.
 const maxTexts = 1000
 
-// Texts puts the pieces of streamed texts together ([Client.PublishStream]): all
-// messages of a subscription, and its gaps, are given to [Texts.Add]. The zero
-// value is ready for use, by one goroutine.
+// Texts assembles streamed texts from their pieces ([Client.PublishStream]). Give all
+// messages of a subscription, and its gaps, to [Texts.Add]. The zero value is ready for
+// use. It is not safe for concurrent use.
 type Texts struct {
-	open  map[string]*Text // by stream id
+	open  map[textKey]*Text
 	clock uint64
 }
 
-// Text is a text that is streamed to its readers while it is made.
-type Text struct {
-	Message Message // that brought its last piece so far
-
-	Piece string // what that message added; "" at its beginning and end
-	State TextState
-
-	// Partial: its beginning or another part was not received, because the
-	// subscription began in the middle or because of a gap.
-	Partial bool
-
-	text []byte
-	used uint64
+// textKey names a text. Its publisher may have chosen the stream id, so that alone is not
+// enough.
+type textKey struct {
+	channel  schemas.Channel
+	topic    schemas.Topic
+	streamID string
 }
 
-// TextState is how far a [Text] is.
+func keyOf(m *Message) textKey { return textKey{m.Channel, m.Topic, m.StreamID} }
+
+// Text is a text that readers get while it is being produced.
+type Text struct {
+	Message Message // the one with the latest piece
+
+	Piece string // the text that this message added; "" at the beginning and the end
+	State TextState
+
+	// Partial means that a part of the text is missing: the subscription began in the
+	// middle, there was a gap, or an event could not be read.
+	Partial bool
+
+	text  []byte
+	next  int64 // offset at which the next piece is due
+	doubt bool  // a piece may be missing
+	used  uint64
+}
+
+// TextState is the state of a [Text].
 type TextState string
 
-// The states of a text. Only an open one goes on.
+// The states of a text. Only an open text can grow.
 const (
-	TextOpen     TextState = "open"
-	TextComplete TextState = "complete"
-	TextAborted  TextState = "aborted" // its publisher broke off
+	TextOpen       TextState = "open"
+	TextComplete   TextState = "complete"
+	TextAborted    TextState = "aborted"    // its publisher stopped before the end
+	TextSuperseded TextState = "superseded" // a later attempt begins it again
 )
 
 // String returns the text so far, at most the last [MaxTextBytes].
 func (t *Text) String() string { return string(end(t.text)) }
 
-// Add takes what the loop of a subscription gives, errors included. If it is a
-// part of a text, it returns that text, the same value for every part; it is
-// changed by the next call and must not be kept beyond that.
+// Add takes a pair from the loop of a subscription, including errors. If it belongs to a
+// text, Add returns that text, which is the same value for every piece. The next call
+// changes it.
 func (ts *Texts) Add(m Message, err error) (*Text, bool) {
 	var gap *GapError
 	if errors.As(err, &gap) {
 		ts.lose(schemas.Pattern(gap.Channel))
+	}
+	var unreadable *EventError
+	if errors.As(err, &unreadable) {
+		ts.doubt(schemas.Topic(unreadable.Event.Name))
 	}
 	if err != nil {
 		return nil, false
@@ -67,31 +81,33 @@ func (ts *Texts) Add(m Message, err error) (*Text, bool) {
 		return ts.enter(m), true
 	case schemas.KindChunk:
 		t := ts.find(m)
-		if json.Unmarshal(m.Data, &t.Piece) != nil {
+		var piece string
+		if json.Unmarshal(m.Data, &piece) != nil {
 			t.Partial = true
 		}
-		t.add(t.Piece)
+		t.add(piece, m.Offset)
 		return t, true
 	case schemas.KindStreamEnd:
 		t := ts.find(m)
+		t.Partial = t.Partial || t.doubt
 		t.State = TextAborted
 		var how struct{ Reason TextState }
-		if json.Unmarshal(m.Data, &how) == nil && how.Reason == TextComplete {
-			t.State = TextComplete
+		if json.Unmarshal(m.Data, &how) == nil && how.Reason != "" {
+			t.State = how.Reason
 		}
-		delete(ts.open, m.StreamID)
+		delete(ts.open, keyOf(&m))
 		return t, true
 	}
 	return nil, false
 }
 
-// find returns the text that m is a part of. One that is not known began before
-// the subscription did.
+// find returns the text to which m belongs. An unknown text began before the subscription
+// did.
 func (ts *Texts) find(m Message) *Text {
-	t, known := ts.open[m.StreamID]
+	t, known := ts.open[keyOf(&m)]
 	if !known {
 		t = ts.enter(m)
-		t.Partial = true
+		t.doubt = true
 	}
 	ts.clock++
 	t.Message, t.Piece, t.used = m, "", ts.clock
@@ -100,19 +116,18 @@ func (ts *Texts) find(m Message) *Text {
 
 func (ts *Texts) enter(m Message) *Text {
 	if ts.open == nil {
-		ts.open = make(map[string]*Text)
+		ts.open = make(map[textKey]*Text)
 	}
 	if len(ts.open) >= maxTexts {
 		ts.drop()
 	}
 	ts.clock++
 	t := &Text{Message: m, State: TextOpen, used: ts.clock}
-	ts.open[m.StreamID] = t
+	ts.open[keyOf(&m)] = t
 	return t
 }
 
-// drop forgets the text that had no news for longest: whoever streamed it may be
-// gone.
+// drop forgets the text that has been quiet for longest: its publisher may be gone.
 func (ts *Texts) drop() {
 	var oldest *Text
 	for _, t := range ts.open {
@@ -120,29 +135,51 @@ func (ts *Texts) drop() {
 			oldest = t
 		}
 	}
-	delete(ts.open, oldest.Message.StreamID)
+	delete(ts.open, keyOf(&oldest.Message))
 }
 
-// lose marks the texts that a gap may have taken a part of.
+// lose marks the texts that may have lost a part in a gap. The offset of the next piece
+// says whether they have.
 func (ts *Texts) lose(channels schemas.Pattern) {
 	for _, t := range ts.open {
 		if channels.Matches(t.Message.Channel) {
-			t.Partial = true
+			t.doubt = true
 		}
 	}
 }
 
-// add appends a piece. What is too much is cut off only when it has doubled, so
-// that a long text is not moved at each piece.
-func (t *Text) add(piece string) {
+// doubt marks the texts to which an unreadable event may have belonged.
+func (ts *Texts) doubt(topic schemas.Topic) {
+	for _, t := range ts.open {
+		if t.Message.Topic == topic {
+			t.doubt = true
+		}
+	}
+}
+
+// add appends the piece that begins at an offset of the text, or what is new of it. A server
+// that does not know the offset leaves it out, and it is 0 then. The text is shortened only at twice the limit,
+// so that a long text is not moved for each piece.
+func (t *Text) add(piece string, offset int64) {
+	switch {
+	case offset > t.next:
+		t.Partial = true
+	case offset == 0 && (t.next > 0 || t.doubt): // it is not known
+		t.Partial = t.Partial || t.doubt
+		offset = t.next
+	case offset < t.next:
+		piece = piece[min(t.next-offset, int64(len(piece))):]
+		offset = t.next
+	}
+	t.Piece, t.next, t.doubt = piece, offset+int64(len(piece)), false
 	t.text = append(t.text, piece...)
 	if len(t.text) > 2*MaxTextBytes {
 		t.text = append([]byte(nil), end(t.text)...)
 	}
 }
 
-// end returns the last MaxTextBytes of text, less what would be a part of a
-// character.
+// end returns the last MaxTextBytes of text, without an incomplete character at the
+// beginning.
 func end(text []byte) []byte {
 	text = text[max(0, len(text)-MaxTextBytes):]
 	for len(text) > 0 && !utf8.RuneStart(text[0]) {

@@ -12,13 +12,19 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// piece is a message of a text stream of channel c.
+// piece returns a message of a text stream of channel c.
 func piece(stream string, kind schemas.Kind, data string) client.Message {
 	return client.Message{Message: schemas.Message{Channel: "c", Topic: "log", Kind: kind, StreamID: stream, Data: []byte(data)}}
 }
 
 func chunk(stream, text string) client.Message {
 	return piece(stream, schemas.KindChunk, strconv.Quote(text))
+}
+
+// at returns the chunk with an offset.
+func at(offset int64, m client.Message) client.Message {
+	m.Offset = offset
+	return m
 }
 
 func TestTexts_Add(t *testing.T) {
@@ -37,7 +43,12 @@ func TestTexts_Add(t *testing.T) {
 		{"whole", []given{{start, nil}, {chunk("s", "Hel"), nil}, {chunk("s", "lo"), nil}, {end, nil}}, `open "" ""; open "Hel" "Hel"; open "lo" "Hello"; complete "" "Hello"`},
 		{"empty", []given{{start, nil}, {end, nil}}, `open "" ""; complete "" ""`},
 		{"aborted", []given{{start, nil}, {piece("s", schemas.KindStreamEnd, `{"reason":"aborted"}`), nil}}, `open "" ""; aborted "" ""`},
-		{"joined in the middle", []given{{chunk("s", "lo"), nil}, {end, nil}}, `open partial "lo" "lo"; complete partial "" "lo"`},
+		{"superseded", []given{{start, nil}, {chunk("s", "old"), nil}, {piece("s", schemas.KindStreamEnd, `{"reason":"superseded"}`), nil}, {start, nil}, {chunk("s", "new"), nil}, {end, nil}}, `open "" ""; open "old" "old"; superseded "" "old"; open "" ""; open "new" "new"; complete "" "new"`},
+		{"joined in the middle", []given{{at(3, chunk("s", "lo")), nil}, {end, nil}}, `open partial "lo" "lo"; complete partial "" "lo"`},
+		{"only its end", []given{{end, nil}}, `complete partial "" ""`},
+		{"a gap without a loss", []given{{start, nil}, {chunk("s", "Hel"), nil}, {client.Message{}, gap("c")}, {at(3, chunk("s", "lo")), nil}, {end, nil}}, `open "" ""; open "Hel" "Hel"; open "lo" "Hello"; complete "" "Hello"`},
+		{"a gap with one", []given{{start, nil}, {chunk("s", "Hel"), nil}, {client.Message{}, gap("c")}, {at(4, chunk("s", "o")), nil}}, `open "" ""; open "Hel" "Hel"; open partial "o" "Helo"`},
+		{"what is there comes again", []given{{start, nil}, {chunk("s", "Hel"), nil}, {at(1, chunk("s", "ello")), nil}, {at(2, chunk("s", "l")), nil}}, `open "" ""; open "Hel" "Hel"; open "lo" "Hello"; open "" "Hello"`},
 		{"gap", []given{{start, nil}, {client.Message{}, gap("c")}, {end, nil}}, `open "" ""; complete partial "" ""`},
 		{"gap of all channels", []given{{start, nil}, {client.Message{}, gap("*")}, {end, nil}}, `open "" ""; complete partial "" ""`},
 		{"gap of another channel", []given{{start, nil}, {client.Message{}, gap("d")}, {end, nil}}, `open "" ""; complete "" ""`},
@@ -83,8 +94,31 @@ func TestTexts_Add_interleaved(t *testing.T) {
 	}
 }
 
-// Memory is bounded: of a long text the end is kept, of very many texts those
-// that had news last.
+// A publisher may choose the stream id, so texts of other topics and channels may have it,
+// too.
+func TestTexts_Add_sameID(t *testing.T) {
+	var texts client.Texts
+	var last [3]string
+	for _, text := range []string{"a", "b", "c"} {
+		for i := range last {
+			m := chunk("s", text+strconv.Itoa(i))
+			switch i {
+			case 1:
+				m.Topic = "other"
+			case 2:
+				m.Channel = "other"
+			}
+			text, _ := texts.Add(m, nil)
+			last[i] = text.String()
+		}
+	}
+	if last != [3]string{"a0b0c0", "a1b1c1", "a2b2c2"} {
+		t.Errorf("texts %q", last)
+	}
+}
+
+// Memory is bounded: only the end of a long text is kept, and among too many texts only those
+// that grew most recently.
 func TestTexts_Add_bounds(t *testing.T) {
 	var texts client.Texts
 	var text *client.Text

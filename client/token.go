@@ -8,32 +8,26 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// TokenRequest says what a token shall allow. Channel and Topics are the short
-// form for one channel to subscribe to; Subscribe and Publish are the long one.
+// TokenRequest says what a token should allow. Channel and Topics are the short form, for
+// one channel to subscribe to; Subscribe and Publish are the long form.
 type TokenRequest struct {
 	Channel   string
-	Topics    []string
-	Sub       string // whom the token is for, such as a user's id
+	Topics    []string // nil: all
+	Sub       string   // the user or service that the token is for
 	Subscribe []schemas.Grant
 	Publish   []schemas.Grant
 	TTL       time.Duration // 0: the server's default, 10 minutes
 }
 
-// Token is a token with what is known about it. The token is a secret.
-type Token struct {
-	Token        string       `json:"token"`
-	TokenType    string       `json:"token_type"`
-	JTI          string       `json:"jti"` // its id, by which it can be revoked
-	ExpiresAt    schemas.Time `json:"expires_at"`
-	SubscribeURL string       `json:"subscribe_url"` // with the token in it, for EventSource
-}
+// Token is the answer to [Client.Token]. It is a secret.
+type Token = schemas.Token
 
-// Token makes a token. The client's credential must be an API key. What fails in
-// passing is tried again: a token that nobody got does no harm.
+// Token makes a token. It needs an API key. Transient failures are retried: a token that
+// nobody received does no harm.
 func (c *Client) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	question := struct {
 		Channel   string          `json:"channel,omitempty"`
-		Topics    []string        `json:"topics,omitempty"`
+		Topics    []string        `json:"topics,omitzero"` // an empty list is refused, and must not become nil
 		Sub       string          `json:"sub,omitempty"`
 		Subscribe []schemas.Grant `json:"subscribe,omitempty"`
 		Publish   []schemas.Grant `json:"publish,omitempty"`
@@ -43,6 +37,6 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (Token, error) {
 		question.TTL = req.TTL.String()
 	}
 	var token Token
-	err := c.callJSON(ctx, request{method: http.MethodPost, path: "/v1/tokens", repeat: ifPassing}, question, &token)
+	err := c.callJSON(ctx, request{method: http.MethodPost, path: "/v1/tokens", repeat: ifTransient}, question, &token)
 	return token, err
 }

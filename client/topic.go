@@ -9,23 +9,21 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// TopicOf is a topic whose messages carry a T, as encoding/json writes and reads
-// it. Make one with [Topic]; it holds nothing but names and may be a package's
-// variable.
+// TopicOf is a topic whose messages carry a T, encoded with encoding/json. Make one with
+// [Topic]. It holds only names and may be a package variable.
 type TopicOf[T any] struct {
 	name   string
 	schema json.RawMessage // nil: that of T
 }
 
-// Topic returns the topic of that name with messages of T. Names are 1 to 64 of
-// A-Z a-z 0-9 _ . -; whoever uses the topic is told of a bad one.
+// Topic returns the topic with the given name, whose messages carry a T. A name has 1 to 64
+// of the characters A-Z a-z 0-9 _ . -; a bad name is an error wherever the topic is used.
 //
 //	var status = client.Topic[Status]("status")
 func Topic[T any](name string) TopicOf[T] { return TopicOf[T]{name: name} }
 
-// WithSchema returns the same topic with a JSON Schema (draft 2020-12) in place
-// of the one that is derived from T: one that says more, or one for a T that has
-// its own way to write JSON.
+// WithSchema returns the same topic with a JSON Schema (draft 2020-12) instead of the one
+// that is derived from T: one that says more, or one for a T with its own JSON encoding.
 func (t TopicOf[T]) WithSchema(schema json.RawMessage) TopicOf[T] {
 	t.schema = schema
 	return t
@@ -34,16 +32,16 @@ func (t TopicOf[T]) WithSchema(schema json.RawMessage) TopicOf[T] {
 // Name returns the topic's name.
 func (t TopicOf[T]) Name() string { return t.name }
 
-// Schema returns the JSON Schema that [Client.Define] gives the server: that of
+// Schema returns the JSON Schema that [Client.Define] sends to the server: the one of
 // [TopicOf.WithSchema], or the one derived from T.
 //
-// It follows encoding/json. Fields without omitempty, omitzero or a pointer are
-// required, what may be nil may be null unless it is left out then, further
-// members are allowed. [time.Time] is a date-time, []byte base64, an
-// [encoding.TextMarshaler] a string, an interface without methods and
-// [json.RawMessage] anything. Named types within T stand under $defs, so that
-// they may contain themselves. It returns [ErrNoSchema] for what JSON cannot
-// hold, and for a type that writes its own JSON.
+// A derived schema follows encoding/json. Fields without omitempty, omitzero or a pointer
+// are required. A value that can be nil can be null, unless it is omitted then. Additional
+// members are allowed. [time.Time] is a date-time, []byte is base64, an
+// [encoding.TextMarshaler] is a string; an interface without methods and a
+// [json.RawMessage] are anything. Named types within T are under $defs, so they can be
+// recursive. It returns [ErrNoSchema] for types that JSON cannot represent and for types
+// with their own JSON encoding.
 func (t TopicOf[T]) Schema() (json.RawMessage, error) {
 	if t.schema != nil {
 		return t.schema, nil
@@ -67,10 +65,10 @@ func (t TopicOf[T]) Item(channel string, data T) Item {
 	return Item{Channel: channel, Topic: t.name, Data: data}
 }
 
-// Subscribe is [Client.Subscribe] for the messages of this topic, decoded;
-// sub.Topics does not count. A message that does not decode is a [*DecodeError],
-// which like a [*GapError] is not the last pair. Pieces of a streamed text come
-// with the zero T ([Texts] reads them); run statuses are left out.
+// Subscribe is like [Client.Subscribe] for the decoded messages of this topic; sub.Topics is
+// ignored. A message that does not decode is a [*DecodeError], which, like a [*GapError]
+// and an [*EventError], is not the last pair. Pieces of a streamed text have the zero T
+// ([Texts] reads them); run statuses are left out.
 func (t TopicOf[T]) Subscribe(ctx context.Context, c *Client, sub Subscription) iter.Seq2[MessageOf[T], error] {
 	sub.Topics = []string{t.name}
 	return func(yield func(MessageOf[T], error) bool) {

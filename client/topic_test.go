@@ -19,8 +19,8 @@ type status struct {
 
 func statuses() client.TopicOf[status] { return client.Topic[status]("status") }
 
-// A typed topic is defined, published to and read, and what the server lets
-// through but the type cannot hold is told without an end of the loop.
+// Define, publish to and read a typed topic. A message that the server accepts but the type
+// cannot hold is reported and does not end the loop.
 func TestTopicOf_Subscribe(t *testing.T) {
 	c, _ := realServer(t)
 	must(statuses().Publish(t.Context(), c, "p:1", status{"one", "fetch"}))
@@ -47,13 +47,13 @@ func TestTopicOf_Subscribe(t *testing.T) {
 			break
 		}
 	}
-	want := []string{"onefetch 1-1", "does not decode: 7 1-3", "datastream-start {}", `chunk "text"`, `datastream-end {"reason":"complete"}`, "two 1-8"}
+	want := []string{"onefetch 1-1", "does not decode: 7 1-3", `datastream-start {"attempt":1}`, `chunk "text"`, `datastream-end {"reason":"complete"}`, "two 1-10"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 
-// What is lost is told in its place, and the loop goes on after it.
+// A gap is reported where the messages are missing, and the loop goes on.
 func TestTopicOf_Subscribe_gap(t *testing.T) {
 	const gapped = "id: k3f9-0\nevent: $open\ndata: {\"id\":\"k3f9-0\"}\n\n" +
 		"id: k3f9-4\nevent: $gap\ndata: {\"channel\":\"c\",\"after\":\"k3f9-0\",\"resumes_at\":\"k3f9-5\",\"reason\":\"overrun\"}\n\n"

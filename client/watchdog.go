@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// watchdog calls a function when nothing has been heard for too long. Only time
-// spent waiting for the other side counts: a loop body may take as long as it
-// likes over an event.
+// watchdog calls a function if nothing has arrived for too long. Only the time spent
+// waiting for the server counts: a loop body may take as long as it likes.
 //
 // It is used by one goroutine; bark runs in another.
 type watchdog struct {
@@ -15,7 +14,14 @@ type watchdog struct {
 	patience time.Duration
 }
 
-// newWatchdog starts to wait at once. With no patience it never barks.
+// patienceFor returns how long a server with the given heartbeat interval may be silent, 0
+// for any time.
+func patienceFor(interval time.Duration) time.Duration {
+	const longest = 50 * 365 * 24 * time.Hour // and no overflow
+	return min(max(interval, 0), longest) * 5 / 2
+}
+
+// newWatchdog starts to wait immediately. With patience 0, it never barks.
 func newWatchdog(patience time.Duration, bark func()) *watchdog {
 	w := &watchdog{patience: patience}
 	if patience > 0 {

@@ -13,13 +13,13 @@ import (
 
 const stream = "text/event-stream"
 
-// transport answers requests in the test's own goroutine, so that a synctest
-// bubble holds all there is.
+// transport answers requests in the test's own goroutine, so that everything stays in one
+// synctest bubble.
 type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
-// over returns a client whose requests t answers.
+// over returns a client whose requests are answered by t.
 func over(t *testing.T, answer transport, opts ...client.Option) *client.Client {
 	t.Helper()
 	opts = append([]client.Option{client.WithHTTPClient(&http.Client{Transport: answer})}, opts...)
@@ -30,7 +30,7 @@ func over(t *testing.T, answer transport, opts ...client.Option) *client.Client 
 	return c
 }
 
-// answer makes a response; header lines are "Name: value".
+// answer returns a response. Header lines have the form "Name: value".
 func answer(status int, contentType string, body io.Reader, header ...string) *http.Response {
 	h := http.Header{"Content-Type": {contentType}}
 	for _, line := range header {
@@ -45,7 +45,7 @@ func answer(status int, contentType string, body io.Reader, header ...string) *h
 	}
 }
 
-// events answers 200 with a stream that ends cleanly after text.
+// events returns a response with status 200 and a stream that ends cleanly after text.
 func events(text string) *http.Response {
 	return answer(http.StatusOK, stream, strings.NewReader(text))
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 )
 
-// maxBatch is how many messages one array may have. Longer ones go as NDJSON.
+// maxBatch is the most messages in one array. Larger batches must be sent as NDJSON.
 const maxBatch = 1000
 
 // publishMany answers POST /v1/publish: one message, an array of them, or a
@@ -59,25 +59,21 @@ func (a *api) publishMany(c echo.Context) error {
 	if int64(body.Len()) > a.bodyLimit() {
 		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, a.bodyLimit())
 	}
-	receipt, err := a.publishItem(c.Request().Context(), principal(c), body.Bytes(), key)
+	receipt, err := a.publishItem(c, body.Bytes(), key)
 	if err != nil {
 		return err
 	}
-	status := http.StatusCreated
-	if receipt.Duplicate {
-		status = http.StatusOK
-	}
-	return writeReceipt(c, status, receipt)
+	return writeReceipt(c, http.StatusCreated, receipt)
 }
 
-// errKeyOfMany refuses a header that cannot be meant for every message.
+// errKeyOfMany refuses a key in the header of a request with several messages.
 func errKeyOfMany() error {
 	return fmt.Errorf("%w: Idempotency-Key is for one message; here each has its own idempotency_key", ErrMalformed)
 }
 
-// publishArray publishes the messages in their order. One that fails has a
-// problem in the place of its receipt, and the others still happen; an array
-// that is not understood is refused as a whole.
+// publishArray publishes the messages in order. If one fails, the answer has a problem
+// instead of its receipt, and the others are still published. A malformed array is
+// refused as a whole.
 func (a *api) publishArray(c echo.Context, body []byte) error {
 	items, err := splitArray(body)
 	if err != nil {
@@ -90,11 +86,11 @@ func (a *api) publishArray(c echo.Context, body []byte) error {
 		}
 		answer = a.appendOutcome(c, answer, it)
 	}
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
+	return respond(c, http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
 }
 
-// splitArray returns the items of a JSON array. It stops at the first that is one
-// too many.
+// splitArray returns the items of a JSON array. It stops at the first item beyond
+// maxBatch.
 func splitArray(body []byte) ([]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil { // the bracket
@@ -122,7 +118,7 @@ func splitArray(body []byte) ([]json.RawMessage, error) {
 
 // appendOutcome publishes one item and appends its receipt or its problem to b.
 func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
-	receipt, err := a.publishItem(c.Request().Context(), principal(c), item, "")
+	receipt, err := a.publishItem(c, item, "")
 	if err == nil {
 		return receipt.AppendJSON(b)
 	}
@@ -134,19 +130,24 @@ func (a *api) appendProblem(c echo.Context, b []byte, err error) []byte {
 	return append(b, encodeProblem(problemOf(err, requestID(c)))...)
 }
 
-// publishLines publishes each line when it arrives and answers it at once, with
-// a receipt or a problem. The body may go on for ever; a line may not.
+// publishLines publishes each line as it arrives and answers it immediately, with a
+// receipt or a problem. The body may be endless; the length of a line is limited.
 //
-// A client that sends without reading is cut when its socket takes no answer
-// for the write time-out. When the server stops, the last answer is a problem.
+// If a client sends without reading, its connection is closed once its socket has
+// accepted no answer for the write time-out. When the server stops, the last answer is a
+// problem.
 func (a *api) publishLines(c echo.Context) error {
-	w := a.writer(c)
+	if err := mayStay(c); err != nil {
+		return err
+	}
+	w, who := a.writer(c), principal(c)
 	if err := w.control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) { // HTTP/2 is full duplex by itself
 		return err
 	}
+	readsOn(c)
 	defer a.bounded(c, w.control)()
 	if r := c.Request(); r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would say so too late, after the answer has begun
+		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would send it too late, after the answer has begun
 	}
 	c.Response().Header().Set(echo.HeaderContentType, "application/x-ndjson")
 	c.Response().Header().Set("X-Accel-Buffering", "no")
@@ -161,7 +162,7 @@ func (a *api) publishLines(c echo.Context) error {
 		case errors.Is(err, ErrTooLarge):
 			out = append(a.appendProblem(c, out, err), '\n')
 		case err != nil && len(line) == 0: // the end of the body, or of the connection
-			if good := a.stillGood(principal(c)); good != nil {
+			if good := a.stillGood(who); good != nil {
 				out = append(a.appendProblem(c, out, good), '\n')
 			} else if a.Stopping.Err() != nil {
 				out = append(a.appendProblem(c, out, broker.ErrDraining), '\n')
@@ -170,7 +171,7 @@ func (a *api) publishLines(c echo.Context) error {
 			}
 			return w.send(out)
 		case len(bytes.TrimSpace(line)) > 0:
-			if err := a.stillGood(principal(c)); err != nil {
+			if err := a.stillGood(who); err != nil {
 				return w.send(append(a.appendProblem(c, out, err), '\n'))
 			}
 			out = append(a.appendOutcome(c, out, line), '\n')
@@ -184,9 +185,9 @@ func (a *api) publishLines(c echo.Context) error {
 	}
 }
 
-// bounded makes reading the body fail when the server is about to stop, or when
-// the token expires: a body that goes on for ever would hold up the one and
-// outlive the other. The returned function undoes the first.
+// bounded makes reads of the body fail when the server is about to stop or the token
+// expires: an endless body would delay the stop and outlive the token. The returned
+// function undoes the former.
 func (a *api) bounded(c echo.Context, control *http.ResponseController) (undo func() bool) {
 	if end := principal(c).ExpiresAt; !end.IsZero() {
 		_ = control.SetReadDeadline(end)
@@ -194,13 +195,13 @@ func (a *api) bounded(c echo.Context, control *http.ResponseController) (undo fu
 	return a.untilStop(control)
 }
 
-// untilStop makes reading the body fail when the server is about to stop.
+// untilStop makes reads of the body fail when the server is about to stop.
 func (a *api) untilStop(control *http.ResponseController) (undo func() bool) {
 	return context.AfterFunc(a.Stopping, func() { _ = control.SetReadDeadline(time.Now()) })
 }
 
-// stillGood returns [auth.ErrUnauthorized] when the token of a body that goes on
-// for long has expired or was revoked meanwhile.
+// stillGood returns [auth.ErrUnauthorized] if the token of a long body has expired or was
+// revoked in the meantime.
 func (a *api) stillGood(who *auth.Principal) error {
 	switch {
 	case !who.ExpiresAt.IsZero() && !time.Now().Before(who.ExpiresAt):
@@ -211,15 +212,15 @@ func (a *api) stillGood(who *auth.Principal) error {
 	return nil
 }
 
-// hasLine reports whether a whole line is there already, so that its answer can
-// leave together with those before it.
+// hasLine reports whether a complete line is already buffered, so that its answer can be
+// sent together with those before it.
 func hasLine(in *bufio.Reader) bool {
 	waiting, _ := in.Peek(in.Buffered())
 	return bytes.IndexByte(waiting, '\n') >= 0
 }
 
-// readLine returns the next line without its end; the last one may lack a line
-// feed. A line of more than limit bytes is skipped and is [ErrTooLarge].
+// readLine returns the next line without its line feed, which the last line may lack. It
+// skips a line of more than limit bytes and returns [ErrTooLarge].
 func readLine(in *bufio.Reader, limit int) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	if err == nil && len(line) <= limit+1 {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// sink takes the answer of a handler that is called without a connection.
+// sink receives the response of a handler that is called without a connection.
 type sink struct {
 	header http.Header
 	status int
@@ -29,23 +29,25 @@ func (s *sink) WriteHeader(status int) { s.status = status }
 // Flush implements [http.Flusher].
 func (s *sink) Flush() {}
 
-// asInstalled has the defaults of the program, not those of the tests.
+// asInstalled sets the defaults of the program instead of those of the tests.
 func asInstalled(o *setup) { o.level, o.broker.Pace = slog.LevelInfo, 0 }
 
 const benchBody = `{"token":"Hello","step":"answer","index":17,"model":"some-model-name","usage":{"in":120,"out":64}}`
 
-// publishRequest returns a function that makes one publish through h.
+// publishRequest returns a function that publishes once through h.
 func publishRequest(b *testing.B, h http.Handler, path string) func() {
-	body := strings.NewReader(benchBody)
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://localhost"+path, io.NopCloser(body))
+	text := strings.NewReader(benchBody)
+	body := io.NopCloser(text)
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://localhost"+path, body)
 	if err != nil {
 		b.Fatal(err)
 	}
-	req.RemoteAddr = "127.0.0.1:1"
+	req.RemoteAddr, req.ContentLength = "127.0.0.1:1", int64(len(benchBody))
 	req.Header.Set("Authorization", "Bearer "+apiKey)
 	req.Header.Set("Content-Type", "application/json")
 	return func() {
-		body.Reset(benchBody)
+		text.Reset(benchBody)
+		req.Body = body // the handler has put its own in place of it
 		w := &sink{header: make(http.Header)}
 		if h.ServeHTTP(w, req); w.status >= 300 {
 			b.Fatal(w.status)
@@ -53,7 +55,7 @@ func publishRequest(b *testing.B, h http.Handler, path string) func() {
 	}
 }
 
-// bare is what any handler that reads a body and answers does.
+// bare does only what any handler must do that reads a body and answers.
 func bare(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.ReadAll(r.Body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -64,8 +66,8 @@ func bare(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"ok":true}`)
 }
 
-// BenchmarkPublish compares one publish with a handler that does nothing, both
-// without a connection. The ratio is what Sluice itself costs.
+// BenchmarkPublish compares a publish with a handler that does nothing, both without a
+// connection. The ratio is the cost of Sluice itself.
 func BenchmarkPublish(b *testing.B) {
 	srv := start(b, asInstalled)
 	publish := publishRequest(b, srv.handler, "/v1/publish/pipeline:run_42/tokens")
@@ -82,7 +84,7 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(float64(own)/float64(time.Since(began)/time.Duration(b.N)), "×bare-handler")
 }
 
-// BenchmarkPublish_loopback is the same over real connections.
+// BenchmarkPublish_loopback is BenchmarkPublish over real connections.
 func BenchmarkPublish_loopback(b *testing.B) {
 	srv := start(b, asInstalled)
 	other := &http.Server{Handler: http.HandlerFunc(bare), ReadHeaderTimeout: time.Second}
@@ -125,8 +127,8 @@ func (s *server) poster(b *testing.B, path string) func() {
 	}
 }
 
-// BenchmarkPublishLines publishes over one connection: what one message costs
-// when many are on the way, against a publish of its own in the same run.
+// BenchmarkPublishLines publishes many messages over one connection. It compares the cost of one
+// with that of a separate publish in the same run.
 func BenchmarkPublishLines(b *testing.B) {
 	srv := start(b, asInstalled)
 	text := `{"channel":"pipeline:run_42","topic":"tokens","data":` + benchBody + "}\n"
@@ -170,9 +172,8 @@ func BenchmarkPublishLines(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(began)), "×single-handler")
 }
 
-// BenchmarkIdleStreams holds streams open and prints what one costs: Go's heap
-// and stacks, and what the process takes, the client's ends included (about a
-// KiB each).
+// BenchmarkIdleStreams keeps streams open and prints the memory for each: Go's heap and stacks,
+// and the process as a whole, including the client's side (about a KiB each).
 func BenchmarkIdleStreams(b *testing.B) {
 	const streams = 5000
 	srv := start(b, asInstalled, func(o *setup) { o.broker.Heartbeat = time.Hour })
@@ -207,8 +208,8 @@ func BenchmarkIdleStreams(b *testing.B) {
 	}
 }
 
-// memory returns what heap and stacks hold after a collection, and the
-// resident size of the process.
+// memory returns the size of heap and stacks after a collection, and the resident size of the
+// process.
 func memory() (inUse, resident uint64) {
 	runtime.GC()
 	runtime.GC()

@@ -15,16 +15,17 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// bodyTimeout is how long a client may take to send a body that is read whole.
-const bodyTimeout = 30 * time.Second
+// bodyTimeout is how long a client may take to send a body that is not a stream.
+const bodyTimeout = 20 * time.Second
 
 // buffers are reused for bodies and lines.
 type buffers struct{ pool sync.Pool }
 
-// maxPooled is how large a buffer may be to be kept for the next body.
+// maxPooled is the largest buffer that is kept for the next body, in bytes.
 const maxPooled = 1 << 20
 
 func (p *buffers) get() *bytes.Buffer {
@@ -43,6 +44,9 @@ func (p *buffers) put(b *bytes.Buffer) {
 
 // readBody reads the whole body, at most limit bytes, into b.
 func (a *api) readBody(c echo.Context, b *bytes.Buffer, limit int64) error {
+	if c.Request().ContentLength > limit { // before anything is read, or requested with 100 Continue
+		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, limit)
+	}
 	control := controller(c)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every connection has deadlines
 	defer a.untilStop(control)()
@@ -52,29 +56,35 @@ func (a *api) readBody(c echo.Context, b *bytes.Buffer, limit int64) error {
 	case errors.As(err, &over):
 		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%w: the body did not arrive within %v", ErrMalformed, bodyTimeout)
+		return fmt.Errorf("%w: %v are allowed for it", ErrBodyTimeout, bodyTimeout)
 	case err != nil:
 		return errBrokeOff()
+	}
+	_ = control.SetReadDeadline(time.Time{}) // the handler may take longer than the body
+	return nil
+}
+
+// errBrokeOff is the error of an incomplete body. It leaves out the error of the
+// connection, which names our addresses.
+func errBrokeOff() error { return fmt.Errorf("%w: the body broke off", ErrMalformed) }
+
+// plainCoding refuses compressed bodies, which would otherwise be misread.
+func plainCoding(c echo.Context) error {
+	for coding := range strings.SplitSeq(strings.Join(c.Request().Header.Values(echo.HeaderContentEncoding), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return fmt.Errorf("%w: Content-Encoding %q, only plain bodies are read", ErrUnsupportedMediaType, coding)
+		}
 	}
 	return nil
 }
 
-// errBrokeOff is the error of a body that did not come to its end. What the
-// connection said is left out: it names addresses of ours.
-func errBrokeOff() error { return fmt.Errorf("%w: the body broke off", ErrMalformed) }
-
-// plainCoding refuses bodies that are compressed, which would otherwise be taken
-// for what they are not.
-func plainCoding(c echo.Context) error {
-	coding := c.Request().Header.Get(echo.HeaderContentEncoding)
-	if coding == "" || strings.EqualFold(coding, "identity") {
-		return nil
-	}
-	return fmt.Errorf("%w: Content-Encoding %q, only plain bodies are read", ErrUnsupportedMediaType, coding)
-}
-
 // mediaType returns the body's media type, "" if none is given, and refuses a
 // charset other than UTF-8 and a body that is compressed.
+//
+// A form counts as JSON: "curl -d" calls everything a form, and a real form is not valid
+// JSON. A page of another site may send a form without a preflight, but no credential
+// comes with it: requests with a body are authenticated by Authorization alone, which a
+// form cannot set.
 func mediaType(c echo.Context) (string, error) {
 	if err := plainCoding(c); err != nil {
 		return "", err
@@ -89,10 +99,13 @@ func mediaType(c echo.Context) (string, error) {
 	}
 	switch charset := strings.ToLower(params["charset"]); charset {
 	case "", "utf-8", "utf8", "us-ascii":
-		return media, nil
 	default:
 		return "", fmt.Errorf("%w: charset %q, only UTF-8 is read", ErrUnsupportedMediaType, charset)
 	}
+	if media == echo.MIMEApplicationForm {
+		return echo.MIMEApplicationJSON, nil
+	}
+	return media, nil
 }
 
 // compact checks that data is one JSON value in UTF-8 and appends it to b
@@ -105,7 +118,7 @@ func compact(b *bytes.Buffer, data []byte) error {
 		return fmt.Errorf("%w: the body is empty, JSON is expected", ErrMalformed)
 	}
 	if err := json.Compact(b, data); err != nil {
-		return fmt.Errorf("%w: not JSON: %w", ErrMalformed, err)
+		return jsonFault(err)
 	}
 	return nil
 }
@@ -122,14 +135,11 @@ func quote(b *bytes.Buffer, text string) error {
 	return nil
 }
 
-// decodeStrict reads one JSON value into v. It refuses anything after the value,
-// text that is not UTF-8, and members that an [object] does not know or that
-// stand there twice.
+// decodeStrict reads one JSON value into v. It refuses anything after the value, text
+// that is not UTF-8, a value that is nested too deep, and members that an [object] does
+// not know or that occur twice.
 func decodeStrict(data []byte, v any) error {
-	if !utf8.Valid(data) {
-		return fmt.Errorf("%w: the JSON is not UTF-8", ErrMalformed)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := strictjson.Unmarshal(data, v); err != nil {
 		return jsonFault(err)
 	}
 	if o, ok := v.(object); ok {
@@ -138,20 +148,27 @@ func decodeStrict(data []byte, v any) error {
 	return nil
 }
 
-// jsonFault says what the decoder found, in the words of JSON and not of Go.
+// jsonFault describes an error of the decoder in terms of JSON, not of Go.
 func jsonFault(err error) error {
 	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	switch {
+	case errors.Is(err, strictjson.ErrTooDeep):
+		return err
+	case errors.Is(err, strictjson.ErrNotUTF8):
+		return fmt.Errorf("%w: the JSON is not UTF-8", ErrMalformed)
+	case errors.As(err, &mismatch):
 		pointer := ""
 		if mismatch.Field != "" {
 			pointer = "/" + strings.ReplaceAll(mismatch.Field, ".", "/")
 		}
 		return &fieldsError{[]schemas.FieldError{{Pointer: pointer, Detail: cannotBe(mismatch.Value)}}}
+	case strings.Contains(err.Error(), "exceeded max depth"): // the decoder's own limit, far beyond ours
+		return strictjson.TooDeep()
 	}
 	return fmt.Errorf("%w: not JSON: %w", ErrMalformed, err)
 }
 
-// cannotBe says that a JSON value is of a kind that is not wanted there.
+// cannotBe says that a JSON value is of the wrong kind.
 func cannotBe(kind string) string {
 	if kind == "array" || kind == "object" {
 		return "cannot be an " + kind
@@ -159,7 +176,7 @@ func cannotBe(kind string) string {
 	return "cannot be a " + kind
 }
 
-// unsupported says which media types are read instead of this one.
+// unsupported says which media types to send instead.
 func unsupported(media, instead string) error {
 	return fmt.Errorf("%w: %q; send %s", ErrUnsupportedMediaType, media, instead)
 }

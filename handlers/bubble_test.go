@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// inMemory lets a server and its client speak over pipes, so that the whole of
-// it, net/http included, can live in a bubble with a clock of its own.
+// inMemory connects a server and its client by pipes, so that all of it, including net/http, can
+// run in a synctest bubble.
 func inMemory(o *setup) {
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	o.listener, o.dial = l, l.dial
@@ -47,7 +47,7 @@ func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// pipeConn is the server's end.
+// pipeConn is the server's end of a connection.
 type pipeConn struct{ net.Conn }
 
 func (pipeConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }

@@ -18,10 +18,10 @@ import (
 
 func log(to io.Writer) *stdlog.Logger { return stdlog.New(to, "", 0) }
 
-// patience bounds what a test waits for.
+// patience limits how long a test waits for one thing.
 const patience = 20 * time.Second
 
-// call is a request and what its answer must be.
+// call is a request and the answer that it must get.
 type call struct {
 	name   string
 	method string
@@ -38,7 +38,7 @@ type call struct {
 	says    string            // part of the body
 }
 
-// answer is what came back.
+// answer is a complete response.
 type answer struct {
 	method string
 	path   string
@@ -47,7 +47,7 @@ type answer struct {
 	body   string
 }
 
-// request returns the request of c. It ends with the test, or when patience does.
+// request returns the request of c. It is cancelled after patience, or when the test ends.
 func (s *server) request(t testing.TB, c call, body io.Reader) *http.Request {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -68,7 +68,7 @@ func (s *server) request(t testing.TB, c call, body io.Reader) *http.Request {
 	return req
 }
 
-// send sends c and reads the whole answer.
+// send sends c and reads the complete answer.
 func (s *server) send(t testing.TB, c call) *answer {
 	t.Helper()
 	var body io.Reader
@@ -82,7 +82,7 @@ func (s *server) send(t testing.TB, c call) *answer {
 	return a
 }
 
-// do sends the request and reads the whole answer.
+// do sends the request and reads the complete answer.
 func (s *server) do(req *http.Request) (*answer, error) {
 	resp, err := s.http.Do(req)
 	if err != nil {
@@ -98,8 +98,7 @@ func (s *server) do(req *http.Request) (*answer, error) {
 	return a, nil
 }
 
-// later sends c with a body that is still being written. The answer is nil when
-// there is none.
+// later sends c with a body that is still being written. The answer is nil if there is none.
 func (s *server) later(t testing.TB, c call, body io.Reader) <-chan *answer {
 	t.Helper()
 	req := s.request(t, c, body)
@@ -120,7 +119,7 @@ func (s *server) saw(a *answer) {
 	}
 }
 
-// run makes the calls of a table, each a test of its own.
+// run runs the calls of a table, each as a subtest.
 func (s *server) run(t *testing.T, calls []call) {
 	t.Helper()
 	for _, c := range calls {
@@ -128,7 +127,7 @@ func (s *server) run(t *testing.T, calls []call) {
 	}
 }
 
-// check makes the call and holds its answer to what is wanted.
+// check makes the call and checks its answer.
 func (s *server) check(t testing.TB, c call) *answer {
 	t.Helper()
 	a := s.send(t, c)
@@ -139,13 +138,13 @@ func (s *server) check(t testing.TB, c call) *answer {
 	if c.status >= 400 && c.method != http.MethodHead {
 		checkProblem(t, a, c)
 	}
-	if !strings.Contains(a.body, c.says) {
+	if c.method != http.MethodHead && !strings.Contains(a.body, c.says) {
 		t.Errorf("body %q does not have %q", a.body, c.says)
 	}
 	return a
 }
 
-// checkHeaders looks for what every answer has, and for what is wanted.
+// checkHeaders checks the headers that every answer has, and the wanted ones.
 func checkHeaders(t testing.TB, a *answer, wanted map[string]string) {
 	t.Helper()
 	varies := wanted["Vary"] != "" || strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin")
@@ -182,7 +181,7 @@ func checkProblem(t testing.TB, a *answer, c call) {
 		t.Errorf("detail %q does not have %q", p.Detail, c.detail)
 	}
 	for _, ours := range []string{"handlers:", "broker:", "schemas:", "auth:", "json:", "127.0.0.1"} {
-		if strings.Contains(p.Detail, ours) {
+		if strings.Contains(p.Detail, ours) && !strings.Contains(c.detail, ours) { // unless the call has it
 			t.Errorf("detail %q has %q in it", p.Detail, ours)
 		}
 	}
@@ -203,7 +202,7 @@ func checkProblem(t testing.TB, a *answer, c call) {
 	}
 }
 
-// decoded returns a body as JSON.
+// decoded decodes the JSON body of an answer.
 func decoded[T any](t testing.TB, a *answer) T {
 	t.Helper()
 	var v T

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -39,13 +38,14 @@ func (a *api) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, page)
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return respond(c, http.StatusOK, echo.MIMEApplicationJSON, append(page.AppendJSON(nil), '\n'))
 }
 
 // channelList is the answer to GET /v1/channels.
 type channelList struct {
 	Channels []broker.ChannelInfo `json:"channels"`
-	Next     *schemas.Channel     `json:"next"` // the next page's after; null: no more
+	Next     *schemas.Channel     `json:"next"` // the after of the next page; null if there is none
 }
 
 // listChannels answers GET /v1/channels.
@@ -91,14 +91,4 @@ func (a *api) deleteChannel(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
-}
-
-// answer writes v as JSON. Unlike echo's own it leaves <, > and & as they are.
-func answer(c echo.Context, status int, v any) error {
-	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	c.Response().WriteHeader(status)
-	enc := json.NewEncoder(c.Response())
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

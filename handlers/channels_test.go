@@ -32,7 +32,7 @@ func (s *suite) subscribers(t *testing.T) {
 		}](t, a).Subscribers
 		var got []string
 		for _, f := range all {
-			if f.Address != "127.0.0.1" || f.Position != srv.broker.Head().String() || (f.JTI == "") != (f.Sub == "") {
+			if f.Address != "127.0.0.1" || f.Position != srv.broker.Head("c").String() || (f.JTI == "") != (f.Sub == "") {
 				t.Errorf("%+v", f)
 			}
 			got = append(got, fmt.Sprint(f.Sub, f.Channels, f.Topics, f.Format))
@@ -65,8 +65,7 @@ func (s *suite) subscribers(t *testing.T) {
 	s.addresses(t)
 }
 
-// addresses tells where streams come from: a header counts only if a trusted
-// proxy sends it.
+// addresses tests the addresses of streams: a header counts only if a trusted proxy sends it.
 func (s *suite) addresses(t *testing.T) {
 	for _, tt := range []struct{ trusted, header, want string }{
 		{"", "203.0.113.7", "127.0.0.1"},
@@ -74,6 +73,19 @@ func (s *suite) addresses(t *testing.T) {
 		{"127.0.0.0/8", "198.51.100.1, 203.0.113.7", "203.0.113.7"},
 		{"127.0.0.0/8", "203.0.113.7, 127.0.0.2", "203.0.113.7"},
 		{"10.0.0.0/8", "203.0.113.7", "127.0.0.1"},
+		{"127.0.0.0/8", "203.0.113.7:51234", "203.0.113.7"},
+		{"127.0.0.0/8", "198.51.100.1:1, 203.0.113.7:51234, 127.0.0.2:80", "203.0.113.7"},
+		{"127.0.0.0/8", "[2001:db8::1]:443", "2001:db8::1"},
+		{"127.0.0.0/8", "[2001:db8::1]", "2001:db8::1"},
+		{"127.0.0.0/8", "2001:DB8:0::1", "2001:db8::1"},
+		{"127.0.0.0/8", `"[2001:db8::1]:443"`, "2001:db8::1"},
+		{"127.0.0.0/8", `"203.0.113.7"`, "203.0.113.7"},
+		{"127.0.0.0/8", "::ffff:203.0.113.7", "203.0.113.7"},
+		{"127.0.0.0/8", "203.0.113.7, ::ffff:127.0.0.2", "203.0.113.7"},
+		{"127.0.0.0/8", "unknown", "127.0.0.1"},
+		{"127.0.0.0/8", "203.0.113.7, unknown, 127.0.0.2", "127.0.0.2"},
+		{"127.0.0.0/8", "127.0.0.3, 127.0.0.2", "127.0.0.3"},
+		{"127.0.0.0/8", "203.0.113.7,", "127.0.0.1"},
 		{"127.0.0.0/8", "", "127.0.0.1"},
 	} {
 		srv := s.start(t, func(o *setup) {
@@ -151,7 +163,7 @@ func (s *suite) channels(t *testing.T) {
 	list("?prefix=w", "", "")
 }
 
-// channelDeleted deletes the channel b, which feed reads.
+// channelDeleted tests that deleting channel b ends feed, which reads it.
 func (s *suite) channelDeleted(t *testing.T, srv *server, feed *feed) {
 	srv.run(t, []call{
 		{name: "unknown", method: "GET", path: "/v1/channels/nowhere", as: apiKey, status: 404, problem: "not-found"},

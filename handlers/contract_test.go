@@ -7,16 +7,16 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// suite is the conformance suite: what other programs rely on, over real HTTP.
-// Every answer is also held to the OpenAPI document, and all that was logged is
-// searched for what must never be in a log.
+// suite is the conformance suite. It tests what other programs rely on, over real HTTP. It also
+// checks every answer against the OpenAPI document, and the log for anything that must never be
+// in it.
 type suite struct {
 	described *description
 	log       *journal
 	path      path // of its streams over HTTP/1.x
 }
 
-// start runs a server of the suite until the test ends.
+// start runs a server for the suite until the test ends.
 func (s *suite) start(t *testing.T, change ...func(*setup)) *server {
 	t.Helper()
 	srv := start(t, append([]func(*setup){s.path.change, func(o *setup) { o.log = s.log }}, change...)...)
@@ -37,15 +37,27 @@ func (s *suite) all(t *testing.T) {
 	}{
 		{"credentials", s.credentials},
 		{"routes", s.routes},
+		{"doubled headers", s.doubledHeaders},
+		{"queries", s.queries},
+		{"disconnect of a channel", s.disconnectOfChannel},
+		{"names in the query", s.namesInQuery},
 		{"publish", s.publish},
 		{"publish idempotent", s.publishIdempotent},
 		{"publish one in the body", s.publishOne},
 		{"publish array", s.publishArray},
 		{"publish lines", s.publishLines},
 		{"publish stream", s.publishStream},
+		{"attempts at a text", s.attempts},
+		{"subject", s.subject},
+		{"long subject", s.longSubject},
 		{"run", s.run},
 		{"subscribe refusals", s.subscribeRefusals},
 		{"subscribe", s.subscribe},
+		{"shapes", s.shapes},
+		{"merged", s.merged},
+		{"until the end", s.untilEnd},
+		{"subscribe with a body", s.subscribeBody},
+		{"token cookie", s.tokenCookie},
 		{"history", s.history},
 		{"tokens", s.tokens},
 		{"subscribers", s.subscribers},
@@ -53,6 +65,7 @@ func (s *suite) all(t *testing.T) {
 		{"schemas", s.schemas},
 		{"limits", s.limits},
 		{"draining", s.draining},
+		{"not taken over", s.notTakenOver},
 		{"uncertain", s.uncertain},
 		{"cors", s.cors},
 		{"host", s.host},
@@ -70,8 +83,7 @@ func (s *suite) all(t *testing.T) {
 	t.Run("log", s.checkLog)
 }
 
-// Words that stand in payloads, query strings and tokens of the suite, and
-// nowhere else.
+// Words that occur only in payloads, query strings and tokens of the suite.
 const (
 	secretPayload = "payload-3b9f"
 	secretQuery   = "query-91ce"

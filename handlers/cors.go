@@ -3,24 +3,25 @@ package handlers
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
-// cors lets pages of other origins use the service, Fetch standard, section 3.2.
-// Listed origins may send credentials; with "*" none may.
+// cors lets pages of other origins use the service (Fetch standard, section 3.2). Listed
+// origins may send credentials; those that only "*" allows may not.
 func (a *api) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		origin := c.Request().Header.Get(echo.HeaderOrigin)
 		h := c.Response().Header()
 		h.Add(echo.HeaderVary, "Origin")
-		if origin == "" {
+		if origin == "" || len(c.Request().Header[echo.HeaderOrigin]) > 1 {
 			return next(c)
 		}
 		allowed, credentials := a.allows(origin)
 		if allowed != "" {
 			h.Set("Access-Control-Allow-Origin", allowed)
-			h.Set("Access-Control-Expose-Headers", "Idempotent-Replayed, Retry-After, WWW-Authenticate, X-Request-Id")
+			h.Set("Access-Control-Expose-Headers", "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
 		}
 		if credentials {
 			h.Set("Access-Control-Allow-Credentials", "true")
@@ -28,22 +29,36 @@ func (a *api) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Request().Method != http.MethodOptions || c.Request().Header.Get("Access-Control-Request-Method") == "" {
 			return next(c)
 		}
+		h.Add(echo.HeaderVary, "Access-Control-Request-Headers")
 		if allowed != "" {
 			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id")
+			h.Set("Access-Control-Allow-Headers", requestHeaders(c.Request().Header.Values("Access-Control-Request-Headers")))
 			h.Set("Access-Control-Max-Age", "600")
 		}
 		return c.NoContent(http.StatusNoContent)
 	}
 }
 
-// allows returns the origin to allow, "" for none, and whether with credentials.
+// ownHeaders are the request headers that the API uses.
+const ownHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, X-Request-Id"
+
+// requestHeaders returns the headers that a page may send: all that it asks for. Tracing
+// adds some to each request (traceparent, baggage, sentry-trace), and headers without a
+// meaning here do no harm. A * would not include Authorization.
+func requestHeaders(asked []string) string {
+	if list := strings.Join(asked, ", "); strings.Trim(list, ", ") != "" {
+		return list
+	}
+	return ownHeaders
+}
+
+// allows returns the origin to allow, "" for none, and whether it may send credentials.
 func (a *api) allows(origin string) (allowed string, credentials bool) {
 	switch {
-	case slices.Contains(a.CORSOrigins, origin), a.Dev && loopbackOrigin(origin):
+	case slices.ContainsFunc(a.CORSOrigins, func(p string) bool { return matchesOrigin(p, origin) }), a.Dev && loopbackOrigin(origin):
 		return origin, true
-	case slices.Contains(a.CORSOrigins, "*"):
-		return "*", false
+	case slices.Contains(a.CORSOrigins, AnyOrigin):
+		return AnyOrigin, false
 	}
 	return "", false
 }

@@ -1,20 +1,21 @@
 package handlers
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/auth"
-	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// open lets everybody in.
+// open admits everybody.
 func (a *api) open(next echo.HandlerFunc) echo.HandlerFunc { return next }
 
-// token lets in who has a valid token or API key in the Authorization header.
+// token admits requests with a valid token or API key in the Authorization header.
 func (a *api) token(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := a.authenticate(c, bearer(c)); err != nil {
@@ -24,30 +25,60 @@ func (a *api) token(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// tokenOrQuery is token, but a token may stand in the query instead: EventSource
-// cannot set headers (RFC 6750, section 2.3). An API key may not: addresses end
-// up in the logs of proxies.
+// tokenOrQuery is like token, but a token may be in the query or a cookie instead, since
+// EventSource cannot set headers (RFC 6750, section 2.3). An API key may not: URLs end up
+// in the logs of proxies.
 func (a *api) tokenOrQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		inHeader, inQuery := bearer(c), c.QueryParam("access_token")
-		if inHeader != "" && inQuery != "" || len(c.QueryParams()["access_token"]) > 1 {
+		header, query := bearer(c), c.QueryParam("access_token")
+		if header != "" && query != "" || len(c.QueryParams()["access_token"]) > 1 {
 			return fmt.Errorf("%w: more than one credential", ErrMalformed)
 		}
-		err := a.authenticate(c, inHeader+inQuery)
-		if ending, later := notNow(err); later && format(c.Request()) == broker.SSE {
-			return a.refuse(c, ending)
+		credential := header + query
+		if credential == "" {
+			credential = a.cookie(c.Request())
 		}
+		err := a.authenticate(c, credential)
 		if err != nil {
-			return err
+			return a.turnAway(c, err)
 		}
-		if inQuery != "" && principal(c).Admin {
-			return fmt.Errorf("%w: an API key in a query string", auth.ErrUnauthorized)
+		if header == "" && principal(c).Admin {
+			return fmt.Errorf("%w: an API key in a query string or a cookie", auth.ErrUnauthorized)
 		}
 		return next(c)
 	}
 }
 
-// key lets in who has an API key.
+// cookie returns the token in the configured cookie, "" if there is none. A browser sends
+// cookies with the requests of any site's pages, so only pages of this origin and of
+// allowed origins may use the cookie.
+func (a *api) cookie(r *http.Request) string {
+	if a.TokenCookie == "" {
+		return ""
+	}
+	if origin := r.Header.Get(echo.HeaderOrigin); origin != "" {
+		if _, credentials := a.allows(origin); !credentials && origin != ownOrigin(r) {
+			return ""
+		}
+	} else if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		return ""
+	}
+	cookies := r.CookiesNamed(a.TokenCookie)
+	if len(cookies) != 1 {
+		return ""
+	}
+	return cookies[0].Value
+}
+
+// ownOrigin returns the origin of the pages that this server serves.
+func ownOrigin(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// key admits requests with an API key.
 func (a *api) key(next echo.HandlerFunc) echo.HandlerFunc {
 	return a.token(func(c echo.Context) error {
 		if !principal(c).Admin {
@@ -57,7 +88,7 @@ func (a *api) key(next echo.HandlerFunc) echo.HandlerFunc {
 	})
 }
 
-// authenticate finds out who the credential speaks for.
+// authenticate determines the principal of the credential.
 func (a *api) authenticate(c echo.Context, credential string) error {
 	r := request(c)
 	if r.credential = credential != ""; !r.credential {
@@ -65,14 +96,18 @@ func (a *api) authenticate(c echo.Context, credential string) error {
 	}
 	who, err := a.Auth.Authenticate(c.Request().Context(), credential)
 	r.who = who
+	if err == nil && !who.Admin && who.Subject == "" && who.TokenID == "" {
+		digest := sha256.Sum256([]byte(credential))
+		r.holder = string(digest[:16]) // otherwise no limit would count its streams
+	}
 	return err
 }
 
-// principal returns who calls; only behind token, tokenOrQuery or key.
+// principal returns the caller. Only handlers behind token, tokenOrQuery or key have one.
 func principal(c echo.Context) *auth.Principal { return request(c).who }
 
-// bearer returns the credential of the Authorization header, "" if there is
-// none. The scheme's case does not matter (RFC 9110, section 11.1).
+// bearer returns the credential in the Authorization header, "" if there is none. The
+// scheme is case-insensitive (RFC 9110, section 11.1).
 func bearer(c echo.Context) string {
 	scheme, credential, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -81,7 +116,7 @@ func bearer(c echo.Context) string {
 	return strings.TrimSpace(credential)
 }
 
-// mayPublish returns an error that names what is not granted.
+// mayPublish returns an error that names the channel and topic if they are not granted.
 func mayPublish(who *auth.Principal, channel schemas.Channel, topic schemas.Topic) error {
 	if !who.Publish.Allows(channel, topic) {
 		return fmt.Errorf("%w: publishing to channel %q, topic %q", ErrForbidden, channel, topic)
@@ -89,8 +124,8 @@ func mayPublish(who *auth.Principal, channel schemas.Channel, topic schemas.Topi
 	return nil
 }
 
-// mayRead returns the topics of the channels that are granted, those asked for
-// if there are any: asked is the set of topics. Nothing is silently left out: an error names what is not
+// mayRead returns the granted topics of the channels, or the requested topics if there
+// are any: asked is their set. It leaves out nothing silently: an error names what is not
 // granted.
 func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string, asked schemas.TopicSet) (schemas.TopicSet, error) {
 	granted, ok := who.Subscribe.TopicsOf(channels)
@@ -102,9 +137,9 @@ func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string, ask
 	}
 	for _, topic := range topics {
 		if topic == string(schemas.TopicRun) {
-			continue // every reader is sent it
+			continue // every reader gets it
 		}
-		if !granted.Has(schemas.Topic(topic)) { // * is in no list of names
+		if !granted.Has(schemas.Topic(topic)) { // a list of names never contains *
 			return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q, topic %q", ErrForbidden, channels, topic)
 		}
 	}

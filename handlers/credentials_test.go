@@ -10,8 +10,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// endpoints is every route with a call that an API key can make, and who else
-// may.
+// endpoints returns every route with a call that an API key can make, and who else may make it.
 func endpoints() []struct {
 	call
 	who string // open, token or key
@@ -48,7 +47,7 @@ func endpoints() []struct {
 	}
 }
 
-// credentials holds every route to who may call it.
+// credentials tests who may call each route.
 func (s *suite) credentials(t *testing.T) {
 	srv := s.start(t)
 	token := srv.token("c", "*")
@@ -87,8 +86,8 @@ func (s *suite) credentials(t *testing.T) {
 	s.issuerAway(t)
 }
 
-// issuerAway uses a token whose issuer cannot be asked for its keys: it may be
-// good yet.
+// issuerAway tests a token whose issuer is out of reach: the token may be valid, so it is not
+// refused as unauthorized.
 func (s *suite) issuerAway(t *testing.T) {
 	const issuer = "https://issuer.example.com"
 	away := httptest.NewServer(http.NotFoundHandler())
@@ -107,10 +106,10 @@ func (s *suite) issuerAway(t *testing.T) {
 		}
 	}
 	srv.check(t, call{method: "GET", path: "/v1/subscribe", as: token, header: map[string]string{"Accept": "application/x-ndjson"}, status: 503, problem: "engine-unavailable", sets: later})
-	s.refused(t, srv, token, 4005, "engine_unavailable", srv.broker.Head().String())
+	s.refused(t, srv, token, 4005, "engine_unavailable", srv.broker.Head("c").String())
 }
 
-// schemes holds the Authorization header to RFC 9110 and RFC 6750.
+// schemes tests the Authorization header against RFC 9110 and RFC 6750.
 func (s *suite) schemes(t *testing.T, srv *server, token string) {
 	publish := call{method: "POST", path: "/v1/publish/c/t", body: "1", status: 201}
 	for _, header := range []string{"Bearer " + token, "bearer " + token, "BEARER  " + token + " "} {
@@ -129,7 +128,7 @@ func (s *suite) schemes(t *testing.T, srv *server, token string) {
 	srv.run(t, []call{query})
 }
 
-// routes holds methods and paths to what they answer.
+// routes tests the answers to unknown paths and wrong methods.
 func (s *suite) routes(t *testing.T) {
 	srv := s.start(t)
 	var calls []call
@@ -148,8 +147,8 @@ func (s *suite) routes(t *testing.T) {
 	for _, m := range []struct{ method, path, allow string }{
 		{"GET", "/v1/publish/c/t", "OPTIONS, POST"},
 		{"DELETE", "/v1/publish", "OPTIONS, POST"},
-		{"GET", "/v1/publish/c/t/stream", "OPTIONS, POST, PUT"},
-		{"POST", "/v1/subscribe", "OPTIONS, GET, HEAD"},
+		{"GET", "/v1/publish/c/t/stream", "OPTIONS, DELETE, HEAD, POST, PUT"},
+		{"PUT", "/v1/subscribe", "OPTIONS, GET, HEAD, POST"},
 		{"POST", "/v1/channels/c/run", "OPTIONS, PUT"},
 		{"PATCH", "/v1/channels/c", "OPTIONS, DELETE, GET, HEAD"},
 		{"PATCH", "/v1/schemas/c", "OPTIONS, DELETE, GET, HEAD, PUT"},

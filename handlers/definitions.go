@@ -7,11 +7,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// maxDefinition bounds the body of a definition, in bytes.
+// maxDefinition limits the body of a definition, in bytes.
 const maxDefinition = 512 << 10
 
 // listSchemas answers GET /v1/schemas.
@@ -34,7 +35,7 @@ func (a *api) getSchema(c echo.Context) error {
 	return answer(c, http.StatusOK, def)
 }
 
-// putSchema answers PUT /v1/schemas/{name}: the whole definition, or nothing.
+// putSchema answers PUT /v1/schemas/{name}. It stores the whole definition or nothing.
 func (a *api) putSchema(c echo.Context) error {
 	name, err := pathParam(c, "name")
 	if err != nil {
@@ -56,6 +57,9 @@ func (a *api) putSchema(c echo.Context) error {
 	if err := compact(body, raw.Bytes()); err != nil {
 		return err
 	}
+	if err := strictjson.CheckDepth(body.Bytes()); err != nil {
+		return err
+	}
 	def, err := schemas.ParseDefinition(name, body.Bytes())
 	if err != nil {
 		return err
@@ -70,8 +74,8 @@ func (a *api) putSchema(c echo.Context) error {
 	return answer(c, status, def)
 }
 
-// define makes a definition hold on every node. What this node can refuse alone is
-// not told to the others.
+// define applies a definition on every node. If this node refuses it, the others never
+// see it.
 func (a *api) define(ctx context.Context, def schemas.Definition) error {
 	if err := a.Catalog.Check(def); err != nil {
 		return err
@@ -80,7 +84,7 @@ func (a *api) define(ctx context.Context, def schemas.Definition) error {
 	if err != nil {
 		return err
 	}
-	return a.Facts.Tell(ctx, facts.Fact{Kind: factDefinition, Name: def.Name, Value: value})
+	return a.ClusterState.Put(ctx, clusterstate.Item{Kind: kindDefinition, Name: def.Name, Value: value})
 }
 
 // deleteSchema answers DELETE /v1/schemas/{name}.
@@ -92,7 +96,7 @@ func (a *api) deleteSchema(c echo.Context) error {
 	if _, err := a.Catalog.Get(name); err != nil {
 		return err
 	}
-	if err := a.Facts.Tell(c.Request().Context(), facts.Fact{Kind: factDefinition, Name: name, Gone: true}); err != nil {
+	if err := a.ClusterState.Put(c.Request().Context(), clusterstate.Item{Kind: kindDefinition, Name: name, Deleted: true}); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

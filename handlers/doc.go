@@ -1,7 +1,7 @@
-// Package handlers is Sluice over HTTP: it decodes requests, asks auth and
-// broker, and encodes what they answer. Every error becomes a problem document
-// in one place, problem.go; every route stands in one table, routes.go.
+// Package handlers is the HTTP API of Sluice. It decodes requests, calls auth and broker,
+// and encodes their answers. One file, problem.go, turns every error into a problem
+// document; one table, in routes.go, has every route.
 //
-// It keeps no state of its own but counters. Neither a payload nor a token nor a
-// query string is ever logged.
+// The package has no state except counters. It never logs a payload, a token or a query
+// string.
 package handlers

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// draining is what a server that is about to stop answers.
+// draining tests the answers of a server that is about to stop.
 func (s *suite) draining(t *testing.T) {
 	srv := s.start(t)
 	r := srv.publish("c", "t", "1")
@@ -54,7 +54,7 @@ func (s *suite) draining(t *testing.T) {
 	}
 }
 
-// refused opens a stream that cannot be served now: one $close and the end.
+// refused opens a stream that cannot be served now, and checks that it consists of one $close.
 func (s *suite) refused(t *testing.T, srv *server, as string, code int, reason, position string) {
 	t.Helper()
 	for _, id := range []string{"", position, "nonsense"} {
@@ -76,6 +76,9 @@ func (s *suite) refused(t *testing.T, srv *server, as string, code int, reason, 
 		}
 		if e.id != id {
 			t.Errorf("the refusal moves the client from %q to %q", id, e.id)
+		}
+		if !f.resp.Close {
+			t.Error("who is turned away keeps the connection")
 		}
 		f.ends()
 	}

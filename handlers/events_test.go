@@ -14,8 +14,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// event is one event of a stream, as it stands there. A heartbeat has nothing
-// but its raw text.
+// event is one event of a stream as it was sent. A heartbeat has only its raw text.
 type event struct {
 	id, name, data, retry string
 	raw                   string
@@ -33,17 +32,21 @@ func (e event) message(t testing.TB) schemas.Message {
 
 // feed is an open stream.
 type feed struct {
-	t      testing.TB
-	resp   *http.Response
-	in     *bufio.Reader
-	ndjson bool
+	t         testing.TB
+	resp      *http.Response
+	in        *bufio.Reader
+	ndjson    bool
+	anonymous bool // messages have no event name
+	lives     bool // $live is handed on; else it is left out, since it may stand anywhere
 }
 
-// open opens a stream and holds its head to what is wanted.
+// open opens a stream and checks its head.
 func (s *server) open(t testing.TB, c call) *feed {
 	t.Helper()
-	c.method, c.path = "GET", "/v1/subscribe?"+c.path
-	resp, err := s.http.Do(s.request(t, c, nil))
+	if c.method == "" {
+		c.method, c.path = "GET", "/v1/subscribe?"+c.path
+	}
+	resp, err := s.http.Do(s.request(t, c, strings.NewReader(c.body)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func (f *feed) next() event {
 	return e
 }
 
-// after returns the next event that is not a heartbeat, and must be name.
+// after returns the next event that is not a heartbeat. It must have the given name.
 func (f *feed) after(name string) event {
 	f.t.Helper()
 	for {
@@ -106,7 +109,7 @@ func (f *feed) ends() {
 
 func (f *feed) close() { f.resp.Body.Close() }
 
-// control returns the data of the next event, which must be name.
+// control returns the data of the next event, which must have the given name.
 func control[T any](f *feed, name string) T {
 	f.t.Helper()
 	var v T
@@ -143,6 +146,15 @@ type closed struct {
 
 // read reads one event, or a heartbeat.
 func (f *feed) read() (event, error) {
+	for {
+		e, err := f.readAny()
+		if err != nil || e.name != "$live" || f.lives {
+			return e, err
+		}
+	}
+}
+
+func (f *feed) readAny() (event, error) {
 	if f.ndjson {
 		return f.readLine()
 	}
@@ -161,6 +173,9 @@ func (f *feed) read() (event, error) {
 		case line == ":" && e.raw == ":\n":
 			return e, nil
 		case line == "":
+			if e.name == "" && f.anonymous {
+				e.name = "message"
+			}
 			return e, e.fault()
 		}
 		if err := e.field(line); err != nil {
@@ -169,7 +184,7 @@ func (f *feed) read() (event, error) {
 	}
 }
 
-// field reads one line. Only what the contract allows is taken.
+// field reads one line, and accepts only what the contract allows.
 func (e *event) field(line string) error {
 	name, value, _ := strings.Cut(line, ": ")
 	into := map[string]*string{"id": &e.id, "event": &e.name, "data": &e.data, "retry": &e.retry}[name]
@@ -180,7 +195,7 @@ func (e *event) field(line string) error {
 	return nil
 }
 
-// fault says what is wrong with a whole event.
+// fault returns what is wrong with a complete event.
 func (e *event) fault() error {
 	if e.name == "" || e.data == "" || e.id == "" && e.name != "$close" || !json.Valid([]byte(e.data)) {
 		return fmt.Errorf("event without name, data or id: %q", e.raw)

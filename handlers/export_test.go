@@ -2,28 +2,45 @@ package handlers
 
 import (
 	"bufio"
+	"fmt"
+	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
 )
 
-// Mapped returns the errors that have a place in the table of answers.
+// Mapped returns the errors in the table of problems.
 func Mapped() []error {
 	var all []error
-	for _, m := range mappings() {
+	for _, m := range mappings {
 		all = append(all, m.err)
 	}
 	return all
 }
 
-// KindOf returns the last part of the problem's type that err becomes.
+// KindOf returns the last part of the type of the problem that err becomes.
 func KindOf(err error) string { return string(kindOf(err)) }
 
 // Kinds returns every kind of problem with its status.
 func Kinds() map[string]int {
 	all := map[string]int{}
-	for _, s := range specs() {
+	for _, s := range specs {
 		all[string(s.kind)] = s.status
 	}
 	return all
+}
+
+// ProblemTable returns every kind of problem as a Markdown table, for
+// docs/reference.md.
+func ProblemTable() string {
+	var b strings.Builder
+	b.WriteString("| status | type | when |\n|---|---|---|\n")
+	for _, s := range specs {
+		fmt.Fprintf(&b, "| %d | `/problems/%s` | %s |\n", s.status, s.kind, s.when)
+	}
+	return b.String()
 }
 
 // ReadLine is readLine.
@@ -32,10 +49,29 @@ func ReadLine(in *bufio.Reader, limit int) ([]byte, error) {
 	return slices.Clone(line), err
 }
 
+// ClientAddress is clientAddress.
+func ClientAddress(trusted []netip.Prefix) func(*http.Request) string { return clientAddress(trusted) }
+
+// MatchesOrigin is matchesOrigin.
+func MatchesOrigin(pattern, origin string) bool { return matchesOrigin(pattern, origin) }
+
 // Whole is whole.
 func Whole(text []byte, most int) int { return whole(text, most) }
 
-// What the tests reach for.
+// Sentence is sentence.
+func Sentence(err error) string { return sentence(err) }
+
+// Route adds a route whose handler is h to a service.
+func Route(service http.Handler, path string, h func(http.ResponseWriter) error) {
+	service.(*echo.Echo).GET(path, func(c echo.Context) error { return h(c.Response()) })
+}
+
+// Answer adds a route that answers with v.
+func Answer(service http.Handler, path string, v any) {
+	service.(*echo.Echo).GET(path, func(c echo.Context) error { return answer(c, http.StatusOK, v) })
+}
+
+// Constants for the tests.
 const (
 	MaxBatch   = maxBatch
 	MaxChunk   = maxChunk

@@ -14,26 +14,27 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// fuzzMaxEvent keeps the fuzzer's lines short enough to be too long.
+// fuzzMaxEvent is small, so that the fuzzer's lines can exceed it.
 const fuzzMaxEvent = 1 << 10
 
-// FuzzPublishLines sends any body: one answer for each line that is not empty,
-// and nothing is published that its line does not say.
+// FuzzPublishLines sends arbitrary bodies. Each line that is not empty gets one answer, and
+// exactly what a line says is published.
 func FuzzPublishLines(f *testing.F) {
 	srv := start(f, func(o *setup) { o.broker.MaxEventBytes, o.handlers.MaxMessageBytes = fuzzMaxEvent, fuzzMaxEvent })
 	for _, seed := range []string{
 		"", "\n\r\n \n", line(1), line(1) + "\n" + line("\u2028<é>") + "\r\n", `{"channel":"c","topic":"t","data": {"a" : [1 , 2]},"run_id":"r\"","idempotency_key":"k"}`,
-		line(strings.Repeat("x", 3*fuzzMaxEvent)) + "\n" + line(2), `{"channel":"a/é:*","topic":"$run","data":null}`, "null\n[]\n\xff\n{", `{"channel":"c","channel":"d","topic":"t","data":1}`,
+		line(strings.Repeat("x", 3*fuzzMaxEvent)) + "\n" + line(2), `{"channel":"a/é:*","topic":"$run","data":null}`, `{"channel":"a/../b","topic":"..","data":` + nested(501) + `}`, "null\n[]\n\xff\n{", `{"channel":"c","channel":"d","topic":"t","data":1}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		before := srv.broker.Head()
-		feed, err := srv.broker.Subscribe(context.Background(), broker.Subscription{Channels: []broker.Selector{{Channel: "*"}}, Format: broker.NDJSON})
+		before := srv.broker.Head("c")
+		feed, err := srv.broker.Subscribe(context.Background(), broker.Subscription{Channels: []broker.Selector{{Channel: "*"}}, Format: ring.NDJSON})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,15 +45,15 @@ func FuzzPublishLines(f *testing.F) {
 		w := httptest.NewRecorder()
 		srv.handler.ServeHTTP(w, req)
 		receipts := checkAnswers(t, body, w.Body.Bytes())
-		if published := srv.broker.Head().Seq - before.Seq; int(published) != len(receipts) {
+		if published := srv.broker.Head("c").Seq - before.Seq; int(published) != len(receipts) {
 			t.Fatalf("%d messages published, %d new receipts", published, len(receipts))
 		}
 		checkPublished(t, feed, receipts)
 	})
 }
 
-// checkAnswers matches answers with lines, and returns the data of the lines
-// that were published now, by id.
+// checkAnswers matches answers with lines. It returns the data of the newly published lines, by
+// id.
 func checkAnswers(t *testing.T, body, answers []byte) map[schemas.ID][]byte {
 	t.Helper()
 	receipts := map[schemas.ID][]byte{}
@@ -85,7 +86,7 @@ func checkAnswers(t *testing.T, body, answers []byte) map[schemas.ID][]byte {
 	return receipts
 }
 
-// checkPublished reads back what was published.
+// checkPublished reads the published messages back.
 func checkPublished(t *testing.T, feed *broker.Stream, receipts map[schemas.ID][]byte) {
 	t.Helper()
 	var batch broker.Batch
@@ -171,8 +172,8 @@ func FuzzWhole(f *testing.F) {
 	})
 }
 
-// FuzzPublishStream sends any body in pieces: the chunks together are the body,
-// with U+FFFD for what is not UTF-8.
+// FuzzPublishStream sends arbitrary bodies in pieces. The chunks together are the body, with
+// U+FFFD in place of bytes that are not UTF-8.
 func FuzzPublishStream(f *testing.F) {
 	srv := start(f, func(o *setup) {
 		o.broker.MaxEventBytes, o.handlers.MaxMessageBytes = fuzzMaxEvent*4, fuzzMaxEvent*4

@@ -12,10 +12,10 @@ type health struct {
 	Status string `json:"status"`
 }
 
-// healthz answers GET /healthz: the process is alive.
+// healthz answers GET /healthz, which says that the process is alive.
 func (a *api) healthz(c echo.Context) error { return answer(c, http.StatusOK, health{"ok"}) }
 
-// readyz answers GET /readyz: traffic may be sent here.
+// readyz answers GET /readyz, which says whether this server can take traffic.
 func (a *api) readyz(c echo.Context) error {
 	if err := a.Broker.Ready(); err != nil {
 		return &notReadyError{err}
@@ -23,7 +23,7 @@ func (a *api) readyz(c echo.Context) error {
 	return answer(c, http.StatusOK, health{"ready"})
 }
 
-// notReadyError is why the server may not be sent traffic; its text is told.
+// notReadyError says why the server cannot take traffic. Its text is sent to the client.
 type notReadyError struct{ error }
 
 // Unwrap returns the cause.
@@ -31,5 +31,5 @@ func (e *notReadyError) Unwrap() error { return e.error }
 
 // openAPI answers GET /openapi.yaml.
 func (a *api) openAPI(c echo.Context) error {
-	return c.Blob(http.StatusOK, "application/yaml", schemas.OpenAPI())
+	return respond(c, http.StatusOK, "application/yaml", schemas.OpenAPI())
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// historyPage is the answer of a history.
+// historyPage is one page of a history.
 type historyPage struct {
 	Messages []schemas.Message `json:"messages"`
 	FirstID  *string           `json:"first_id"`
@@ -74,6 +74,12 @@ func (s *suite) history(t *testing.T) {
 		})
 	}
 	s.historyRefusals(t, srv, get)
+	// Who may read one topic sees how far the channel goes with all of them.
+	p := decoded[historyPage](t, srv.check(t, call{method: "GET", path: get(""), as: srv.token("c/1", "none"), status: 200}))
+	if len(p.Messages) != 0 || p.FirstID == nil || *p.FirstID != ids[2] || *p.LastID != ids[7] {
+		t.Errorf("a token for a topic without messages: %+v", p)
+	}
+	srv.check(t, call{method: "GET", path: "/v1/channels/c%2F1", as: srv.token("c/1", "none"), status: 200, says: `"messages":6`})
 }
 
 func (s *suite) historyRefusals(t *testing.T, srv *server, get func(query string) string) {
@@ -96,7 +102,7 @@ func (s *suite) historyRefusals(t *testing.T, srv *server, get func(query string
 	srv.run(t, calls)
 }
 
-// TestHistory_expired asks for what has grown too old.
+// A history does not include expired messages.
 func TestHistory_expired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := start(t, inMemory, func(o *setup) { o.broker.Replay.Age = time.Minute })

@@ -11,18 +11,18 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// limits reaches every limit that is answered with a status, exactly and by one
-// more.
+// limits tests every limit that is answered with a status, at the limit and one above it.
 func (s *suite) limits(t *testing.T) {
 	t.Run("event", s.limitOfEvent)
 	t.Run("bodies", s.limitOfBodies)
 	t.Run("streams", s.limitOfStreams)
+	t.Run("holders", s.limitOfHolders)
 	t.Run("channels", s.limitOfChannels)
 	t.Run("definitions", s.limitOfDefinitions)
 }
 
-// limitOfEvent looks for the largest message: its event fits, and wastes only
-// what ids may still grow by.
+// limitOfEvent finds the largest message that is accepted. Its event must be as long as allowed,
+// less what ids may still grow by.
 func (s *suite) limitOfEvent(t *testing.T) {
 	const limit = 4 << 10
 	srv := s.start(t, func(o *setup) { o.broker.MaxEventBytes, o.handlers.MaxMessageBytes = limit, limit })
@@ -116,7 +116,7 @@ func (s *suite) limitOfStreams(t *testing.T) {
 	}
 }
 
-// limitOfChannels holds a server's only channel open.
+// limitOfChannels tests a server with room for one channel, which is being read.
 func (s *suite) limitOfChannels(t *testing.T) {
 	srv := s.start(t, func(o *setup) { o.broker.MaxChannels = 1 })
 	feed := srv.open(t, call{as: apiKey, path: "channel=c"})
@@ -148,7 +148,7 @@ func (s *suite) limitOfDefinitions(t *testing.T) {
 	})
 }
 
-// limitsOf is a change of a server's limits.
+// limitsOf returns a setup with other limits.
 func limitsOf(change func(*broker.Options)) func(*setup) {
 	return func(o *setup) { change(&o.broker) }
 }

@@ -28,7 +28,7 @@ type duplex struct {
 	in   *bufio.Reader
 }
 
-// openLines begins to publish lines.
+// openLines starts a request that publishes lines.
 func (s *server) openLines(t testing.TB, c call) *duplex {
 	t.Helper()
 	r, w := io.Pipe()
@@ -82,7 +82,7 @@ func (d *duplex) ends() {
 	}
 }
 
-// line is a message to the channel c.
+// line returns a line with a message to channel c.
 func line(data any) string {
 	return fmt.Sprintf(`{"channel":"c","topic":"t","data":%s}`, must(json.Marshal(data)))
 }
@@ -128,7 +128,7 @@ func (s *suite) linesInTurn(t *testing.T, srv *server) {
 	stream.close()
 }
 
-// linesAfterFaults writes lines that fail between those that do not.
+// linesAfterFaults tests that lines that fail do not affect the others.
 func (s *suite) linesAfterFaults(t *testing.T, srv *server) {
 	d := srv.openLines(t, call{as: srv.token("c", "t")})
 	long := strings.Repeat(" ", 2*maxEvent)
@@ -174,7 +174,7 @@ func (s *suite) linesAfterFaults(t *testing.T, srv *server) {
 	}
 }
 
-// linesEnd breaks connections in the middle of a line.
+// linesEnd tests connections that break in the middle of a line.
 func (s *suite) linesEnd(t *testing.T) {
 	srv := s.start(t)
 	head := "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + apiKey + "\r\nContent-Type: application/x-ndjson\r\nX-Request-Id: "
@@ -223,7 +223,7 @@ func (s *server) finished(t testing.TB, id string) {
 	}
 }
 
-// linesContinue publishes with a client that waits for 100 before it sends.
+// linesContinue publishes with a client that waits for 100 Continue before it sends.
 func (s *suite) linesContinue(t *testing.T) {
 	srv := s.start(t)
 	conn := srv.connect(t)

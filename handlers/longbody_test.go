@@ -12,8 +12,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// TestPublishLines_tokenEnds goes on to publish with a token that expires or is
-// revoked: the connection does not outlive it.
+// A connection that publishes lines does not outlive its token, which expires or is revoked.
 func TestPublishLines_tokenEnds(t *testing.T) {
 	ends := map[string]func(*server, auth.Token, *duplex){
 		"expired": func(*server, auth.Token, *duplex) {}, // by itself, while nothing is sent
@@ -51,7 +50,7 @@ func TestPublishLines_tokenEnds(t *testing.T) {
 	}
 }
 
-// TestPublishStream_tokenExpires streams a body for longer than the token lives.
+// A streamed body does not outlive its token.
 func TestPublishStream_tokenExpires(t *testing.T) {
 	inBubble(t, func(t *testing.T, proto func(*setup)) {
 		srv := start(t, proto)
@@ -75,7 +74,7 @@ func TestPublishStream_tokenExpires(t *testing.T) {
 	})
 }
 
-// TestAnswer_unread asks for something and never takes the answer.
+// A client that never reads its answer is disconnected.
 func TestAnswer_unread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dial func(context.Context) (net.Conn, error)

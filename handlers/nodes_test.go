@@ -6,47 +6,47 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 )
 
-// cluster keeps the facts of several nodes in one process.
+// cluster keeps the cluster state of several nodes in one process.
 type cluster struct {
 	mu    sync.Mutex
-	kept  []facts.Fact
+	kept  []clusterstate.Item
 	nodes []*node
-	told  []facts.Fact // every one that a node told, also those that were refused
-	fault error        // what telling ends with, if it is set
-	race  func()       // called before a fact is applied anywhere
+	told  []clusterstate.Item // every one that a node told, also those that were refused
+	fault error               // what telling ends with, if it is set
+	race  func()              // called before an item is applied anywhere
 }
 
-// node is the store of one of them.
+// node is the store of one node.
 type node struct {
 	cluster *cluster
-	apply   facts.Apply
+	apply   clusterstate.Apply
 }
 
-// join is for the start of a server: it becomes a node.
+// join is a setup that makes the server a node of the cluster.
 func (c *cluster) join(o *setup) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := &node{cluster: c}
 	c.nodes = append(c.nodes, n)
-	o.handlers.Facts = n
+	o.handlers.ClusterState = n
 }
 
-// keep adds a fact as if it had been told before the first node started.
-func (c *cluster) keep(kept ...facts.Fact) { c.kept = append(c.kept, kept...) }
+// keep adds items as if they had been stored before the first node started.
+func (c *cluster) keep(kept ...clusterstate.Item) { c.kept = append(c.kept, kept...) }
 
-// deliver has the last node apply a fact that it hears of late, or again.
-func (c *cluster) deliver(t *testing.T, f facts.Fact) {
+// deliver makes the last node apply an item late, or again.
+func (c *cluster) deliver(t *testing.T, f clusterstate.Item) {
 	t.Helper()
 	if err := c.nodes[len(c.nodes)-1].apply(f); err != nil {
 		t.Error(err)
 	}
 }
 
-// last returns the last fact that was told.
-func (c *cluster) last(t *testing.T) facts.Fact {
+// last returns the item that was stored last.
+func (c *cluster) last(t *testing.T) clusterstate.Item {
 	t.Helper()
 	if len(c.told) == 0 {
 		t.Fatal("nothing was told")
@@ -54,11 +54,13 @@ func (c *cluster) last(t *testing.T) facts.Fact {
 	return c.told[len(c.told)-1]
 }
 
-// Claim implements [facts.Store].
-func (n *node) Claim(context.Context, facts.Fact) (facts.Fact, error) { panic("not for handlers") }
+// Claim implements [clusterstate.Store].
+func (n *node) Claim(context.Context, clusterstate.Item) (clusterstate.Item, error) {
+	panic("not for handlers")
+}
 
-// Watch implements [facts.Store].
-func (n *node) Watch(_ context.Context, apply facts.Apply) error {
+// Watch implements [clusterstate.Store].
+func (n *node) Watch(_ context.Context, apply clusterstate.Apply) error {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	n.apply = apply
@@ -70,8 +72,8 @@ func (n *node) Watch(_ context.Context, apply facts.Apply) error {
 	return nil
 }
 
-// Tell implements [facts.Store]. It is applied here first.
-func (n *node) Tell(_ context.Context, f facts.Fact) error {
+// Put implements [clusterstate.Store]. It applies the item on this node first.
+func (n *node) Put(_ context.Context, f clusterstate.Item) error {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +87,8 @@ func (n *node) Tell(_ context.Context, f facts.Fact) error {
 	if err := n.apply(f); err != nil {
 		return err
 	}
-	c.kept = slices.DeleteFunc(c.kept, func(k facts.Fact) bool { return k.Kind == f.Kind && k.Name == f.Name })
-	if !f.Gone {
+	c.kept = slices.DeleteFunc(c.kept, func(k clusterstate.Item) bool { return k.Kind == f.Kind && k.Name == f.Name })
+	if !f.Deleted {
 		c.kept = append(c.kept, f)
 	}
 	for _, other := range c.nodes {

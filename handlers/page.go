@@ -12,8 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// pagePolicy lets the page load its own files and talk to this server, and
-// nothing else. It is what keeps a message with markup in it from running.
+// pagePolicy lets the page load its own files and talk to this server, and nothing else.
+// It keeps markup in a message from running.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -27,8 +27,8 @@ func (a *api) page(name string) echo.HandlerFunc {
 	}
 }
 
-// sdk answers GET /sdk/sluice.js. Pages of all origins may import it, whoever
-// may call the rest: it is public, and modules are always asked for with CORS.
+// sdk answers GET /sdk/sluice.js. Pages of all origins may import it, whatever
+// --cors-origins says: it is public, and browsers always load modules with CORS.
 func (a *api) sdk(c echo.Context) error {
 	if h := c.Response().Header(); h.Get("Access-Control-Allow-Origin") == "" {
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -36,8 +36,8 @@ func (a *api) sdk(c echo.Context) error {
 	return a.file(c, "sdk/sluice.js", "text/javascript; charset=utf-8")
 }
 
-// file answers with a file, or with 304 to who has it. It changes with the
-// binary, under the same address: who has it asks each time whether it did.
+// file answers with a file, or with 304 if the client already has it. A new binary has
+// new files at the same URLs, so clients must revalidate each time.
 func (a *api) file(c echo.Context, name, media string) error {
 	data, err := fs.ReadFile(a.Page, name)
 	if err != nil {
@@ -51,11 +51,11 @@ func (a *api) file(c echo.Context, name, media string) error {
 	if matchesTag(c.Request().Header.Values("If-None-Match"), tag) {
 		return c.NoContent(http.StatusNotModified)
 	}
-	return c.Blob(http.StatusOK, media, data)
+	return respond(c, http.StatusOK, media, data)
 }
 
-// matchesTag compares as If-None-Match asks for, RFC 9110, section 13.1.2: a
-// weak tag is as good as a strong one.
+// matchesTag does the weak comparison that If-None-Match requires (RFC 9110, section
+// 13.1.2).
 func matchesTag(values []string, tag string) bool {
 	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		if item = strings.TrimSpace(item); item == "*" || strings.TrimPrefix(item, "W/") == tag {
@@ -65,9 +65,8 @@ func matchesTag(values []string, tag string) bool {
 	return false
 }
 
-// files returns the names of the page's files, which lie side by side. Each has a
-// route of its own: a route for any name would answer 405, and not 404, to what is
-// nowhere.
+// files returns the names of the page's files, which are in one directory. Each has its
+// own route: a route for any name would answer 405 instead of 404 to unknown paths.
 func files(in fs.FS) []string {
 	var names []string
 	entries, _ := fs.ReadDir(in, ".") // what cannot be read is not served

@@ -2,20 +2,42 @@ package handlers
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/sluicehq/sluice/broker/texts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// pathParam returns a path parameter, unescaped once. The router hands it out
-// still escaped when the path has escapes in it that a plain path would not,
-// such as %2F. A slash that is not escaped is never part of one, though the
-// router takes it for that at the end of a route.
+// inQuery in a path stands for a name that is in the query, under the name of the
+// parameter. Proxies and URL parsers decode, join and resolve paths, which changes names
+// with slashes or dots; they leave queries alone. No channel, topic or definition can
+// have this name.
+const inQuery = "$"
+
+// pathParam returns a path parameter, or the one in the query that replaces it.
 func pathParam(c echo.Context, name string) (string, error) {
+	value, err := segment(c, name)
+	if err != nil || value != inQuery {
+		return value, err
+	}
+	values := c.QueryParams()[name] // one at most, see query
+	if len(values) == 0 {
+		return "", fmt.Errorf("%w: the path has %s in place of a name, so the query must have %s", ErrMalformed, inQuery, name)
+	}
+	return values[0], nil
+}
+
+// segment returns a path parameter, unescaped once. The router returns it still escaped
+// if the path has escapes that a plain path would not need, such as %2F. An unescaped
+// slash is never part of a parameter, although the router accepts it at the end of a
+// route.
+func segment(c echo.Context, name string) (string, error) {
 	value := c.Param(name)
 	if strings.Contains(value, "/") {
 		return "", ErrNotFound
@@ -30,11 +52,15 @@ func pathParam(c echo.Context, name string) (string, error) {
 	return value, nil
 }
 
-// checkQuery refuses a query that is not understood as a whole: the part that is
-// would mean something else.
+// checkQuery refuses a query with a syntax error: its valid part might mean something
+// else.
 func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+		text := c.Request().URL.RawQuery
+		if text == "" {
+			return next(c) // as most publishes
+		}
+		if _, err := url.ParseQuery(text); err != nil {
 			return fmt.Errorf("%w: the query: bad escape, or a semicolon", ErrMalformed)
 		}
 		return next(c)
@@ -63,7 +89,62 @@ func target(c echo.Context) (schemas.Channel, schemas.Topic, error) {
 	return channel, topic, err
 }
 
-// limitParam returns the query's limit, at most most.
+// runIDParam returns the run id in the query, "" for none.
+func runIDParam(c echo.Context) (string, error) {
+	if c.Request().URL.RawQuery == "" {
+		return "", nil // as most publishes: echo would make a map
+	}
+	return schemas.ParseRunID(c.QueryParam("run_id"))
+}
+
+// traceparent returns the trace that a request belongs to, "" if it names none.
+func traceparent(c echo.Context) string {
+	if values := c.Request().Header["Traceparent"]; len(values) == 1 { // more are invalid
+		return schemas.ParseTraceparent(values[0])
+	}
+	return ""
+}
+
+// attemptParams sets what the query says about the attempt at a text: its stream id, and
+// without one nothing.
+func attemptParams(c echo.Context, text *texts.Text) (err error) {
+	if c.Request().URL.RawQuery == "" {
+		return nil
+	}
+	params := c.QueryParams()
+	if !params.Has("stream_id") {
+		if params.Has("attempt") || params.Has("offset") {
+			return fmt.Errorf("%w: attempt and offset are of a text with a stream_id", ErrMalformed)
+		}
+		return nil
+	}
+	if text.StreamID, err = schemas.ParseStreamID(params.Get("stream_id")); err != nil {
+		return err
+	}
+	if text.Attempt, err = countParam(params, "attempt", 1); err != nil {
+		return err
+	}
+	text.Offset, err = countParam(params, "offset", 0)
+	return err
+}
+
+// countParam returns a number in the query that is not below least, which stands for none.
+func countParam(params url.Values, name string, least int64) (int64, error) {
+	text := params.Get(name)
+	if text == "" {
+		return least, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > maxCount {
+		return 0, fmt.Errorf("%w: %s %q is not a whole number from %d to %d", ErrMalformed, name, text, least, int64(maxCount))
+	}
+	return n, nil
+}
+
+// maxCount is the greatest number that every JSON reader takes exactly.
+const maxCount = 1<<53 - 1
+
+// limitParam returns the limit in the query, which must be at most most.
 func limitParam(c echo.Context, standard, most int) (int, error) {
 	text := c.QueryParam("limit")
 	if text == "" {
@@ -76,22 +157,93 @@ func limitParam(c echo.Context, standard, most int) (int, error) {
 	return n, nil
 }
 
-// maxTopics is how many topics one request may name: as many as a grant.
+// maxTopics is the most topics that one request may name, as many as a grant.
 const maxTopics = 256
 
 // topicParams returns the topics that the query names.
 func topicParams(c echo.Context) ([]string, error) {
 	topics := c.QueryParams()["topic"]
+	return topics, checkTopics(topics)
+}
+
+// checkTopics checks the requested topics: names, *, and $run, which every reader gets.
+func checkTopics(topics []string) error {
 	if len(topics) > maxTopics {
-		return nil, fmt.Errorf("%w: %d topics, at most %d are allowed", ErrMalformed, len(topics), maxTopics)
+		return fmt.Errorf("%w: %d topics, at most %d are allowed", ErrMalformed, len(topics), maxTopics)
 	}
 	for _, topic := range topics {
 		if topic == schemas.AnyTopic || topic == string(schemas.TopicRun) {
 			continue
 		}
 		if _, err := schemas.ParseTopic(topic); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return topics, nil
+	return nil
+}
+
+// parameter says how a route accepts a parameter in its query.
+type parameter struct {
+	many  bool // it may be repeated
+	empty bool // it may be empty
+}
+
+// query refuses queries that would be misunderstood: with a misspelt parameter, with one
+// for another route, or with a repeated one, of which only the first would count. names
+// lists the known parameters, with * after those that may be repeated and ? after those
+// that may be empty. Names for which the path has [inQuery] are known, too.
+func query(names string) echo.MiddlewareFunc {
+	known := map[string]parameter{}
+	for _, name := range strings.Fields(names) {
+		bare := strings.TrimRight(name, "*?")
+		known[bare] = parameter{many: strings.HasSuffix(name, "*"), empty: strings.HasSuffix(name, "?")}
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if c.Request().URL.RawQuery != "" {
+				if err := checkParameters(c, known); err != nil {
+					return err
+				}
+			}
+			return next(c)
+		}
+	}
+}
+
+func checkParameters(c echo.Context, known map[string]parameter) error {
+	params := c.QueryParams()
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		p, ok := known[name]
+		if inPlace, err := isInQuery(c, name); err != nil {
+			return err
+		} else if inPlace {
+			p, ok = parameter{}, true
+		}
+		values := params[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: the query: %.64q is unknown here; known are %s", ErrMalformed, name, knownNames(known))
+		case len(values) > 1 && !p.many:
+			return fmt.Errorf("%w: the query: %s stands there more than once", ErrMalformed, name)
+		case !p.empty && slices.Contains(values, ""):
+			return fmt.Errorf("%w: the query: %s is empty", ErrMalformed, name)
+		}
+	}
+	return nil
+}
+
+// isInQuery reports whether the path refers to the query for the name.
+func isInQuery(c echo.Context, name string) (bool, error) {
+	if !slices.Contains(c.ParamNames(), name) {
+		return false, nil
+	}
+	value, err := segment(c, name)
+	return value == inQuery, err
+}
+
+func knownNames(known map[string]parameter) string {
+	if len(known) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 }

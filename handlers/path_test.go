@@ -12,15 +12,13 @@ import (
 	"time"
 )
 
-// path is a way on which a stream gets from the broker to a plain HTTP/1.x
-// connection.
+// path is a way in which a stream is written to a plain HTTP/1.x connection.
 type path struct {
 	name   string
 	change func(*setup)
 }
 
-// paths are all that there are. Where the system has no writer loops, the first
-// is the second.
+// paths returns both paths. On systems without writer loops they are the same.
 func paths() []path {
 	return []path{
 		{"writer loops", func(*setup) {}},
@@ -28,21 +26,21 @@ func paths() []path {
 	}
 }
 
-// onBothPaths runs test once for each path, on a server of its own.
+// onBothPaths runs test once for each path, each time on a new server.
 func onBothPaths(t *testing.T, test func(t *testing.T, srv *server), change ...func(*setup)) {
 	for _, p := range paths() {
 		t.Run(p.name, func(t *testing.T) { test(t, start(t, append([]func(*setup){p.change}, change...)...)) })
 	}
 }
 
-// wire is a stream below HTTP: what is asked for and answered, byte for byte.
+// wire is a stream as bytes, below HTTP.
 type wire struct {
 	*feed
 	conn *net.TCPConn
 }
 
-// ask sends a request for a stream of the channel c, with more of its head and
-// whatever follows, and reads the answer up to $open.
+// ask requests a stream of channel c, with additional headers and anything that follows the
+// head, and reads the answer up to $open.
 func (s *server) ask(t testing.TB, proto, header, rest string) *wire {
 	t.Helper()
 	conn := s.connect(t).(*net.TCPConn)
@@ -66,14 +64,13 @@ func (s *server) ask(t testing.TB, proto, header, rest string) *wire {
 	return w
 }
 
-// TestSubscribe_sameHead holds the heads that are written for writer loops to
-// those that net/http writes.
+// The head of a stream on a writer loop is the same as net/http writes.
 func TestSubscribe_sameHead(t *testing.T) {
 	var servers []*server
 	for _, p := range paths() {
 		servers = append(servers, start(t, p.change, func(o *setup) { o.handlers.CORSOrigins = []string{"https://app.example.com"} }))
 	}
-	if !servers[0].broker.TakesOver() || servers[1].broker.TakesOver() {
+	if !servers[0].broker.HasLoops() || servers[1].broker.HasLoops() {
 		t.Skip("this system has no writer loops")
 	}
 	for _, tt := range []struct{ name, proto, header string }{
@@ -104,8 +101,8 @@ func TestSubscribe_sameHead(t *testing.T) {
 	}
 }
 
-// checkFraming looks at what the client reads the answer by. HTTP/1.0 knows no
-// chunks: there the body ends with the connection.
+// checkFraming checks how the length of the body is determined. HTTP/1.0 has no chunks, so there
+// the body ends with the connection.
 func checkFraming(t *testing.T, resp *http.Response, proto string) {
 	t.Helper()
 	chunked := len(resp.TransferEncoding) == 1 && resp.TransferEncoding[0] == "chunked"
@@ -122,8 +119,7 @@ func checkFraming(t *testing.T, resp *http.Response, proto string) {
 	}
 }
 
-// TestSubscribe_moreThanARequest has clients that send what no reader of a stream
-// needs, and want their streams whole all the same.
+// A client that sends more than a stream needs still gets the complete stream.
 func TestSubscribe_moreThanARequest(t *testing.T) {
 	next := "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	onBothPaths(t, func(t *testing.T, srv *server) {
@@ -155,7 +151,7 @@ func TestSubscribe_moreThanARequest(t *testing.T) {
 					w.gets("2")
 					srv.check(t, call{method: "DELETE", path: "/v1/channels/c", as: apiKey, status: 204})
 					w.after("$close")
-					if proto == "HTTP/1.1" || srv.broker.TakesOver() { // else net/http resets what it has not read all of
+					if proto == "HTTP/1.1" || srv.broker.HasLoops() { // else net/http resets what it has not read all of
 						w.ends()
 					}
 				})
@@ -164,8 +160,8 @@ func TestSubscribe_moreThanARequest(t *testing.T) {
 	})
 }
 
-// TestSubscribe_hangsUp has clients that are gone: nothing is published, so that
-// no write can tell.
+// The server notices that a client has gone even if nothing is published, so that no write can
+// fail.
 func TestSubscribe_hangsUp(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, srv *server) {
 		for name, leave := range map[string]func(*net.TCPConn) error{
@@ -202,8 +198,7 @@ func TestSubscribe_hangsUp(t *testing.T) {
 	})
 }
 
-// TestSubscribe_finished holds the log line and the counters of a stream to what
-// was sent.
+// The log line and the metrics of a stream agree with what was sent.
 func TestSubscribe_finished(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, srv *server) {
 		w := srv.ask(t, "HTTP/1.1", "X-Request-Id: it-is-over\r\n", "")

@@ -13,7 +13,11 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/broker/texts"
+	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -23,10 +27,14 @@ var (
 	ErrForbidden            = errors.New("handlers: not granted")
 	ErrNotFound             = errors.New("handlers: not found")
 	ErrMethodNotAllowed     = errors.New("handlers: method not allowed")
+	ErrBodyTimeout          = errors.New("handlers: the body did not arrive in time")
 	ErrTooLarge             = errors.New("handlers: too large")
 	ErrUnsupportedMediaType = errors.New("handlers: unsupported media type")
 	ErrMisdirected          = errors.New("handlers: not a loopback host")
 )
+
+// problemType is the media type of problems (RFC 9457).
+const problemType = "application/problem+json"
 
 // kind is one kind of problem, by the last part of its type.
 type kind string
@@ -38,7 +46,9 @@ const (
 	forbidden         kind = "forbidden"
 	notFound          kind = "not-found"
 	methodNotAllowed  kind = "method-not-allowed"
+	requestTimeout    kind = "request-timeout"
 	conflict          kind = "conflict"
+	superseded        kind = "superseded"
 	tooLarge          kind = "too-large"
 	unsupportedMedia  kind = "unsupported-media-type"
 	schemaViolation   kind = "schema-violation"
@@ -52,42 +62,43 @@ const (
 	engineTimeout     kind = "engine-timeout"
 )
 
-// spec is how a kind is answered.
+//go:generate env UPDATE_REFERENCE=1 go test -run TestProblemTable_reference .
+
+// spec says how a kind is answered.
 type spec struct {
 	kind       kind
 	status     int
 	title      string
 	retryAfter int    // seconds; 0 for none
-	when       string // for the README's table
+	when       string // for the table in docs/reference.md
 }
 
 // specs has every kind, in the order of the statuses.
-func specs() []spec {
-	return []spec{
-		{malformed, 400, "The request is not understood", 0, "not JSON, a bad name, an unknown value in the query"},
-		{unauthorized, 401, "A valid credential is needed", 0, "no credential, or a bad one: one text for all defects, the cause is in the log"},
-		{forbidden, 403, "The credential does not grant this", 0, "a valid credential; the answer names the channel and the topic that it does not grant"},
-		{notFound, 404, "There is no such thing", 0, "no such route, channel or definition"},
-		{methodNotAllowed, 405, "The method is not allowed here", 0, "with `Allow`"},
-		{conflict, 409, "The run is finished", 0, "a final run status would become another one"},
-		{tooLarge, 413, "Too large", 0, "a body, a line or a message over its limit"},
-		{unsupportedMedia, 415, "The media type is not supported", 0, "a body of another `Content-Type`"},
-		{schemaViolation, 422, "The message does not match its schema", 0, "with the `pointer` of each fault"},
-		{unknownTopic, 422, "The channel has no such topic", 0, "the channel's definition is strict"},
-		{badSchema, 422, "The definition cannot be used", 0, "a schema that does not compile, a definition that is malformed or ties with another"},
-		{rateLimited, 429, "A limit is reached", 5, "channels, revocations or definitions; with `Retry-After`"},
-		{tooManyStreams, 429, "Too many streams", 5, "with `Retry-After`; a Server-Sent Events request gets `$close` 4029 instead"},
-		{internal, 500, "Something went wrong here", 0, "the cause is in the log, under the request's id"},
-		{draining, 503, "The server is about to stop", 1, "with `Retry-After`; a Server-Sent Events request gets `$close` 4002 instead"},
-		{engineUnavailable, 503, "The engine cannot be reached", 2, "the engine that keeps the messages cannot be reached or cannot write, the keys of a token's issuer could not be fetched yet, or a publish waited too long for the server to write to readers; with `Retry-After`; a Server-Sent Events request gets `$close` 4005 instead"},
-		{engineTimeout, 504, "The engine did not answer in time", 0, "unlike with 503, the message may have been published: a retry under the same `Idempotency-Key` finds out"},
-	}
+var specs = []spec{
+	{malformed, 400, "The request is not understood", 0, "the request is not JSON, nests it more than 500 levels deep, or has an invalid name, or an unknown or invalid parameter in the query"},
+	{unauthorized, 401, "A valid credential is needed", 0, "the credential is missing or invalid. The answer is the same for every defect; the log has the cause"},
+	{forbidden, 403, "The credential does not grant this", 0, "the credential is valid but does not grant this. The answer names the channel and the topic"},
+	{notFound, 404, "There is no such thing", 0, "no such route, channel or definition"},
+	{methodNotAllowed, 405, "The method is not allowed here", 0, "the address exists, but not with this method; `Allow` lists the methods"},
+	{requestTimeout, 408, "The request did not arrive in time", 0, "the body took more than 20 seconds. Stream what takes longer, as NDJSON or as text"},
+	{conflict, 409, "This conflicts with what is there", 0, "the run has already ended, with another status; or a text cannot go on like this: it differs from what the server has, begins beyond its end (which is at `offset`), was aborted (`state`), or another connection has taken it over"},
+	{superseded, 409, "A later attempt has taken the text", 0, "the text is published by a higher attempt"},
+	{tooLarge, 413, "Too large", 0, "the body, a line or a message exceeds its limit"},
+	{unsupportedMedia, 415, "The media type is not supported", 0, "the route does not accept the `Content-Type` of the body"},
+	{schemaViolation, 422, "The message does not match its schema", 0, "the message breaks its schema, and `errors` points to the first 32 faults; or checking it took too much work"},
+	{unknownTopic, 422, "The channel has no such topic", 0, "the channel's definition is strict and does not have this topic"},
+	{badSchema, 422, "The definition cannot be used", 0, "the schema does not compile, or the definition is malformed or conflicts with another one"},
+	{rateLimited, 429, "A limit is reached", 5, "there are too many channels, revocations or definitions; with `Retry-After`"},
+	{tooManyStreams, 429, "Too many streams", 5, "there are too many streams; with `Retry-After`. A Server-Sent Events request gets `$close` 4029 instead"},
+	{internal, 500, "Something went wrong here", 0, "something failed in the server. The log has the cause, under the `instance` of the answer"},
+	{draining, 503, "The server is about to stop", 1, "the server is shutting down; with `Retry-After`. A Server-Sent Events request gets `$close` 4002 instead"},
+	{engineUnavailable, 503, "The engine cannot be reached", 2, "the engine cannot be reached or cannot write, the keys of a token's issuer could not be fetched yet, or the server was too busy writing to readers to accept a publish; with `Retry-After`. A Server-Sent Events request gets `$close` 4005 instead"},
+	{engineTimeout, 504, "The engine did not answer in time", 0, "the engine did not answer in time, so the request may have taken effect. Retry a publish with the same `Idempotency-Key`; repeat anything else"},
 }
 
 // spec returns how k is answered.
 func (k kind) spec() spec {
-	all := specs()
-	return all[slices.IndexFunc(all, func(s spec) bool { return s.kind == k })]
+	return specs[slices.IndexFunc(specs, func(s spec) bool { return s.kind == k })]
 }
 
 // mapping says what an error becomes.
@@ -96,64 +107,75 @@ type mapping struct {
 	kind kind
 }
 
-// mappings is the one place where errors become answers; the first that matches
-// counts. An error that is not here is a 500, and its cause is logged and never
-// sent.
-func mappings() []mapping {
-	return []mapping{
-		{auth.ErrIssuerUnavailable, engineUnavailable}, // also unauthorized; it may be good yet
-		{auth.ErrUnauthorized, unauthorized},
-		{auth.ErrBadTTL, malformed},
-		{auth.ErrBadSubject, malformed},
-		{auth.ErrNoGrant, malformed},
-		{auth.ErrBadTokenID, malformed},
-		{auth.ErrTooManyRevocations, rateLimited},
+// mappings is the only place where errors become answers. The first match counts. Any
+// other error is a 500, whose cause is logged and never sent.
+var mappings = []mapping{
+	{auth.ErrIssuerUnavailable, engineUnavailable}, // also unauthorized; it may be good yet
+	{auth.ErrUnauthorized, unauthorized},
+	{auth.ErrBadTTL, malformed},
+	{auth.ErrBadSubject, malformed},
+	{auth.ErrNoGrant, malformed},
+	{auth.ErrBadTokenID, malformed},
+	{auth.ErrTooManyRevocations, rateLimited},
 
-		{schemas.ErrSchemaViolation, schemaViolation},
-		{schemas.ErrUnknownTopic, unknownTopic},
-		{schemas.ErrBadSchema, badSchema},
-		{schemas.ErrBadDefinition, badSchema},
-		{schemas.ErrTooManyDefinitions, rateLimited},
-		{schemas.ErrNoDefinition, notFound},
-		{schemas.ErrBadGrant, malformed},
-		{schemas.ErrBadChannel, malformed},
-		{schemas.ErrBadTopic, malformed},
-		{schemas.ErrBadRunID, malformed},
-		{schemas.ErrBadKey, malformed},
-		{schemas.ErrBadID, malformed},
-		{schemas.ErrBadSize, malformed},
-		{schemas.ErrBadDuration, malformed},
+	{schemas.ErrSchemaViolation, schemaViolation},
+	{schemas.ErrTooMuchWork, schemaViolation},
+	{schemas.ErrUnknownTopic, unknownTopic},
+	{schemas.ErrBadSchema, badSchema},
+	{schemas.ErrBadDefinition, badSchema},
+	{schemas.ErrTooManyDefinitions, rateLimited},
+	{schemas.ErrNoDefinition, notFound},
+	{schemas.ErrBadGrant, malformed},
+	{strictjson.ErrTooDeep, malformed},
+	{strictjson.ErrNotUTF8, malformed},
+	{schemas.ErrBadChannel, malformed},
+	{schemas.ErrBadTopic, malformed},
+	{schemas.ErrBadRunID, malformed},
+	{schemas.ErrBadStreamID, malformed},
+	{schemas.ErrBadKey, malformed},
+	{schemas.ErrBadID, malformed},
+	{schemas.ErrBadSize, malformed},
+	{schemas.ErrBadDuration, malformed},
 
-		{broker.ErrTooLarge, tooLarge},
-		{broker.ErrRunFinished, conflict},
-		{broker.ErrBadRunStatus, malformed},
-		{broker.ErrBadReplay, malformed},
-		{broker.ErrNoChannel, notFound},
-		{broker.ErrTooManyInStream, malformed},
-		{broker.ErrTooManyChannels, rateLimited},
-		{broker.ErrBusy, engineUnavailable},
-		{broker.ErrUnavailable, engineUnavailable},
-		{broker.ErrUncertain, engineTimeout},
-		{facts.ErrUnavailable, engineUnavailable},
-		{broker.ErrTooManyStreams, tooManyStreams},
-		{broker.ErrDraining, draining},
-		{broker.ErrClosed, draining},
+	{engine.ErrTooLarge, tooLarge},
+	{engine.ErrRunFinished, conflict},
+	{engine.ErrFenced, conflict},
+	{texts.ErrSuperseded, superseded},
+	{texts.ErrTaken, conflict},
+	{texts.ErrAborted, conflict},
+	{texts.ErrDiffers, conflict},
+	{texts.ErrBadOffset, conflict},
+	{broker.ErrBadRunStatus, malformed},
+	{ring.ErrBadReplay, malformed},
+	{broker.ErrNoChannel, notFound},
+	{broker.ErrTooManyInStream, malformed},
+	{broker.ErrTooManyChannels, rateLimited},
+	{broker.ErrBusy, engineUnavailable},
+	{engine.ErrUnavailable, engineUnavailable},
+	{engine.ErrReadOnly, engineUnavailable},
+	{engine.ErrUncertain, engineTimeout},
+	{clusterstate.ErrUnavailable, engineUnavailable},
+	{clusterstate.ErrUncertain, engineTimeout},
+	{broker.ErrTooManyStreams, tooManyStreams},
+	{broker.ErrDraining, draining},
+	{broker.ErrClosed, draining},
 
-		{ErrMalformed, malformed},
-		{ErrForbidden, forbidden},
-		{ErrMisdirected, forbidden},
-		{ErrNotFound, notFound},
-		{ErrMethodNotAllowed, methodNotAllowed},
-		{ErrTooLarge, tooLarge},
-		{ErrUnsupportedMediaType, unsupportedMedia},
-	}
+	{ErrMalformed, malformed},
+	{ErrForbidden, forbidden},
+	{ErrMisdirected, forbidden},
+	{ErrNotFound, notFound},
+	{ErrMethodNotAllowed, methodNotAllowed},
+	{ErrBodyTimeout, requestTimeout},
+	{ErrBadOrigin, malformed},
+	{ErrTooLarge, tooLarge},
+	{ErrUnsupportedMediaType, unsupportedMedia},
 }
 
-// kindOf returns what err becomes.
+// kindOf returns the kind of problem for err.
 func kindOf(err error) kind { return mappingOf(err).kind }
 
 func mappingOf(err error) mapping {
-	for _, m := range mappings() {
+	for _, m := range mappings {
 		if errors.Is(err, m.err) {
 			return m
 		}
@@ -161,8 +183,8 @@ func mappingOf(err error) mapping {
 	return mapping{err, internal}
 }
 
-// problemOf returns the answer to err. Its detail is for the caller to read, but
-// for 401, which has one text for all defects, and for 500.
+// problemOf returns the answer to err. Its detail describes the error, except for 401,
+// which has one text for all defects, and for 500.
 func problemOf(err error, requestID string) schemas.Problem {
 	k := kindOf(err).spec()
 	p := schemas.Problem{Type: "/problems/" + string(k.kind), Title: k.title, Status: k.status, Instance: requestID}
@@ -172,7 +194,7 @@ func problemOf(err error, requestID string) schemas.Problem {
 	case engineUnavailable:
 		p.Detail = unavailableDetail(err)
 	case engineTimeout:
-		p.Detail = "The message may have been published. Under an Idempotency-Key, a retry finds out, and publishes it if it has not been."
+		p.Detail = "It may have been done all the same, and can be repeated; a publish without an Idempotency-Key may be there twice then."
 	case internal:
 		p.Detail = "The cause is in the server's log under this request's id."
 	default:
@@ -181,7 +203,12 @@ func problemOf(err error, requestID string) schemas.Problem {
 	var violation *schemas.Violation
 	var definition *schemas.DefinitionError
 	var fields *fieldsError
+	var offset *texts.OffsetError
 	switch {
+	case errors.As(err, &offset):
+		p.Offset = &offset.Held
+	case errors.Is(err, texts.ErrAborted):
+		p.State = engine.TextAborted.String()
 	case errors.As(err, &violation):
 		p.Errors = violation.Errors
 	case errors.As(err, &definition):
@@ -192,31 +219,29 @@ func problemOf(err error, requestID string) schemas.Problem {
 	return p
 }
 
-// unavailableDetail says whether anything was done. Why the engine is unavailable is
-// for the operator, who asks whether the server is ready.
+// unavailableDetail says whether anything was done. It does not say why the engine is
+// unavailable: operators see that in /readyz.
 func unavailableDetail(err error) string {
 	var unready *notReadyError
 	if errors.As(err, &unready) {
 		return detailOf(err)
 	}
+	if errors.Is(err, engine.ErrReadOnly) {
+		return "What this needs stores nothing for now, and can only be read; nothing was done."
+	}
 	return "What this needs cannot be reached now; nothing was done."
 }
 
-// detailOf returns the text of err, without what the title says already.
+// detailOf returns the text of err without the part that the title already says.
 func detailOf(err error) string {
 	m := mappingOf(err)
 	if m.kind == malformed && !errors.Is(m.err, ErrMalformed) {
-		return sentence(err) // the title does not say which part is
+		return sentence(err) // the title does not say which part is malformed
 	}
-	return sentence(errors.New(strings.TrimPrefix(err.Error(), m.err.Error()+": ")))
+	return strings.TrimPrefix(sentence(err), sentence(m.err)+": ")
 }
 
-// sentence returns the text of err without the names of our packages.
-func sentence(err error) string {
-	return strings.NewReplacer("handlers: ", "", "schemas: ", "", "broker: ", "", "auth: ", "", "disk: ", "", "nats: ", "").Replace(err.Error())
-}
-
-// fieldsError is a malformed body with the places of its faults.
+// fieldsError is the error of a malformed body, with a pointer to each fault.
 type fieldsError struct{ fields []schemas.FieldError }
 
 // Error lists the faults.
@@ -234,13 +259,13 @@ func (e *fieldsError) Error() string {
 // Unwrap returns [ErrMalformed].
 func (e *fieldsError) Unwrap() error { return ErrMalformed }
 
-// fail is the one function through which an error becomes an answer.
+// fail is the only function that turns an error into an answer.
 func (a *api) fail(err error, c echo.Context) {
 	err = fromEcho(err)
 	r := request(c)
 	cut := c.Response().Committed
-	if gone := errors.Is(err, context.Canceled); (gone || cut) && !errors.Is(err, errPanic) {
-		r.gone = true // it is nobody's fault, and there is nobody to be told
+	if errors.Is(err, errUnsent) || errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+		r.gone = true // it is nobody's fault, and nobody is there to be told
 		return
 	}
 	k := kindOf(err).spec()
@@ -258,11 +283,9 @@ func (a *api) fail(err error, c echo.Context) {
 		h.Set("WWW-Authenticate", challenge)
 	}
 	h.Set("Cache-Control", "no-store")
-	if unbounded(c.Request()) {
-		_ = http.NewResponseController(c.Response()).EnableFullDuplex()
-		defer linger(c)
-	}
-	_ = c.Blob(k.status, "application/problem+json", encodeProblem(p))
+	body := encodeProblem(p)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_ = c.Blob(k.status, problemType, body)
 }
 
 func encodeProblem(p schemas.Problem) []byte {
@@ -273,7 +296,7 @@ func encodeProblem(p schemas.Problem) []byte {
 	return body
 }
 
-// fromEcho turns the router's own errors into ours.
+// fromEcho turns the errors of the router into ours.
 func fromEcho(err error) error {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
@@ -288,7 +311,7 @@ func fromEcho(err error) error {
 	return err
 }
 
-// challengeFor returns the WWW-Authenticate of an answer, RFC 6750, section 3.
+// challengeFor returns the WWW-Authenticate header of an answer (RFC 6750, section 3).
 func challengeFor(k kind, r *requestInfo) string {
 	switch {
 	case k == unauthorized && r.credential:

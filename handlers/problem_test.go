@@ -15,12 +15,13 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// exportedErrors returns the text of every exported Err variable of the package
-// in dir, by its name. The text is what the value is found by.
+// exportedErrors returns the text of every exported Err variable of the package in dir, by name.
+// The text identifies the value.
 func exportedErrors(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -68,7 +69,7 @@ func errorsIn(t *testing.T, spec *ast.ValueSpec) map[string]string {
 	return found
 }
 
-// unmapped lists exported errors that need no place in the table, and why.
+// unmapped returns the exported errors that do not belong in the table, and why.
 func unmapped() map[string]string {
 	return map[string]string{}
 }
@@ -82,7 +83,7 @@ func TestProblem_everyExportedError(t *testing.T) {
 		mapped[err.Error()] = true
 	}
 	exceptions := unmapped()
-	for _, dir := range []string{"auth", "broker", "broker/facts", "schemas", "handlers"} {
+	for _, dir := range []string{"auth", "broker", "broker/ring", "broker/texts", "broker/engine", "broker/engine/clusterstate", "schemas", "internal/strictjson", "handlers"} {
 		found := exportedErrors(t, filepath.Join("..", dir))
 		if len(found) == 0 {
 			t.Fatalf("found no errors in %s", dir)
@@ -94,7 +95,7 @@ func TestProblem_everyExportedError(t *testing.T) {
 			case mapped[found[name]] == excepted && excepted:
 				t.Errorf("%s is in the table, and on the list of those that are not (%s)", full, why)
 			case !mapped[found[name]] && !excepted:
-				t.Errorf("%s has no place in mappings(): it would be answered as 500", full)
+				t.Errorf("%s has no place in mappings: it would be answered as 500", full)
 			}
 			delete(exceptions, full)
 			delete(mapped, found[name])
@@ -104,12 +105,11 @@ func TestProblem_everyExportedError(t *testing.T) {
 		t.Errorf("%s is on the list of exceptions and does not exist", name)
 	}
 	for text := range mapped {
-		t.Errorf("%q is in mappings() and no exported error", text)
+		t.Errorf("%q is in mappings and no exported error", text)
 	}
 }
 
-// TestProblem_order wraps errors in each other as the packages do: the more
-// specific one counts.
+// If errors wrap each other, as the packages do it, the more specific one counts.
 func TestProblem_order(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -117,11 +117,11 @@ func TestProblem_order(t *testing.T) {
 		want string
 	}{
 		{"nothing known", os.ErrNotExist, "internal"},
-		{"wrapped", fmt.Errorf("deep: %w", fmt.Errorf("deeper: %w", broker.ErrRunFinished)), "conflict"},
+		{"wrapped", fmt.Errorf("deep: %w", fmt.Errorf("deeper: %w", engine.ErrRunFinished)), "conflict"},
 		{"issuer not fetched", fmt.Errorf("%w: %w", auth.ErrUnauthorized, auth.ErrIssuerUnavailable), "engine-unavailable"},
 		{"bad channel in a grant", fmt.Errorf("%w: %w", schemas.ErrBadGrant, schemas.ErrBadChannel), "malformed"},
 		{"violation", &schemas.Violation{Topic: "t"}, "schema-violation"},
-		{"unknown topic", &schemas.UnknownTopicError{Topic: "t"}, "unknown-topic"},
+		{"unknown topic", fmt.Errorf("%w: \"t\"", schemas.ErrUnknownTopic), "unknown-topic"},
 		{"bad definition", &schemas.DefinitionError{Err: schemas.ErrBadDefinition}, "bad-schema"},
 		{"bad schema", &schemas.DefinitionError{Err: schemas.ErrBadSchema}, "bad-schema"},
 		{"broken off while draining", errors.Join(handlers.ErrMalformed, broker.ErrDraining), "draining"},
@@ -134,10 +134,10 @@ func TestProblem_order(t *testing.T) {
 	}
 }
 
-// TestProblem_statuses holds the kinds to what clients rely on.
+// The kinds of problems have the statuses that clients rely on.
 func TestProblem_statuses(t *testing.T) {
 	want := map[string]int{
-		"malformed": 400, "unauthorized": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405, "conflict": 409, "too-large": 413,
+		"malformed": 400, "unauthorized": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405, "request-timeout": 408, "conflict": 409, "superseded": 409, "too-large": 413,
 		"unsupported-media-type": 415, "schema-violation": 422, "unknown-topic": 422, "bad-schema": 422, "rate-limited": 429, "too-many-streams": 429,
 		"internal": 500, "draining": 503, "engine-unavailable": 503, "engine-timeout": 504,
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -22,8 +24,8 @@ func (a *api) publish(c echo.Context) error {
 	if err := mayPublish(principal(c), channel, topic); err != nil {
 		return err
 	}
-	p := broker.Publication{Channel: channel, Topic: topic}
-	if p.RunID, err = schemas.ParseRunID(c.QueryParam("run_id")); err != nil {
+	p := broker.Publication{Channel: channel, Topic: topic, Sub: principal(c).Subject, Traceparent: traceparent(c)}
+	if p.RunID, err = runIDParam(c); err != nil {
 		return err
 	}
 	if p.Key, err = idempotencyKey(c); err != nil {
@@ -42,35 +44,28 @@ func (a *api) publish(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusCreated
-	if receipt.Duplicate {
-		status = http.StatusOK
-	}
-	return writeReceipt(c, status, receipt)
+	return writeReceipt(c, http.StatusCreated, receipt)
 }
 
-// idempotencyKey returns the key of a durable publish, "" if it is an ordinary
-// one. An empty header is a mistake and not the same as none.
+// idempotencyKey returns the key of a durable publish, "" for an ordinary one. An empty
+// header is a mistake, not the same as none.
 func idempotencyKey(c echo.Context) (string, error) {
-	values := c.Request().Header["Idempotency-Key"]
-	switch len(values) {
-	case 0:
+	values := c.Request().Header["Idempotency-Key"] // one at most, see checkHeaders
+	if len(values) == 0 {
 		return "", nil
-	case 1:
-		return schemas.ParseKey(values[0])
 	}
-	return "", fmt.Errorf("%w: more than one Idempotency-Key", ErrMalformed)
+	return schemas.ParseKey(values[0])
 }
 
-// readData reads the body, which is the data of one message, into raw, and as
-// compact JSON into data.
+// readData reads the body, which is the data of one message, into raw, and compacts its
+// JSON into data.
 func (a *api) readData(c echo.Context, raw, data *bytes.Buffer) error {
 	media, err := mediaType(c)
 	if err != nil {
 		return err
 	}
 	if media != "" && media != "application/json" && media != "text/plain" {
-		return unsupported(media, "application/json (curl: --json) or text/plain")
+		return unsupported(media, "application/json or text/plain")
 	}
 	if err := a.readBody(c, raw, a.bodyLimit()); err != nil {
 		return err
@@ -84,24 +79,27 @@ func (a *api) readData(c echo.Context, raw, data *bytes.Buffer) error {
 	return quote(data, raw.String())
 }
 
-// bodyLimit bounds a body that is one message: white space may double it.
+// bodyLimit is the limit of a body with one message: white space may double its size.
 func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
 
-// put holds a message to its channel's definition and publishes it. Every
-// publish but that of a run status and of a body stream goes through here.
+// put checks a message against the definition of its channel and publishes it. All
+// publishes go through here, except run statuses and streams of text.
 func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, error) {
+	if err := strictjson.CheckDepth(p.Data); err != nil {
+		return a.recall(ctx, p, err) // here, so that every kind of publish has the same limit
+	}
 	if definition := a.Catalog.For(p.Channel); definition != nil {
-		if err := definition.Check(p.Topic, p.Data); err != nil {
+		if err := definition.Check(ctx, p.Topic, p.Data); err != nil {
 			return a.recall(ctx, p, err)
 		}
-		p.Limits = broker.LimitsOf(definition)
+		p.Limits = engine.LimitsOf(definition)
 	}
 	return a.Broker.Publish(ctx, p)
 }
 
-// recall returns the first receipt of a durable publish that has happened: whatever
-// its body is now, and however its schema has changed, a retry gets that. Of others
-// it returns what is wrong with them.
+// recall returns the first receipt of a durable publish that has already happened: a
+// retry gets it even if the body is different now or the schema has changed. For any
+// other publish it returns the error wrong.
 func (a *api) recall(ctx context.Context, p broker.Publication, wrong error) (schemas.Receipt, error) {
 	if p.Key == "" {
 		return schemas.Receipt{}, wrong
@@ -116,10 +114,11 @@ func (a *api) recall(ctx context.Context, p broker.Publication, wrong error) (sc
 	return first, nil
 }
 
-// writeReceipt answers a publish.
+// writeReceipt answers a publish: with the status, or with 200 if it was done before.
 func writeReceipt(c echo.Context, status int, r schemas.Receipt) error {
 	if r.Duplicate {
+		status = http.StatusOK
 		c.Response().Header().Set("Idempotent-Replayed", "true")
 	}
-	return c.Blob(status, echo.MIMEApplicationJSON, append(r.AppendJSON(make([]byte, 0, 256)), '\n'))
+	return respond(c, status, echo.MIMEApplicationJSON, append(r.AppendJSON(make([]byte, 0, 256)), '\n'))
 }

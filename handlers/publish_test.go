@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// names has channel names as they are, and as they stand in a path.
+// names returns channel names, and how each is written in a path.
 func names() map[string]string {
 	return map[string]string{
 		"pipeline:run_42":   "pipeline:run_42",
@@ -23,7 +23,7 @@ func names() map[string]string {
 		"café/été":          "caf%C3%A9%2F%C3%A9t%C3%A9",
 		"日本":                "%E6%97%A5%E6%9C%AC",
 		"a+b&c=d;e@f!'()$,": "a+b&c=d;e@f!'()$,",
-		"..":                "%2E%2E",
+		"...":               "%2E%2E%2E",
 		"a:b":               "a%3Ab",
 	}
 }
@@ -72,7 +72,7 @@ func (s *suite) publish(t *testing.T) {
 	}
 }
 
-// publishBodies holds bodies and their types to what is published.
+// publishBodies tests what is published for each body and content type.
 func (s *suite) publishBodies(t *testing.T, srv *server) {
 	for i, tt := range []struct {
 		name, media, body string
@@ -98,7 +98,9 @@ func (s *suite) publishBodies(t *testing.T, srv *server) {
 		{"not UTF-8", "application/json", "\"\xff\"", "", 400, "malformed"},
 		{"byte order mark", "application/json", "\ufeff1", "", 400, "malformed"},
 		{"text not UTF-8", "text/plain", "a\xffb", "", 400, "malformed"},
-		{"form", "application/x-www-form-urlencoded", "1", "", 415, "unsupported-media-type"},
+		{"form that is JSON", "application/x-www-form-urlencoded", `{"a": "b=c&d"}`, `{"a":"b=c&d"}`, 201, ""},
+		{"form that is JSON, with a charset", "application/x-www-form-urlencoded; charset=UTF-8", "1", "1", 201, ""},
+		{"form", "application/x-www-form-urlencoded", "a=1", "", 400, "malformed"},
 		{"lines", "application/x-ndjson", "1", "", 415, "unsupported-media-type"},
 		{"latin-1", "text/plain; charset=iso-8859-1", "1", "", 415, "unsupported-media-type"},
 		{"unreadable type", "text/;;", "1", "", 415, "unsupported-media-type"},
@@ -119,7 +121,7 @@ func (s *suite) publishBodies(t *testing.T, srv *server) {
 				return
 			}
 			if len(got) != 1 || string(got[0].Data) != tt.data || got[0].Kind != schemas.KindData {
-				t.Fatalf("published %s, want %s", got, tt.data)
+				t.Fatalf("published %+v, want %s", got, tt.data)
 			}
 			r := decoded[schemas.Receipt](t, a)
 			want := schemas.Receipt{ID: got[0].ID, Channel: got[0].Channel, Topic: "t", Kind: schemas.KindData, CreatedAt: got[0].CreatedAt}
@@ -161,14 +163,14 @@ func (s *suite) publishIdempotent(t *testing.T) {
 		t.Errorf("two keys: %d", a.status)
 	}
 	if m := srv.messages("bad"); len(m) != 0 {
-		t.Errorf("a bad key published %s", m)
+		t.Errorf("a bad key published %+v", m)
 	}
 	s.publishTogether(t, srv)
 	s.publishAgain(t, srv)
 }
 
-// publishAgain repeats a durable publish in ways that would not be understood or
-// not fit the first time: what is remembered is answered, whatever the body.
+// publishAgain repeats a durable publish with bodies that would have been refused the first time.
+// Whatever the body, the answer is the first receipt.
 func (s *suite) publishAgain(t *testing.T, srv *server) {
 	c := call{method: "POST", path: "/v1/publish/again/t", as: apiKey, body: `{"a":1}`, header: map[string]string{"Idempotency-Key": "k"}, status: 201}
 	item := call{method: "POST", path: "/v1/publish", as: apiKey, body: `{"channel":"again","topic":"t","data":1}`, header: c.header, status: 200}
@@ -192,11 +194,11 @@ func (s *suite) publishAgain(t *testing.T, srv *server) {
 		srv.check(t, many)
 	}
 	if m := srv.messages("again"); len(m) != 1 {
-		t.Errorf("published %s", m)
+		t.Errorf("published %+v", m)
 	}
 }
 
-// publishTogether makes the same durable publish many times at once.
+// publishTogether sends the same durable publish many times concurrently.
 func (s *suite) publishTogether(t *testing.T, srv *server) {
 	const calls = 16
 	answers := make([]*answer, calls)
@@ -221,7 +223,7 @@ func (s *suite) publishTogether(t *testing.T, srv *server) {
 	}
 }
 
-// publishOne publishes one message whose names are in the body.
+// publishOne publishes one message with channel and topic in the body.
 func (s *suite) publishOne(t *testing.T) {
 	srv := s.start(t)
 	good := func(name, body string, status int) call {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestProblem_beforeTheBody is refused while it still streams its body: the
-// answer must not wait for what nobody will read.
+// A request that is refused while it still streams its body gets its answer at once. The answer
+// does not wait for a body that nobody will read.
 func TestProblem_beforeTheBody(t *testing.T) {
 	srv := start(t)
 	paths := map[string]int{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -34,27 +33,30 @@ const (
 	keyStack     = "stack"
 )
 
-// answerTimeout is how long, beside the write time-out, a client may take to
+// answerTimeout is how long, in addition to the write time-out, a client may take to
 // receive an answer that is not a stream.
 const answerTimeout = 20 * time.Second
 
 const requestKey = "sluice.request"
 
-// requestInfo is what is known of one request, for its log line.
+// requestInfo is what is known about one request, for its log line.
 type requestInfo struct {
 	id         string
 	who        *auth.Principal // nil until authenticated
 	credential bool            // one was sent
-	problem    kind            // of the answer, "" if it went well
+	holder     string          // stands for the subject of a token that has none
+	problem    kind            // of the answer, "" if the request succeeded
 	cause      error           // of the problem
 	stream     bool            // logged by the stream itself
-	gone       bool            // the client has left, or does not take the answer
+	gone       bool            // the client has left, or does not accept the answer
 	cut        bool            // the answer cannot be finished
 	stack      []byte          // of a panic
+	body       requestBody     // without a reader if there is none, and over HTTP/2
+	taken      bool            // the connection is no longer net/http's
 }
 
-// statusGone stands in logs and metrics for an answer that nobody took. No
-// client ever sees it.
+// statusGone is the status in logs and metrics for an answer that the client did not
+// accept. No client ever sees it.
 const statusGone = 499
 
 // errPanic is the error of a request whose handler panicked.
@@ -62,7 +64,7 @@ var errPanic = errors.New("handlers: panic")
 
 func (r *requestInfo) failed(k kind, cause error) { r.problem, r.cause = k, cause }
 
-// request returns what is known of the request.
+// request returns what is known about the request.
 func request(c echo.Context) *requestInfo {
 	if r, ok := c.Get(requestKey).(*requestInfo); ok {
 		return r
@@ -72,25 +74,30 @@ func request(c echo.Context) *requestInfo {
 
 func requestID(c echo.Context) string { return request(c).id }
 
-// identify gives the request an id, which every answer carries. One that the
-// client sent is taken over if it is short and plain.
+// identify gives the request an id, which every answer carries. It keeps the client's own
+// id if that is short and plain.
 func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Request().Header.Get(echo.HeaderXRequestID)
 		if !plain(id) {
 			id = rand.Text()[:16] // 80 bits: streams keep it as long as they live
 		}
-		c.Set(requestKey, &requestInfo{id: id})
+		info := &requestInfo{id: id}
+		c.Set(requestKey, info)
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
 		c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
-		c.Response().Before(func() { // a stream sets its own deadline with each write
+		c.Response().Before(func() { // one for all: each costs a request two allocations
+			if info.body.present() {
+				info.body.beforeAnswer(c)
+			}
+			// A stream sets its own deadline with each write.
 			_ = controller(c).SetWriteDeadline(time.Now().Add(a.WriteTimeout + answerTimeout))
 		})
 		return next(c)
 	}
 }
 
-// plain reports whether id can stand in a header and in a log line.
+// plain reports whether id is safe in a header and in a log line.
 func plain(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false
@@ -103,9 +110,8 @@ func plain(id string) bool {
 	return true
 }
 
-// observe counts the request and logs it: faults of the server as errors,
-// everything else for debugging. The path is not logged, since it names
-// channels; the route is.
+// observe counts the request and logs it: faults of the server as errors, everything else
+// at the debug level. It logs the route, not the path, which names channels.
 func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
@@ -125,7 +131,7 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			a.logRequest(c, r, status, route, took)
 		}
 		if r.cut {
-			panic(http.ErrAbortHandler) // the connection is cut too, or the answer would look whole
+			panic(http.ErrAbortHandler) // abort the connection, or the answer would look complete
 		}
 		return nil
 	}
@@ -134,7 +140,7 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route string, took time.Duration) {
 	level := slog.LevelDebug
 	switch {
-	case r.problem == internal:
+	case r.problem == internal || r.cut:
 		level = slog.LevelError
 	case status == http.StatusUnauthorized:
 		level = slog.LevelInfo
@@ -149,9 +155,9 @@ func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route strin
 	if r.problem != "" {
 		attrs = append(attrs, slog.String(keyProblem, string(r.problem)))
 	}
-	if r.problem == unauthorized || r.problem == internal {
-		// The client is not told why. Of other problems it is, and their text may
-		// repeat what it sent.
+	if r.problem == unauthorized || r.problem == internal || r.cut {
+		// The client does not learn the cause of these. It learns that of other
+		// problems, whose text may repeat what it sent.
 		attrs = append(attrs, slog.Any(keyError, r.cause))
 	}
 	if r.stack != nil {
@@ -170,7 +176,7 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			switch v := recover(); v {
 			case nil:
 			case http.ErrAbortHandler:
-				panic(v) // how net/http is told to cut the connection
+				panic(v) // this is how net/http aborts the connection
 			default:
 				request(c).stack = debug.Stack()
 				err = fmt.Errorf("%w: %v", errPanic, v)
@@ -180,9 +186,8 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// guardHost refuses, in development, requests for a host that is not this
-// machine: a page of a site whose name an attacker points at 127.0.0.1 sends
-// such.
+// guardHost refuses, in development, requests for a host that is not this machine. Such a
+// request comes from a site whose name an attacker has pointed at 127.0.0.1.
 func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if a.Dev && !loopbackHost(c.Request().Host) {
@@ -190,17 +195,4 @@ func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
-}
-
-// extractIP returns how the client's address is found: that of the connection,
-// or what a trusted proxy says of it.
-func extractIP(trusted []netip.Prefix) echo.IPExtractor {
-	if len(trusted) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range trusted {
-		options = append(options, echo.TrustIPRange(ipNet(p)))
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// replay begins streams with what is held.
+// replay checks that a stream begins with the stored messages that the client asks for.
 func (s *suite) replay(t *testing.T) {
 	srv := s.start(t)
 	var ids []schemas.ID
@@ -40,7 +40,7 @@ func (s *suite) replay(t *testing.T) {
 			if tt.want != "" {
 				want = strings.Split(tt.want, ",")
 			}
-			first := srv.broker.Head()
+			first := srv.broker.Head("c")
 			for _, text := range want {
 				m := feed.next().message(t)
 				if string(m.Data) != text {
@@ -64,7 +64,7 @@ func (s *suite) replay(t *testing.T) {
 	}
 }
 
-// resume goes on after an id, however it is given.
+// resume checks that a stream resumes after an id, whichever way the client sends it.
 func (s *suite) resume(t *testing.T) {
 	srv := s.start(t)
 	var ids []string
@@ -102,14 +102,14 @@ func (s *suite) resume(t *testing.T) {
 	feed.close()
 }
 
-// gap resumes after what is lost.
+// gap checks that a stream that resumes before a loss reports it.
 func (s *suite) gap(t *testing.T) {
 	srv := s.start(t, func(o *setup) { o.broker.Replay.Messages = 3 })
 	var ids []string
 	for i := range 6 {
 		ids = append(ids, srv.publish("c", "t", fmt.Sprint(i)).ID.String())
 	}
-	head := srv.broker.Head()
+	head := srv.broker.Head("c")
 	foreign := schemas.ID{Epoch: head.Epoch + 1, Seq: 1}.String()
 	future := schemas.ID{Epoch: head.Epoch, Seq: head.Seq + 100}.String()
 	for _, tt := range []struct{ name, after, reason string }{
@@ -142,7 +142,7 @@ func (s *suite) gap(t *testing.T) {
 	feed.close()
 }
 
-// merge reads many channels in one stream while they are published to at once.
+// merge reads many channels in one stream while all are being published to.
 func (s *suite) merge(t *testing.T) {
 	srv := s.start(t)
 	feed := srv.open(t, call{as: apiKey, path: "channel=a&channel=b:*&channel=c"})

@@ -6,38 +6,57 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// Options are what the handlers work with. All pointers are required.
+// Options are what the handlers need. All pointers are required.
 type Options struct {
-	// Stopping ends when the server is about to stop; bodies that would go on for
-	// ever are cut then. Default: never.
+	// Stopping ends when the server is about to stop. Endless bodies are cut off then.
+	// Default: never.
 	Stopping context.Context
 	Broker   *broker.Broker
 	Auth     *auth.Authority
 	Catalog  *schemas.Catalog
-	// Facts bring what is revoked, defined or disconnected here to every node;
-	// [Service.Watch] must be called before the first request. Default: this node
-	// is the only one, and Watch need not be called.
-	Facts facts.Store
-	Page  fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
-	Log   *slog.Logger
+	// ClusterState brings revocations, definitions and orders to disconnect to every
+	// node. [Service.Watch] must be called before the first request. Default: this
+	// node is the only one, and Watch need not be called.
+	ClusterState clusterstate.Store
+	Page         fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
+	Log          *slog.Logger
+	// LogLost returns the number of lines that Log had to drop. Default: 0.
+	LogLost func() uint64
 
-	MaxMessageBytes int           // longest event; bodies and lines are bounded by multiples of it
-	WriteTimeout    time.Duration // how long a stream's socket may take nothing
-	CORSOrigins     []string      // exact origins, or "*"
+	// Connections returns figures about connections before their first request. Default:
+	// all 0.
+	Connections func() ConnectionStats
+
+	MaxMessageBytes int           // largest event; the limits of bodies and lines are multiples of it
+	WriteTimeout    time.Duration // how long the socket of a stream may accept nothing
+	CORSOrigins     []string      // as ParseOrigin returns them
 	TrustedProxies  []netip.Prefix
-	// Dev allows any origin on localhost, and only requests that name a loopback
-	// host, so that no foreign site reaches a developer's server.
+	// PublicURL is the URL at which clients reach the service, including the path that a
+	// proxy puts in front, without a slash at the end. Default: the URL of each request.
+	PublicURL string
+	// TokenCookie is the name of a cookie that may carry the token of GET
+	// /v1/subscribe. Default: none.
+	TokenCookie string
+	// Dev allows any origin on localhost, and only requests to a loopback host, so that no
+	// other site reaches a developer's server.
 	Dev bool
+}
+
+// ConnectionStats are counters since the start.
+type ConnectionStats struct {
+	AcceptFailures int64 // times that a connection could not be accepted because descriptors had run out
+	Shed           int64 // idle connections that were closed to free descriptors
 }
 
 // api is the receiver of all handlers. Static after construction.
@@ -60,54 +79,79 @@ func New(o Options) *Service {
 	if o.Stopping == nil {
 		o.Stopping = context.Background()
 	}
-	alone := new(facts.Local)
-	if o.Facts == nil {
-		o.Facts = alone
+	if o.LogLost == nil {
+		o.LogLost = func() uint64 { return 0 }
 	}
-	a := &api{Options: o, metrics: newMetrics(o.Broker, o.Auth)}
-	_ = alone.Watch(context.Background(), a.apply) // there is nothing yet that could be refused
+	if o.Connections == nil {
+		o.Connections = func() ConnectionStats { return ConnectionStats{} }
+	}
+	alone := new(clusterstate.Local)
+	if o.ClusterState == nil {
+		o.ClusterState = alone
+	}
+	a := &api{Options: o, metrics: newMetrics(o)}
+	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
 	a.done = a.finished
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
-	e.IPExtractor = extractIP(o.TrustedProxies)
+	e.IPExtractor = clientAddress(o.TrustedProxies)
 
 	// Outermost first. Nothing here wraps or buffers a response.
-	e.Use(a.identify, a.observe, a.recover, a.guardHost, a.cors, checkQuery)
+	every := chain(func(c echo.Context) error { return c.Handler()(c) },
+		a.identify, a.spare, a.linger, a.observe, a.recover, a.guardHost, a.cors, checkHeaders, checkQuery)
+	e.Use(func(echo.HandlerFunc) echo.HandlerFunc { return every })
 	a.routes(e)
 	return &Service{Handler: e, api: a}
 }
 
-// routes is the route table. A handler's last argument says who may call it:
-// open to everybody, with any valid credential, or with an API key.
+// chain returns h behind middleware, outermost first. Echo would build the chain for each
+// request, with one allocation for every part.
+func chain(h echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.HandlerFunc {
+	for _, m := range slices.Backward(middleware) {
+		h = m(h)
+	}
+	return h
+}
+
+// routes is the route table. After the handler comes who may call it: everybody (open),
+// holders of any valid credential, or holders of an API key; then, for all routes of the
+// API, the parameters of its query.
 func (a *api) routes(e *echo.Echo) {
 	open, token, key := a.open, a.token, a.key
-	get := func(path string, h echo.HandlerFunc, who echo.MiddlewareFunc) { // HEAD is answered by net/http: the same without the body
-		e.Match([]string{http.MethodGet, http.MethodHead}, path, h, who)
+	add := func(method, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
+		e.Add(method, path, chain(h, m...))
+	}
+	get := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { // net/http answers HEAD with the same headers and no body
+		add(http.MethodGet, path, h, m...)
+		add(http.MethodHead, path, h, m...)
 	}
 
-	e.POST("/v1/publish/:channel/:topic", a.publish, token)
-	e.POST("/v1/publish", a.publishMany, token)
-	e.POST("/v1/publish/:channel/:topic/stream", a.publishBody, token)
-	e.PUT("/v1/publish/:channel/:topic/stream", a.publishBody, token)
-	e.PUT("/v1/channels/:channel/run", a.setRun, token)
+	add(http.MethodPost, "/v1/publish/:channel/:topic", a.publish, token, query("run_id?"))
+	add(http.MethodPost, "/v1/publish", a.publishMany, token, query(""))
+	add(http.MethodPost, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))
+	add(http.MethodPut, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))
+	add(http.MethodHead, "/v1/publish/:channel/:topic/stream", a.textStatus, token, query("run_id? stream_id attempt offset"))
+	add(http.MethodDelete, "/v1/publish/:channel/:topic/stream", a.abortText, token, query("stream_id attempt"))
+	add(http.MethodPut, "/v1/channels/:channel/run", a.setRun, token, query(""))
 
-	get("/v1/subscribe", a.subscribe, a.tokenOrQuery)
-	get("/v1/channels/:channel/messages", a.history, token)
+	get("/v1/subscribe", a.subscribe, a.tokenOrQuery, query("channel* topic* replay last_event_id? lastEventId? access_token until envelope event"))
+	add(http.MethodPost, "/v1/subscribe", a.subscribePost, token, query(""))
+	get("/v1/channels/:channel/messages", a.history, token, query("topic* after before limit order"))
 
-	e.POST("/v1/tokens", a.mintToken, key)
-	e.DELETE("/v1/tokens/:jti", a.revokeToken, key)
+	add(http.MethodPost, "/v1/tokens", a.mintToken, key, query(""))
+	add(http.MethodDelete, "/v1/tokens/:jti", a.revokeToken, key, query(""))
+	get("/v1/subscribers", a.listSubscribers, key, query("channel sub limit"))
+	add(http.MethodDelete, "/v1/subscribers", a.disconnect, key, query("channel sub"))
+
+	get("/v1/channels", a.listChannels, key, query("prefix? after limit"))
+	get("/v1/channels/:channel", a.getChannel, token, query(""))
+	add(http.MethodDelete, "/v1/channels/:channel", a.deleteChannel, key, query(""))
+	get("/v1/schemas", a.listSchemas, token, query(""))
+	get("/v1/schemas/:name", a.getSchema, token, query(""))
+	add(http.MethodPut, "/v1/schemas/:name", a.putSchema, key, query(""))
+	add(http.MethodDelete, "/v1/schemas/:name", a.deleteSchema, key, query(""))
+
 	get("/.well-known/jwks.json", a.jwks, open)
-	get("/v1/subscribers", a.listSubscribers, key)
-	e.DELETE("/v1/subscribers", a.disconnect, key)
-
-	get("/v1/channels", a.listChannels, key)
-	get("/v1/channels/:channel", a.getChannel, token)
-	e.DELETE("/v1/channels/:channel", a.deleteChannel, key)
-	get("/v1/schemas", a.listSchemas, token)
-	get("/v1/schemas/:name", a.getSchema, token)
-	e.PUT("/v1/schemas/:name", a.putSchema, key)
-	e.DELETE("/v1/schemas/:name", a.deleteSchema, key)
-
 	get("/healthz", a.healthz, open)
 	get("/readyz", a.readyz, open)
 	get("/metrics", a.serveMetrics, open)

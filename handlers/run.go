@@ -8,16 +8,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 // runBody is the body of PUT /v1/channels/{channel}/run.
-type runBody struct {
-	Status broker.RunStatus `json:"status"`
-	RunID  string           `json:"run_id"`
-	Result json.RawMessage  `json:"result"`
-	Error  json.RawMessage  `json:"error"`
-}
+type runBody schemas.RunChange
 
 func (*runBody) members() []string { return []string{"status", "run_id", "result", "error"} }
 
@@ -34,19 +30,21 @@ func (a *api) setRun(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := a.Broker.SetRun(c.Request().Context(), channel, change, broker.LimitsOf(a.Catalog.For(channel)))
+	receipt, err := a.Broker.SetRun(c.Request().Context(), broker.RunPublication{
+		Channel: channel, Change: change, Sub: principal(c).Subject, Traceparent: traceparent(c), Limits: engine.LimitsOf(a.Catalog.For(channel)),
+	})
 	if err != nil {
 		return err
 	}
 	return writeReceipt(c, http.StatusOK, receipt)
 }
 
-func (a *api) readRun(c echo.Context) (broker.RunChange, error) {
+func (a *api) readRun(c echo.Context) (schemas.RunChange, error) {
 	var body runBody
 	if err := a.readJSON(c, &body); err != nil {
-		return broker.RunChange{}, err
+		return schemas.RunChange{}, err
 	}
-	change := broker.RunChange{Status: body.Status}
+	change := schemas.RunChange{Status: body.Status}
 	var err error
 	if change.RunID, err = schemas.ParseRunID(body.RunID); err != nil {
 		return change, err
@@ -75,8 +73,7 @@ func (a *api) readJSON(c echo.Context, v any) error {
 	return decodeStrict(raw.Bytes(), v)
 }
 
-// compacted returns a copy of raw without insignificant white space, nil for
-// nothing.
+// compacted returns a copy of raw without insignificant white space, nil for nil.
 func compacted(raw json.RawMessage) (json.RawMessage, error) {
 	if raw == nil {
 		return nil, nil

@@ -51,7 +51,7 @@ func (s *suite) run(t *testing.T) {
 	s.runTold(t, srv)
 }
 
-// runPublished looks at what the calls above have published.
+// runPublished checks what the calls above have published.
 func (s *suite) runPublished(t *testing.T, srv *server) {
 	var got []string
 	for _, m := range srv.messages("c") {
@@ -76,8 +76,8 @@ func (s *suite) runPublished(t *testing.T, srv *server) {
 	}
 }
 
-// runTold shows the run to readers: whatever their topics, right after $open,
-// under the stream's position.
+// runTold tests that readers get the run's status right after $open, whatever their topics, with
+// the stream's position as the id.
 func (s *suite) runTold(t *testing.T, srv *server) {
 	token := srv.mint(auth.TokenRequest{Subscribe: schemas.Grants{{Channel: "c", Topics: []string{"status"}}}}).Token
 	feed := srv.open(t, call{as: token, path: "topic=status"})

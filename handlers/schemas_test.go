@@ -1,10 +1,14 @@
 package handlers_test
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/schemas"
 )
 
-// schemas holds definitions and what they do to publishes.
+// schemas tests definitions and how they affect publishes.
 func (s *suite) schemas(t *testing.T) {
 	srv := s.start(t)
 	const path = "/v1/schemas/pipeline:%7Brun%7D"
@@ -17,11 +21,14 @@ func (s *suite) schemas(t *testing.T) {
 		return c
 	}
 	const definition = `{"topics":{"status":{"schema":{"type":"object","required":["message"],"properties":{"message":{"type":"string"},"n/~":{"type":"integer"}}}},"tokens":{}},"replay":{"messages":2},"strict":true}`
+	only := srv.mint(auth.TokenRequest{Publish: schemas.Grants{{Channel: "elsewhere", Topics: []string{"t"}}}})
 	other := refused("another type", path, definition, 415, "unsupported-media-type")
 	other.header = map[string]string{"Content-Type": "application/yaml"}
 	srv.run(t, []call{
 		{name: "none yet", method: "GET", path: "/v1/schemas", as: srv.token("c", "t"), status: 200, says: `{"schemas":[]}`},
 		put("add", path, definition, 201),
+		{name: "listed for who may only publish elsewhere", method: "GET", path: "/v1/schemas", as: only.Token, status: 200, says: `{"name":"pipeline:{run}","topics":{`},
+		{name: "listed for nobody", method: "GET", path: "/v1/schemas", status: 401, problem: "unauthorized"},
 		put("replace", path, definition, 200),
 		put("with its name", path, `{"name":"pipeline:{run}",`+definition[1:], 200),
 		{name: "read", method: "GET", path: path, as: srv.token("c", "t"), status: 200, says: `{"name":"pipeline:{run}","topics":{`},
@@ -41,11 +48,19 @@ func (s *suite) schemas(t *testing.T) {
 		other,
 		{name: "still as it was", method: "GET", path: path, as: apiKey, status: 200, says: `"message"`},
 	})
+	srv.run(t, []call{
+		put("a schema of many parts", "/v1/schemas/parts", `{"topics":{"t":{"schema":{"items":{"allOf":[`+strings.TrimSuffix(strings.Repeat(`{"minimum":0},`, 4000), ",")+`]}}}}}`, 201),
+		{
+			name: "too much work", method: "POST", path: "/v1/publish/parts/t", as: apiKey, body: "[" + strings.Repeat("1,", 20_000) + "1]",
+			status: 422, problem: "schema-violation", detail: "checking the message takes too much work", header: map[string]string{"Idempotency-Key": "k"},
+		},
+		{name: "delete it", method: "DELETE", path: "/v1/schemas/parts", as: apiKey, status: 204},
+	})
 	s.schemaChecks(t, srv, put("a more specific one", "/v1/schemas/pipeline:1", `{"topics":{"status":{"schema":{"type":"integer"}}}}`, 201))
 }
 
-// schemaChecks publishes to a channel that has a definition, and to it again
-// when it has a more specific one.
+// schemaChecks publishes to a channel with a definition, and again when there is a more specific
+// one.
 func (s *suite) schemaChecks(t *testing.T, srv *server, more call) {
 	publish := func(name, topic, body string, status int, problem string, fields ...string) call {
 		return call{name: name, method: "POST", path: "/v1/publish/pipeline:1/" + topic, as: apiKey, body: body, status: status, problem: problem, fields: fields}
@@ -62,7 +77,8 @@ func (s *suite) schemaChecks(t *testing.T, srv *server, more call) {
 		{name: "run", method: "PUT", path: "/v1/channels/pipeline:1/run", as: apiKey, body: `{"status":"running"}`, status: 200},
 		{name: "another channel", method: "POST", path: "/v1/publish/other:1/anything", as: apiKey, body: "1", status: 201},
 	})
-	if held := srv.messages("pipeline:1"); len(held) != 2 || string(held[0].Data) != `{"message":"b"}` {
+	// Two, as the definition says, and the latest message of a topic.
+	if held := srv.messages("pipeline:1"); len(held) != 3 || string(held[0].Data) != `1` || string(held[1].Data) != `{"message":"b"}` {
 		t.Errorf("the channel holds %+v", held)
 	}
 	srv.run(t, []call{

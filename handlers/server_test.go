@@ -21,14 +21,13 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// apiKey is the one of every server here. It must never stand in a log.
+// apiKey is the API key of all test servers. It must never be in a log.
 const apiKey = "test-api-key-7f1c"
 
-// maxEvent is the longest event of every server here unless a test says
-// otherwise.
+// maxEvent is the longest event of all test servers, unless a test sets another limit.
 const maxEvent = 60 << 10
 
-// server is the whole service behind a real net/http server.
+// server is the complete service behind a real net/http server.
 type server struct {
 	t       testing.TB
 	url     string
@@ -42,7 +41,7 @@ type server struct {
 	observe func(*answer) // called with every answer; may be nil
 }
 
-// setup is what a test may change of a server.
+// setup has the settings of a server that a test may change.
 type setup struct {
 	broker   broker.Options
 	auth     auth.Options
@@ -77,7 +76,7 @@ func start(t testing.TB, change ...func(*setup)) *server {
 	s.catalog = o.handlers.Catalog
 	service := handlers.New(o.handlers)
 	s.handler = service.Handler
-	if o.handlers.Facts != nil {
+	if o.handlers.ClusterState != nil {
 		if err := service.Watch(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +123,7 @@ func (s *server) serve(o *setup) {
 	})
 }
 
-// page is the files of a page.
+// page returns the files of a page.
 func page() fstest.MapFS {
 	return fstest.MapFS{
 		"index.html":    {Data: []byte("<!doctype html><title>Sluice</title>")},
@@ -162,7 +161,7 @@ func (s *server) publish(channel, topic, data string) schemas.Receipt {
 	return r
 }
 
-// messages returns what the channel holds.
+// messages returns the messages of the channel.
 func (s *server) messages(channel string) []schemas.Message {
 	s.t.Helper()
 	var all []schemas.Message
@@ -180,7 +179,7 @@ func (s *server) messages(channel string) []schemas.Message {
 	return all
 }
 
-// must is for values whose making cannot fail in a test.
+// must returns v, and panics if err is not nil.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -206,7 +205,7 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
-// lines returns the lines that have all of the parts.
+// lines returns the lines that contain all of the parts.
 func (j *journal) lines(parts ...string) []string {
 	var found []string
 	for line := range strings.Lines(j.String()) {

@@ -8,27 +8,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 // relay is an engine that keeps and delivers everything.
 type relay struct {
-	broker.Engine // for what is not asked of it here
+	engine.Engine // nil: its other methods are not called
 
-	sink broker.Sink
+	sink engine.Sink
 
 	mu   sync.Mutex
 	head uint64
 	kept map[schemas.Channel][]schemas.Message
 }
 
-func (r *relay) Start(sink broker.Sink) (broker.Origin, error) {
+func (r *relay) Start(sink engine.Sink) (engine.Origin, error) {
 	r.sink, r.kept = sink, make(map[schemas.Channel][]schemas.Message)
-	return broker.Origin{Epoch: 20}, nil
+	return engine.Origin{Epoch: 20}, nil
 }
 
-func (r *relay) Append(_ context.Context, e broker.Entry) (schemas.Receipt, error) {
+func (r *relay) Append(_ context.Context, e engine.Entry) (schemas.Receipt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.head++
@@ -44,20 +44,20 @@ func (r *relay) Head(context.Context) (uint64, error) {
 	return r.head, nil
 }
 
-func (r *relay) Load(_ context.Context, name schemas.Channel) (broker.Kept, error) {
+func (r *relay) Load(_ context.Context, name schemas.Channel) (engine.Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return broker.Kept{Messages: slices.Clone(r.kept[name])}, nil
+	return engine.Snapshot{Messages: slices.Clone(r.kept[name])}, nil
 }
 
-func (*relay) Follow(context.Context, schemas.Pattern) error { return nil }
+func (*relay) Subscribe(context.Context, schemas.Pattern) error { return nil }
 
-func (*relay) Unfollow(schemas.Pattern) {}
+func (*relay) Unsubscribe(schemas.Pattern) {}
 
-func (*relay) Stats() broker.EngineStats { return broker.EngineStats{} }
+func (*relay) Stats() engine.Stats { return engine.Stats{} }
 
-// TestSubscribe_sharded: streams over one shard and over several reach their client
-// on every path, and the id that it sends back says where it stood.
+// Streams over one shard and over several work on every path, and resume from the id that the
+// client sends back.
 func TestSubscribe_sharded(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, srv *server) {
 		one, several := "channel=a", "channel=a&channel=b&channel=d"
@@ -85,6 +85,6 @@ func TestSubscribe_sharded(t *testing.T) {
 			}
 		}
 	}, func(o *setup) {
-		o.broker.Shards = []broker.Engine{new(relay), new(relay), new(relay)}
+		o.broker.Shards = []engine.Engine{new(relay), new(relay), new(relay)}
 	})
 }

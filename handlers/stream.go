@@ -12,17 +12,18 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/ring"
 )
 
-// maxWrite is how many bytes are given to a socket under one deadline. A reader
-// that takes less than this in the write time-out is cut.
+// maxWrite is how many bytes are written to a socket under one deadline. A reader that
+// accepts fewer within the write time-out is disconnected.
 const maxWrite = 16 << 10
 
-// streamHeaders are those of every stream. Caches must not keep it and proxies
-// must not hold it back: nginx asks for the third, whatever its configuration.
-func streamHeaders(h http.Header, format broker.Format) {
+// streamHeaders are the headers of every stream. Caches must not store it and proxies must
+// not buffer it: the third header is for nginx, whatever its configuration.
+func streamHeaders(h http.Header, format ring.Format) {
 	h.Set(echo.HeaderContentType, "text/event-stream")
-	if format == broker.NDJSON {
+	if format.Lines() {
 		h.Set(echo.HeaderContentType, "application/x-ndjson")
 	}
 	h.Set(echo.HeaderCacheControl, "no-store, no-transform")
@@ -30,24 +31,24 @@ func streamHeaders(h http.Header, format broker.Format) {
 	h.Set(echo.HeaderVary, "Accept, Authorization, Origin")
 }
 
-// stream brings s to the client, through a writer loop where that can be, and
-// through net/http else.
+// stream sends s to the client, through a writer loop if possible, otherwise through
+// net/http.
 func (a *api) stream(c echo.Context, s *broker.Stream) error {
 	request(c).stream = true
 	streamHeaders(c.Response().Header(), s.Format())
-	if a.Broker.TakesOver() && !s.Composite() && plainConnection(c.Request()) {
+	if a.Broker.TakesOver(s) && plainConnection(c.Request()) {
 		return a.takeOver(c, s)
 	}
 	defer s.Close()
 	out := a.writer(c)
-	_ = out.control.EnableFullDuplex() // or HTTP/1 would wait for a body that nobody needs
+	readsOn(c) // a stream does not wait for a body that nobody needs
 	c.Response().WriteHeader(http.StatusOK)
 	err := out.copy(c.Request().Context(), s)
 	a.finished(s, out.bytes, err)
 	return nil
 }
 
-// finished counts and logs a stream that is over.
+// finished counts and logs a stream that has ended.
 func (a *api) finished(s *broker.Stream, bytes int64, err error) {
 	end := outcome(s, err)
 	a.metrics.streamed(end)
@@ -59,9 +60,9 @@ func (a *api) finished(s *broker.Stream, bytes int64, err error) {
 		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))
 }
 
-// outcome returns how a stream ended: by the server's $close, by a socket that
-// took nothing any more, or because the client left.
-func outcome(s *broker.Stream, err error) broker.Ending {
+// outcome returns why a stream ended: the server sent $close, the socket accepted nothing
+// any more, or the client left.
+func outcome(s *broker.Stream, err error) broker.CloseReason {
 	ending, ended := s.Ended()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -69,11 +70,11 @@ func outcome(s *broker.Stream, err error) broker.Ending {
 	case ended && errors.Is(err, io.EOF):
 		return ending
 	}
-	return broker.Ending{Reason: "client_left"}
+	return broker.CloseReason{Reason: "client_left"}
 }
 
-// streamWriter writes an answer that goes on for long through net/http: what is
-// there at once leaves in one flush. Owned by the handler's goroutine.
+// streamWriter is the portable path: it writes a long answer through net/http. Events that are ready at the same
+// time leave in one flush. It is owned by the goroutine of the handler.
 type streamWriter struct {
 	// Static after construction.
 	to      io.Writer
@@ -102,8 +103,8 @@ func (w *streamWriter) head() {
 	}
 }
 
-// copy writes until the stream has ended ([io.EOF]), the client has left, or its
-// socket takes nothing for the time-out ([os.ErrDeadlineExceeded]).
+// copy writes until the stream has ended ([io.EOF]), the client has left, or its socket
+// has accepted nothing for the time-out ([os.ErrDeadlineExceeded]).
 func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {
 	var batch broker.Batch
 	for {
@@ -118,7 +119,7 @@ func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {
 	}
 }
 
-// write writes the events, several in one call where they are short.
+// write writes the events, short ones several at a time.
 func (w *streamWriter) write(events [][]byte) error {
 	if len(events) == 1 && len(events[0]) <= maxWrite {
 		return w.send(events[0])
@@ -154,11 +155,11 @@ func (w *streamWriter) send(p []byte) error {
 	if w.lift {
 		_ = w.control.SetWriteDeadline(time.Time{})
 	}
-	return err
+	return unsent(err)
 }
 
-// controller returns the controller of the connection. That of echo's response
-// would lose the errors of Flush.
+// controller returns the controller of the connection. The one of echo's response would
+// lose the errors of Flush.
 func controller(c echo.Context) *http.ResponseController {
 	return http.NewResponseController(c.Response().Writer)
 }

@@ -13,23 +13,24 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// inBubble runs test for HTTP/1.1 and for HTTP/2, each with a clock of its own.
+// inBubble runs test for HTTP/1.1 and for HTTP/2, each in its own synctest bubble.
 func inBubble(t *testing.T, test func(t *testing.T, proto func(*setup))) {
-	t.Run("HTTP1", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { test(t, inMemory) })
-	})
-	t.Run("HTTP2", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			test(t, func(o *setup) {
-				inMemory(o)
-				o.h2 = true
+	over := func(name string, proto func(*setup)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				test(t, proto)
+				time.Sleep(time.Second) // of the bubble's clock: connections that end are given time
 			})
 		})
+	}
+	over("HTTP1", inMemory)
+	over("HTTP2", func(o *setup) {
+		inMemory(o)
+		o.h2 = true
 	})
 }
 
-// TestSubscribe_heartbeat leaves streams alone for longer than the write
-// time-out and every idle time-out.
+// A stream without messages outlives the write timeout and every idle timeout.
 func TestSubscribe_heartbeat(t *testing.T) {
 	inBubble(t, func(t *testing.T, proto func(*setup)) {
 		srv := start(t, proto)
@@ -52,7 +53,7 @@ func TestSubscribe_heartbeat(t *testing.T) {
 	})
 }
 
-// openLong opens a stream that outlives patience.
+// openLong opens a stream whose request has no timeout.
 func (s *server) openLong(t testing.TB, c call) *feed {
 	t.Helper()
 	req := s.request(t, call{method: "GET", path: "/v1/subscribe?" + c.path, as: c.as, header: c.header}, nil)
@@ -66,8 +67,7 @@ func (s *server) openLong(t testing.TB, c call) *feed {
 	return &feed{t: t, resp: resp, in: bufio.NewReader(resp.Body), ndjson: strings.Contains(c.header["Accept"], "ndjson")}
 }
 
-// TestSubscribe_position moves the position of a stream past messages that it
-// does not want.
+// The position of a stream moves past messages that it does not want.
 func TestSubscribe_position(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := start(t, inMemory)
@@ -85,7 +85,7 @@ func TestSubscribe_position(t *testing.T) {
 	})
 }
 
-// TestSubscribe_expiry lets a token expire.
+// A stream ends when its token expires.
 func TestSubscribe_expiry(t *testing.T) {
 	inBubble(t, func(t *testing.T, proto func(*setup)) {
 		srv := start(t, proto)
@@ -106,7 +106,7 @@ func TestSubscribe_expiry(t *testing.T) {
 	})
 }
 
-// TestSubscribe_maxAge ends streams that are old.
+// A stream ends when it reaches the maximum age.
 func TestSubscribe_maxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := start(t, inMemory, func(o *setup) { o.broker.MaxStreamAge = time.Hour })
@@ -123,7 +123,7 @@ func TestSubscribe_maxAge(t *testing.T) {
 	})
 }
 
-// TestSubscribe_slowConsumer has one reader that does not read.
+// A stream whose client does not read is ended.
 func TestSubscribe_slowConsumer(t *testing.T) {
 	inBubble(t, func(t *testing.T, proto func(*setup)) {
 		srv := start(t, proto)

@@ -10,19 +10,15 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 // listSubscribers answers GET /v1/subscribers.
 func (a *api) listSubscribers(c echo.Context) error {
-	f := broker.Filter{Subject: c.QueryParam("sub")}
-	if name := c.QueryParam("channel"); name != "" {
-		channel, err := schemas.ParseChannel(name)
-		if err != nil {
-			return err
-		}
-		f.Channel = channel
+	f, err := streamFilter(c)
+	if err != nil {
+		return err
 	}
 	limit, err := limitParam(c, 100, 1000)
 	if err != nil {
@@ -33,22 +29,35 @@ func (a *api) listSubscribers(c echo.Context) error {
 	}{a.Broker.Streams(f, limit)})
 }
 
-// disconnect answers DELETE /v1/subscribers with the number of streams that ended
-// here. A subject must be named, so that a forgotten parameter does not disconnect
-// everybody.
-func (a *api) disconnect(c echo.Context) error {
-	sub := c.QueryParam("sub")
-	if sub == "" {
-		return fmt.Errorf("%w: sub is missing", ErrMalformed)
+// streamFilter returns the filter in the query.
+func streamFilter(c echo.Context) (broker.Filter, error) {
+	f := broker.Filter{Subject: c.QueryParam("sub")}
+	var err error
+	if c.QueryParams().Has("channel") {
+		f.Channel, err = schemas.ParseChannel(c.QueryParam("channel"))
 	}
-	now := time.Now()
-	value, err := json.Marshal(disconnection{Subject: sub, Before: now})
+	return f, err
+}
+
+// disconnect answers DELETE /v1/subscribers with the number of streams that ended on this
+// node: those of a subject, or only those of them that read a channel. The subject is
+// required, so that a forgotten parameter does not disconnect everybody.
+func (a *api) disconnect(c echo.Context) error {
+	streams, err := streamFilter(c)
 	if err != nil {
 		return err
 	}
-	f := facts.Fact{Kind: factDisconnect, Name: rand.Text(), Value: value, Until: now.Add(disconnectFor)}
+	if streams.Subject == "" {
+		return fmt.Errorf("%w: sub is missing", ErrMalformed)
+	}
+	now := time.Now()
+	value, err := json.Marshal(disconnection{Subject: streams.Subject, Channel: streams.Channel, Before: now})
+	if err != nil {
+		return err
+	}
+	f := clusterstate.Item{Kind: kindDisconnect, Name: rand.Text(), Value: value, ExpiresAt: now.Add(disconnectFor)}
 	stop := a.tally.begin(f.Name)
-	err = a.Facts.Tell(c.Request().Context(), f)
+	err = a.ClusterState.Put(c.Request().Context(), f)
 	n := stop()
 	if err != nil {
 		return err

@@ -11,15 +11,15 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/auth"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// tokenBody is the body of POST /v1/tokens: the long form with grants, or the
-// short form for reading one channel.
+// tokenBody is the body of POST /v1/tokens, in the long form with grants or in the short
+// form for reading one channel.
 type tokenBody struct {
 	Channel schemas.Pattern `json:"channel"`
-	Topics  []string        `json:"topics"`
+	Topics  []string        `json:"topics"` // nil: all
 
 	Subject   string            `json:"sub"`
 	Subscribe []json.RawMessage `json:"subscribe"` // of strictGrant
@@ -32,15 +32,18 @@ func (*tokenBody) members() []string {
 	return []string{"channel", "topics", "sub", "subscribe", "publish", "ttl"}
 }
 
-// strictGrant is a grant whose members are all known: a misspelt one must not
-// make a token that grants something else than was meant.
+// strictGrant is a grant whose members must all be known: a misspelt one must not make a
+// token that grants something other than intended.
 type strictGrant schemas.Grant
 
 func (*strictGrant) members() []string { return []string{"channel", "topics"} }
 
-// readGrants reads the list that stands at the pointer.
+// readGrants reads the list of grants at the pointer.
 func readGrants(pointer string, list []json.RawMessage) (grants schemas.Grants, faults []schemas.FieldError) {
 	for i, raw := range list {
+		if len(faults) >= maxFaults {
+			break
+		}
 		at := pointer + "/" + strconv.Itoa(i)
 		var g strictGrant
 		err := decodeStrict(raw, &g)
@@ -63,15 +66,6 @@ func readGrants(pointer string, list []json.RawMessage) (grants schemas.Grants, 
 	return grants, faults
 }
 
-// tokenAnswer is the answer to POST /v1/tokens.
-type tokenAnswer struct {
-	Token        string       `json:"token"`
-	TokenType    string       `json:"token_type"`
-	ID           string       `json:"jti"`
-	ExpiresAt    schemas.Time `json:"expires_at"`
-	SubscribeURL string       `json:"subscribe_url"`
-}
-
 // mintToken answers POST /v1/tokens.
 func (a *api) mintToken(c echo.Context) error {
 	var body tokenBody
@@ -86,13 +80,14 @@ func (a *api) mintToken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, tokenAnswer{
-		Token: token.Token, TokenType: "Bearer", ID: token.ID, ExpiresAt: schemas.TimeOf(token.ExpiresAt),
-		SubscribeURL: subscribeURL(c, token.Token, req.Subscribe),
+	address := a.address(c)
+	return answer(c, http.StatusCreated, schemas.Token{
+		Token: token.Token, TokenType: "Bearer", JTI: token.ID, ExpiresAt: schemas.TimeOf(token.ExpiresAt),
+		URL: address, SubscribeURL: subscribeURL(address, token.Token, req.Subscribe),
 	})
 }
 
-// request returns what is asked for, in the long form.
+// request returns the request in the long form.
 func (b *tokenBody) request() (auth.TokenRequest, error) {
 	req := auth.TokenRequest{Subject: b.Subject}
 	var faults, more []schemas.FieldError
@@ -103,7 +98,11 @@ func (b *tokenBody) request() (auth.TokenRequest, error) {
 	case short && b.Subscribe != nil:
 		faults = append(faults, schemas.FieldError{Pointer: "/channel", Detail: "stands beside subscribe; only one of them may be there"})
 	case short:
-		req.Subscribe = schemas.Grants{{Channel: b.Channel, Topics: b.Topics}}
+		topics := b.Topics
+		if topics == nil {
+			topics = []string{schemas.AnyTopic}
+		}
+		req.Subscribe = schemas.Grants{{Channel: b.Channel, Topics: topics}}
 	}
 	if b.TTL != "" {
 		ttl, err := time.ParseDuration(b.TTL)
@@ -118,15 +117,14 @@ func (b *tokenBody) request() (auth.TokenRequest, error) {
 	return req, nil
 }
 
-// subscribeURL returns an address that a browser's EventSource can open as it
-// is, for the channels that the grants name.
-func subscribeURL(c echo.Context, token string, grants schemas.Grants) string {
+// subscribeURL returns a URL that a browser's EventSource can open as it is, for the
+// channels in the grants.
+func subscribeURL(address, token string, grants schemas.Grants) string {
 	q := url.Values{"access_token": {token}}
 	for _, g := range grants {
 		q.Add("channel", string(g.Channel))
 	}
-	u := url.URL{Scheme: c.Scheme(), Host: c.Request().Host, Path: "/v1/subscribe", RawQuery: q.Encode()}
-	return u.String()
+	return address + "/v1/subscribe?" + q.Encode()
 }
 
 // revokeToken answers DELETE /v1/tokens/{jti}.
@@ -139,15 +137,15 @@ func (a *api) revokeToken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Facts.Tell(c.Request().Context(), facts.Fact{Kind: factRevocation, Name: jti, Until: until}); err != nil {
+	if err := a.ClusterState.Put(c.Request().Context(), clusterstate.Item{Kind: kindRevocation, Name: jti, ExpiresAt: until}); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
-// jwks answers GET /.well-known/jwks.json. A minute of caching is less than a
-// new key is published before it signs.
+// jwks answers GET /.well-known/jwks.json. Caches may keep it for a minute, which is less
+// than a new key is published before it signs.
 func (a *api) jwks(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=60")
-	return c.Blob(http.StatusOK, "application/jwk-set+json", a.Auth.JWKS())
+	return respond(c, http.StatusOK, "application/jwk-set+json", a.Auth.JWKS())
 }

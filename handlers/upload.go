@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -15,116 +18,176 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/texts"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 const (
-	// chunkDelay is how long a chunk waits for more after its first byte.
+	// chunkDelay is how long a chunk waits for more text after its first byte.
 	chunkDelay = 25 * time.Millisecond
-	// maxChunk is how many bytes of text a chunk has at most. JSON may make six
-	// of one.
+	// maxChunk is the most bytes of text in a chunk. JSON may need six bytes for one.
 	maxChunk = 8 << 10
-	// frameRoom is more than an event needs beside its data and its names.
-	frameRoom = 256
+	// maxIDBytes is the length of the longest id: an epoch, a shard and a number.
+	maxIDBytes = 13 + len(".64-") + 20
 )
 
-// publishBody answers POST and PUT /v1/publish/{channel}/{topic}/stream: the
-// body is text that subscribers see while it arrives.
+// publishBody answers POST and PUT /v1/publish/{channel}/{topic}/stream. The body is text
+// that subscribers get while it arrives.
 func (a *api) publishBody(c echo.Context) error {
-	channel, topic, err := target(c)
+	text, err := a.textOf(c)
 	if err != nil {
 		return err
 	}
-	if err := mayPublish(principal(c), channel, topic); err != nil {
-		return err
-	}
-	if err := plainCoding(c); err != nil {
+	if err := cmp.Or(plainCoding(c), mayStay(c)); err != nil {
 		return err
 	}
 	if key, err := idempotencyKey(c); err != nil || key != "" {
 		return cmp.Or(err, errKeyOfMany())
 	}
-	runID, err := schemas.ParseRunID(c.QueryParam("run_id"))
-	if err != nil {
-		return err
-	}
-	definition := a.Catalog.For(channel)
+	definition := a.Catalog.For(text.Channel)
 	if definition != nil {
-		// Chunks are not values of the topic, so its schema does not hold for them.
-		if err := definition.Check(topic, nil); errors.Is(err, schemas.ErrUnknownTopic) {
+		// Chunks are not values of the topic, so its schema does not apply to them.
+		if err := definition.Check(c.Request().Context(), text.Topic, nil); errors.Is(err, schemas.ErrUnknownTopic) {
 			return err
 		}
 	}
-	u := &upload{api: a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), publication: broker.Publication{
-		Channel: channel, Topic: topic, RunID: runID, StreamID: rand.Text(), Limits: broker.LimitsOf(definition),
-	}}
-	names := len(channel) + 2*len(topic) + 2*len(runID) // twice: as the event's name, and escaped
-	u.most = min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-frameRoom-names)/6))
-	u.who = principal(c)
+	text.Limits = engine.LimitsOf(definition)
+	u := &upload{
+		api: a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), who: principal(c),
+		most: min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-envelopeBytes(&text))/6)),
+	}
 	defer a.bounded(c, u.control)()
-	if err := u.run(c.Request().Body); err != nil {
+	receipt, err := u.run(text, c.Request().Body)
+	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, u.receipt)
+	return answer(c, http.StatusOK, receipt)
+}
+
+// textOf returns the text that a request names, which the caller may publish.
+func (a *api) textOf(c echo.Context) (text texts.Text, err error) {
+	text.Sub, text.Traceparent = principal(c).Subject, traceparent(c)
+	if text.Channel, text.Topic, err = target(c); err != nil {
+		return text, err
+	}
+	if err := mayPublish(principal(c), text.Channel, text.Topic); err != nil {
+		return text, err
+	}
+	if text.RunID, err = runIDParam(c); err != nil {
+		return text, err
+	}
+	return text, attemptParams(c, &text)
+}
+
+// envelopeBytes returns how long the event of a chunk can be without its text.
+func envelopeBytes(t *texts.Text) int {
+	m := schemas.Message{
+		Channel: t.Channel, Topic: t.Topic, Kind: schemas.KindChunk, Data: []byte(`""`), RunID: t.RunID,
+		StreamID: t.StreamID, Offset: math.MaxInt64, Sub: t.Sub,
+	}
+	return m.EventBytes(maxIDBytes)
+}
+
+// namedText is textOf for a request that is about a text with a stream id.
+func (a *api) namedText(c echo.Context) (texts.Text, error) {
+	text, err := a.textOf(c)
+	if err == nil && text.Attempt == 0 {
+		err = fmt.Errorf("%w: the query must have stream_id", ErrMalformed)
+	}
+	return text, err
+}
+
+// abortText answers DELETE /v1/publish/{channel}/{topic}/stream: the publisher gives the
+// text up.
+func (a *api) abortText(c echo.Context) error {
+	text, err := a.namedText(c)
+	if err != nil {
+		return err
+	}
+	text.Limits = engine.LimitsOf(a.Catalog.For(text.Channel))
+	known, err := a.Broker.AbortText(c.Request().Context(), text)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return ErrNotFound
+	}
+	return unsent(c.NoContent(http.StatusNoContent))
+}
+
+// textStatus answers HEAD /v1/publish/{channel}/{topic}/stream with how far a text has
+// come.
+func (a *api) textStatus(c echo.Context) error {
+	text, err := a.namedText(c)
+	if err != nil {
+		return err
+	}
+	s, found, err := a.Broker.TextStatus(c.Request().Context(), engine.TextName{Channel: text.Channel, Topic: text.Topic, StreamID: text.StreamID})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNotFound
+	}
+	state := s.State.String()
+	if text.Attempt < s.Attempt && c.QueryParam("attempt") != "" {
+		state = "superseded"
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderCacheControl, "no-store")
+	h.Set("Stream-Attempt", strconv.FormatInt(s.Attempt, 10))
+	h.Set("Stream-Offset", strconv.FormatInt(s.Bytes, 10))
+	h.Set("Stream-State", state)
+	return unsent(c.NoContent(http.StatusOK))
 }
 
 // upload is a body on its way to the subscribers.
 type upload struct {
-	api         *api
-	ctx         context.Context // does not end with the client: its subscribers are still there
-	control     *http.ResponseController
-	who         *auth.Principal
-	publication broker.Publication
-	most        int       // bytes of a chunk
-	sent        time.Time // when the last chunk left
-	receipt     uploadReceipt
+	api     *api
+	ctx     context.Context // does not end when the client leaves: its subscribers are still there
+	control *http.ResponseController
+	who     *auth.Principal
+	text    *texts.Writer
+	goesOn  bool      // after a cut, if the publisher wants to
+	most    int       // bytes of a chunk
+	sent    time.Time // when the last chunk left
+	bytes   int64     // of the body
 }
 
-// uploadReceipt is the answer to a body stream.
-type uploadReceipt struct {
-	StreamID string     `json:"stream_id"`
-	Chunks   int        `json:"chunks"`
-	Bytes    int64      `json:"bytes"` // that arrived
-	FirstID  schemas.ID `json:"first_id"`
-	LastID   schemas.ID `json:"last_id"`
-}
-
-// The data of the message that ends a stream.
-const (
-	endComplete = `{"reason":"complete"}`
-	endAborted  = `{"reason":"aborted"}`
-)
-
-// run publishes the body. Whatever happens after the start, the end is told.
-func (u *upload) run(body io.Reader) error {
-	first, err := u.put(schemas.KindStreamStart, []byte("{}"))
+// run publishes the body. Whatever happens after the start, subscribers get the end.
+func (u *upload) run(text texts.Text, body io.Reader) (receipt schemas.StreamReceipt, err error) {
+	if text.Attempt == 0 {
+		text.StreamID = rand.Text()
+	}
+	w, first, err := u.api.Broker.OpenText(u.ctx, text)
+	if first != nil {
+		return *first, nil // the attempt is complete, whatever the body says
+	}
 	if err != nil {
-		return err
+		return receipt, err
 	}
-	u.receipt.StreamID, u.receipt.FirstID = u.publication.StreamID, first.ID
-	reason := endComplete
-	if err = u.copy(body); err != nil {
-		reason = endAborted
+	u.text, u.goesOn = w, text.Attempt > 0
+	if err = u.copy(body); err == nil {
+		receipt, err = w.Complete(u.ctx)
 	}
-	last, endErr := u.put(schemas.KindStreamEnd, []byte(reason))
-	u.receipt.LastID = last.ID
-	return errors.Join(err, endErr)
+	if err != nil {
+		return receipt, errors.Join(err, w.Leave(u.ctx))
+	}
+	if text.Attempt == 0 {
+		receipt.Bytes = u.bytes
+	}
+	return receipt, nil
 }
 
-func (u *upload) put(kind schemas.Kind, data []byte) (schemas.Receipt, error) {
-	p := u.publication
-	p.Kind, p.Data = kind, data
-	return u.api.Broker.Publish(u.ctx, p)
-}
-
-// piece is what one read of the body gave.
+// piece is the result of one read of the body.
 type piece struct {
 	text []byte
 	err  error
 }
 
-// copy publishes the body in chunks: at once when it was quiet, otherwise what
-// came within chunkDelay together.
+// copy publishes the body in chunks: immediately after a pause, otherwise everything that
+// has arrived within chunkDelay.
 func (u *upload) copy(body io.Reader) error {
 	pieces := make(chan piece)
 	done := make(chan struct{})
@@ -134,18 +197,18 @@ func (u *upload) copy(body io.Reader) error {
 	defer func() {
 		close(done)
 		if !ended {
-			_ = u.control.SetReadDeadline(time.Now()) // a client that sends nothing would hold up its answer
+			_ = u.control.SetReadDeadline(time.Now()) // a client that sends nothing would delay its own answer
 		}
 		reading.Wait()
 	}()
 
 	var text []byte
-	var due <-chan time.Time // nil: nothing waits
+	var due <-chan time.Time // nil while no text is waiting
 	for {
 		now := false
 		select {
 		case p := <-pieces:
-			u.receipt.Bytes += int64(len(p.text))
+			u.bytes += int64(len(p.text))
 			text = append(text, p.text...)
 			if ended = p.err != nil; ended {
 				return u.finish(text, p.err)
@@ -165,8 +228,8 @@ func (u *upload) copy(body io.Reader) error {
 	}
 }
 
-// read passes the body on, piece by piece, until it ends. A piece is good until
-// the next one is taken.
+// read sends the body piece by piece until it ends. A piece is valid until the next one is
+// received.
 func read(body io.Reader, pieces chan<- piece, done <-chan struct{}) {
 	const size = 4 << 10
 	buf, other := make([]byte, size), make([]byte, size)
@@ -184,11 +247,11 @@ func read(body io.Reader, pieces chan<- piece, done <-chan struct{}) {
 	}
 }
 
-// finish publishes what is left when the body has ended.
+// finish publishes the remaining text after the body has ended.
 func (u *upload) finish(text []byte, end error) error {
 	text, err := u.send(text, true)
-	if err == nil && len(text) > 0 {
-		err = u.chunk(text) // a character that was never completed
+	if err == nil && len(text) > 0 && (errors.Is(end, io.EOF) || !u.goesOn) {
+		err = u.chunk(text) // an incomplete character. After a cut, whoever goes on sends all of it
 	}
 	good := u.api.stillGood(u.who)
 	switch {
@@ -202,8 +265,8 @@ func (u *upload) finish(text []byte, end error) error {
 	return errBrokeOff()
 }
 
-// send publishes the full chunks of text, the rest as well if it is due, and
-// returns what stays: at least an incomplete character at the end.
+// send publishes the full chunks of text, and also the rest if it is due. It returns what
+// remains, such as an incomplete character at the end.
 func (u *upload) send(text []byte, due bool) ([]byte, error) {
 	for {
 		n := whole(text, u.most)
@@ -217,27 +280,28 @@ func (u *upload) send(text []byte, due bool) ([]byte, error) {
 	}
 }
 
-// chunk publishes text as one JSON string; bytes that are not UTF-8 become
-// U+FFFD.
+// chunk publishes text. Bytes that are not UTF-8 become U+FFFD.
 func (u *upload) chunk(text []byte) error {
 	if err := u.api.stillGood(u.who); err != nil {
 		return err
 	}
-	data := u.api.buffers.get()
-	defer u.api.buffers.put(data)
-	if err := quote(data, string(text)); err != nil {
+	if err := u.text.Write(u.ctx, validText(text)); err != nil {
 		return err
 	}
-	if _, err := u.put(schemas.KindChunk, data.Bytes()); err != nil {
-		return err
-	}
-	u.receipt.Chunks++
 	u.sent = time.Now()
 	return nil
 }
 
-// whole returns how many of the first most bytes of text can be sent without
-// splitting a character.
+// validText returns text with U+FFFD in place of every byte that is not UTF-8.
+func validText(text []byte) string {
+	if utf8.Valid(text) {
+		return string(text)
+	}
+	return string([]rune(string(text)))
+}
+
+// whole returns how many bytes of text, at most most, can be sent without splitting a
+// character.
 func whole(text []byte, most int) int {
 	n := min(len(text), most)
 	for back := 1; back <= min(n, utf8.UTFMax-1); back++ {

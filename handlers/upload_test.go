@@ -13,17 +13,19 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// streamReceipt is the answer to a body stream.
+// streamReceipt is the answer to a streamed body.
 type streamReceipt struct {
 	StreamID string     `json:"stream_id"`
 	Chunks   int        `json:"chunks"`
 	Bytes    int        `json:"bytes"`
 	FirstID  schemas.ID `json:"first_id"`
 	LastID   schemas.ID `json:"last_id"`
+
+	Duplicate bool `json:"duplicate"`
 }
 
-// checkStream holds the messages of one body stream to its text and its end, and
-// returns its chunks.
+// checkStream checks the messages of one streamed body against its text and its end, and returns
+// its chunks.
 func checkStream(t testing.TB, got []schemas.Message, text, end string) []string {
 	t.Helper()
 	if len(got) < 2 {
@@ -47,6 +49,9 @@ func checkStream(t testing.TB, got []schemas.Message, text, end string) []string
 		var chunk string
 		if err := json.Unmarshal(m.Data, &chunk); err != nil || chunk == "" || len(chunk) > 3*handlers.MaxChunk {
 			t.Errorf("chunk %s: %v", m.Data, err)
+		}
+		if before := len(strings.Join(chunks, "")); m.Offset != int64(before) {
+			t.Errorf("offset %d of a chunk behind %d bytes", m.Offset, before)
 		}
 		chunks = append(chunks, chunk)
 	}
@@ -114,7 +119,10 @@ func (s *suite) streamBodies(t *testing.T, srv *server) {
 				got := srv.messages(channel)
 				chunks := checkStream(t, got, string([]rune(tt.text)), "complete")
 				r := decoded[streamReceipt](t, a)
-				want := streamReceipt{got[0].StreamID, len(chunks), len(tt.text), got[0].ID, got[len(got)-1].ID}
+				if r.Chunks < len(chunks) || r.Chunks > 0 && len(chunks) == 0 { // what follows each other is held as one
+					t.Errorf("%d chunks, of which %d are held", r.Chunks, len(chunks))
+				}
+				want := streamReceipt{got[0].StreamID, r.Chunks, len(tt.text), got[0].ID, got[len(got)-1].ID, false}
 				if r != want {
 					t.Errorf("receipt %+v, want %+v", r, want)
 				}
@@ -123,8 +131,8 @@ func (s *suite) streamBodies(t *testing.T, srv *server) {
 	}
 }
 
-// streamLive splits characters between writes, and sees each write at a
-// subscriber before it makes the next.
+// streamLive tests that each write reaches a subscriber before the next one, even if writes split
+// characters.
 func (s *suite) streamLive(t *testing.T, srv *server) {
 	feed := srv.open(t, call{as: apiKey, path: "channel=c"})
 	feed.after("$open")
@@ -154,7 +162,7 @@ func (s *suite) streamLive(t *testing.T, srv *server) {
 	feed.close()
 }
 
-// streamAborted breaks off a body: subscribers are told.
+// streamAborted tests that subscribers are told when a body breaks off.
 func (s *suite) streamAborted(t *testing.T, srv *server) {
 	feed := srv.open(t, call{as: apiKey, path: "channel=c"})
 	feed.after("$open")

@@ -31,6 +31,14 @@ func (s *suite) cors(t *testing.T) {
 		{"another scheme", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, "http://app.example.com", "", false},
 		{"another port", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, ours + ":8443", "", false},
 		{"null", func(o *setup) { o.handlers.CORSOrigins = []string{ours} }, "null", "", false},
+		{"below a wildcard", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, ours, ours, true},
+		{"far below a wildcard", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "https://a.b.example.com", "https://a.b.example.com", true},
+		{"not below a wildcard", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "https://example.com", "", false},
+		{"beside a wildcard", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "https://evilexample.com", "", false},
+		{"below a wildcard, another port", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, ours + ":8443", "", false},
+		{"below a wildcard, another scheme", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "http://app.example.com", "", false},
+		{"a wildcard in front", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "https://.example.com", "", false},
+		{"a trick below a wildcard", func(o *setup) { o.handlers.CORSOrigins = []string{"https://*.example.com"} }, "https://evil.com/.example.com", "", false},
 		{"star", func(o *setup) { o.handlers.CORSOrigins = []string{"*"} }, theirs, "*", false},
 		{"star and listed", func(o *setup) { o.handlers.CORSOrigins = []string{"*", ours} }, ours, ours, true},
 		{"localhost in development", func(o *setup) { o.handlers.Dev = true }, local, local, true},
@@ -46,16 +54,16 @@ func (s *suite) cors(t *testing.T) {
 			preflight := map[string]string{"Access-Control-Allow-Origin": "-", "Access-Control-Allow-Methods": "-", "Access-Control-Allow-Headers": "-"}
 			if tt.allowed != "" {
 				wants["Access-Control-Allow-Origin"] = tt.allowed
-				wants["Access-Control-Expose-Headers"] = "Idempotent-Replayed, Retry-After, WWW-Authenticate, X-Request-Id"
+				wants["Access-Control-Expose-Headers"] = "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id"
 				preflight = map[string]string{
 					"Access-Control-Allow-Origin": tt.allowed, "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Control-Max-Age": "600",
-					"Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id",
+					"Access-Control-Allow-Headers": "authorization, traceparent,baggage,sentry-trace", "Vary": "Origin, Access-Control-Request-Headers",
 				}
 			}
 			if tt.withIdentity {
 				wants["Access-Control-Allow-Credentials"] = "true"
 			}
-			asks := map[string]string{"Origin": tt.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+			asks := map[string]string{"Origin": tt.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, traceparent,baggage,sentry-trace"}
 			srv.run(t, []call{
 				{name: "simple", method: "GET", path: "/healthz", header: map[string]string{"Origin": tt.origin}, status: 200, sets: wants},
 				{name: "an error", method: "POST", path: "/v1/publish/c/t", header: map[string]string{"Origin": tt.origin}, body: "1", status: 401, problem: "unauthorized", sets: wants},
@@ -68,8 +76,7 @@ func (s *suite) cors(t *testing.T) {
 	}
 }
 
-// host asks a development server for other hosts, as a page does whose name
-// was made to point here.
+// host tests that a development server refuses other host names, as in a DNS rebinding attack.
 func (s *suite) host(t *testing.T) {
 	srv := s.start(t, func(o *setup) { o.handlers.Dev = true })
 	for host, good := range map[string]bool{
@@ -87,7 +94,7 @@ func (s *suite) host(t *testing.T) {
 	open.check(t, call{method: "GET", path: "/healthz", header: map[string]string{"Host": "sluice.example.com"}, status: 200})
 }
 
-// operation is what is there for whoever runs the server.
+// operation tests the endpoints for operators.
 func (s *suite) operation(t *testing.T) {
 	srv := s.start(t)
 	srv.run(t, []call{
@@ -119,7 +126,7 @@ func (s *suite) operation(t *testing.T) {
 	s.metrics(t)
 }
 
-// sdk asks for the SDK as pages of other origins do.
+// sdk requests the SDK like pages of other origins.
 func (s *suite) sdk(t *testing.T) {
 	const listed, other = "https://app.example.com", "https://other.example.com"
 	srv := s.start(t, func(o *setup) { o.handlers.CORSOrigins = []string{listed} })
@@ -144,7 +151,7 @@ func (s *suite) sdk(t *testing.T) {
 	})
 }
 
-// conditional asks again for files that the client has.
+// conditional requests files that the client already has.
 func (s *suite) conditional(t *testing.T) {
 	srv := s.start(t)
 	tags := map[string]string{}
@@ -166,8 +173,8 @@ func (s *suite) conditional(t *testing.T) {
 	}
 }
 
-// brokenPage is files that are there when the routes are made and are not later
-// on: one is gone, reading another one panics.
+// brokenPage has files that exist when the routes are made but not later: one is gone, and reading
+// another one panics.
 type brokenPage struct{ fstest.MapFS }
 
 func (p brokenPage) ReadFile(name string) ([]byte, error) {
@@ -200,8 +207,7 @@ type brokenAnswer struct{ *httptest.ResponseRecorder }
 
 func (brokenAnswer) Write([]byte) (int, error) { panic("secret cause of Write") }
 
-// TestPanic_afterTheHead panics when the answer has begun: it must not look
-// whole.
+// If a handler panics after its answer has begun, the answer must not look complete.
 func TestPanic_afterTheHead(t *testing.T) {
 	srv := start(t)
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/publish", strings.NewReader(line(1)))
@@ -218,7 +224,7 @@ func TestPanic_afterTheHead(t *testing.T) {
 	srv.handler.ServeHTTP(brokenAnswer{httptest.NewRecorder()}, req)
 }
 
-// metrics looks for what must not be in a label.
+// metrics tests that labels contain nothing that they must not.
 func (s *suite) metrics(t *testing.T) {
 	srv := s.start(t)
 	srv.publish("channel-in-no-label", "topic-in-no-label", "1")
@@ -233,7 +239,7 @@ func (s *suite) metrics(t *testing.T) {
 		{method: "METHOD-IN-NO-LABEL", path: "/healthz", status: 405, problem: "method-not-allowed"},
 		{method: "GET", path: "/path-in-no-label", status: 404, problem: "not-found"},
 		{method: "GET", path: "/v1/schemas/name-in-no-label", as: apiKey, status: 404, problem: "not-found"},
-		{method: "GET", path: "/v1/channels/channel-in-no-label?x=query-in-no-label", as: srv.token("channel-in-no-label", "*"), status: 404, problem: "not-found"},
+		{method: "GET", path: "/v1/channels/$?channel=query-in-no-label", as: apiKey, status: 404, problem: "not-found"},
 	} {
 		srv.check(t, c)
 	}

@@ -8,14 +8,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-// Limits bounds what a [Catalog] takes. A field that is zero has its default.
+// Limits are the limits of a [Catalog]. A zero field stands for its default.
 type Limits struct {
 	Definitions   int // definitions in all; 1,000
 	DocumentBytes int // of a definition as compact JSON; 256 KiB
 	Topics        int // of a definition; 256
-	SchemaDepth   int // how deep the values of a schema stand within each other; 64
+	SchemaDepth   int // of the nesting of a schema; 64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -31,9 +33,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Catalog holds the channel definitions of a server. Its methods may be called
-// at the same time; [Catalog.For] never waits for one that changes it. What it
-// returns must not be changed.
+// Catalog holds the channel definitions of a server. Its methods are safe for concurrent
+// use, and [Catalog.For] never waits for a change. Callers must not modify what the
+// methods return.
 type Catalog struct {
 	limits  Limits
 	mu      sync.Mutex // held while current is replaced
@@ -47,14 +49,13 @@ func NewCatalog(limits Limits) *Catalog {
 	return c
 }
 
-// For returns the definition that holds for a channel, or nil: of those whose
-// template matches it, the one with the longest literal text before its first
-// variable. It does not allocate.
+// For returns the definition for a channel, or nil. If several templates match, it is the
+// one with the longest literal text before the first variable. It does not allocate.
 func (c *Catalog) For(channel Channel) *Compiled {
 	return c.current.Load().find(channel)
 }
 
-// Get returns the definition of that name. It returns [ErrNoDefinition].
+// Get returns the definition with the given name. It returns [ErrNoDefinition].
 func (c *Catalog) Get(name string) (Definition, error) {
 	d, ok := c.current.Load().byName[name]
 	if !ok {
@@ -63,7 +64,7 @@ func (c *Catalog) Get(name string) (Definition, error) {
 	return d.def, nil
 }
 
-// List returns all definitions in the order of their names.
+// List returns all definitions, ordered by name.
 func (c *Catalog) List() []Definition {
 	byName := c.current.Load().byName
 	defs := make([]Definition, 0, len(byName))
@@ -73,12 +74,12 @@ func (c *Catalog) List() []Definition {
 	return defs
 }
 
-// Put adds a definition or replaces the one of its name. If it returns an error
-// nothing has changed: a [*DefinitionError], which is [ErrBadSchema] or
-// [ErrBadDefinition], or [ErrTooManyDefinitions].
+// Put adds a definition or replaces the one with its name. If it returns an error, nothing
+// has changed. The error is a [*DefinitionError], which wraps [ErrBadSchema] or
+// [ErrBadDefinition], or it is [ErrTooManyDefinitions].
 //
-// Two templates that differ only in the names of variables, or that are equally
-// specific and might match the same channel, cannot stand side by side.
+// Two templates conflict if they differ only in the names of variables, or if they are
+// equally specific and may match the same channel.
 func (c *Catalog) Put(def Definition) error {
 	compiled, form, bad := c.compile(&def)
 	if err := definitionError(form, bad); err != nil {
@@ -87,7 +88,7 @@ func (c *Catalog) Put(def Definition) error {
 	return c.replace([]*Compiled{compiled}, noPointer)
 }
 
-// Check returns the error that Put would return now, and changes nothing.
+// Check returns the error that Put would return, and changes nothing.
 func (c *Catalog) Check(def Definition) error {
 	compiled, form, bad := c.compile(&def)
 	if err := definitionError(form, bad); err != nil {
@@ -100,8 +101,8 @@ func (c *Catalog) Check(def Definition) error {
 // noPointer is where a definition stands that is not in a file.
 func noPointer(int) string { return "" }
 
-// PutAll is Put for every definition of a file, or, if one of them is at fault,
-// for none. Pointers of the errors begin with /channels/ and the index.
+// PutAll puts all definitions of a file, or none of them if one is faulty. The pointers of
+// the errors begin with /channels/ and the index.
 func (c *Catalog) PutAll(defs []Definition) error {
 	var form, bad []FieldError
 	all := make([]*Compiled, len(defs))
@@ -117,7 +118,7 @@ func (c *Catalog) PutAll(defs []Definition) error {
 	return c.replace(all, filePointer)
 }
 
-// Delete removes the definition of that name. It returns [ErrNoDefinition].
+// Delete removes the definition with the given name. It returns [ErrNoDefinition].
 func (c *Catalog) Delete(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,10 +142,10 @@ func (c *Catalog) compile(def *Definition) (compiled *Compiled, form, bad []Fiel
 	for _, name := range slices.Sorted(maps.Keys(def.Topics)) {
 		root, _ := readJSON(def.Topics[name].Schema)
 		if root == nil {
-			continue // no schema, or one that compiling finds fault with
+			continue // no schema, or one in which compiling finds the fault
 		}
 		if depth, _ := root.extent(); depth > c.limits.SchemaDepth {
-			bad = append(bad, FieldError{join("/topics", name) + "/schema", tooMuch(depth, "levels", c.limits.SchemaDepth)})
+			bad = append(bad, FieldError{strictjson.Pointer("/topics", name) + "/schema", tooMuch(depth, "levels", c.limits.SchemaDepth)})
 		}
 	}
 	if len(bad) > 0 {
@@ -192,7 +193,7 @@ func (c *Catalog) merged(added []*Compiled, pointer func(int) string) (map[strin
 	return byName, definitionError(l.faults, nil)
 }
 
-// tiesOf says which definitions d cannot stand beside.
+// tiesOf returns the definitions with which d conflicts.
 func tiesOf(d *Compiled, byName map[string]*Compiled) []string {
 	var ties []string
 	for name, other := range byName {

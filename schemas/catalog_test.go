@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -67,7 +68,7 @@ func TestCatalog_For_doesNotAllocate(t *testing.T) {
 	data := []byte(`{}`)
 	n := testing.AllocsPerRun(100, func() {
 		for _, channel := range []schemas.Channel{"pipeline:run_42", "exact", "none:of:them"} {
-			if d := c.For(channel); d != nil && d.Check("t", data) != nil {
+			if d := c.For(channel); d != nil && d.Check(context.Background(), "t", data) != nil {
 				t.Fatal("refused")
 			}
 		}
@@ -88,7 +89,7 @@ func TestCatalog_lifecycle(t *testing.T) {
 		t.Fatal(err)
 	}
 	def.Topics["t"], def.Replay.Messages = schemas.TopicDefinition{}, 4 // not the catalog's any more
-	if err := c.For("a:1").Check("t", []byte(`1`)); !errors.Is(err, schemas.ErrSchemaViolation) {
+	if err := c.For("a:1").Check(t.Context(), "t", []byte(`1`)); !errors.Is(err, schemas.ErrSchemaViolation) {
 		t.Errorf("got %v", err)
 	}
 	if got, err := c.Get("a:{x}"); err != nil || encode(t, got) != `{"name":"a:{x}","topics":{"t":{"schema":{"type":"string"}}},"replay":{"messages":3}}` {
@@ -98,7 +99,7 @@ func TestCatalog_lifecycle(t *testing.T) {
 	if err := c.Put(schemas.Definition{Name: "a:{x}"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.For("a:1").Check("t", []byte(`1`)); err != nil || before.Check("t", []byte(`1`)) == nil {
+	if err := c.For("a:1").Check(t.Context(), "t", []byte(`1`)); err != nil || before.Check(t.Context(), "t", []byte(`1`)) == nil {
 		t.Error("it was not replaced, or what was given out has changed")
 	}
 	if got := before.Replay(); got != (schemas.ReplayLimits{Messages: 3}) {
@@ -210,7 +211,7 @@ func TestCatalog_concurrent(t *testing.T) {
 				default:
 				}
 				d := c.For("a:1")
-				asString, asNumber := d.Check("t", []byte(`"s"`)), d.Check("t", []byte(`1`))
+				asString, asNumber := d.Check(context.Background(), "t", []byte(`"s"`)), d.Check(context.Background(), "t", []byte(`1`))
 				if (asString == nil) == (asNumber == nil) {
 					t.Errorf("neither form: %v, %v", asString, asNumber)
 				}

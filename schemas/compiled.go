@@ -1,18 +1,13 @@
 package schemas
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
-)
 
-// Errors of [Compiled.Check].
-var (
-	// ErrSchemaViolation says that a message does not match its topic's schema.
-	ErrSchemaViolation = errors.New("schemas: message does not match its schema")
-	// ErrUnknownTopic says that a strict definition does not have the topic.
-	ErrUnknownTopic = errors.New("schemas: topic is not defined")
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
 // maxViolations is how many faults of one message are reported.
@@ -21,39 +16,26 @@ const maxViolations = 32
 // Violation is the [ErrSchemaViolation] of one message.
 type Violation struct {
 	Topic  Topic
-	Errors []FieldError // the first 32, in the order of their pointers
-	Total  int          // how many there were
+	Errors []FieldError // the first 32 faults, ordered by pointer
+	More   bool         // there are more; the check stopped after these
 }
 
-// Error names the first faults. Values of the message are not repeated in it,
-// names of its members are, shortened.
+// Error lists the first faults. It quotes names of members, shortened, but no values of the
+// message.
 func (v *Violation) Error() string {
-	return fmt.Sprintf("%v: topic %q: %s", ErrSchemaViolation, v.Topic, listFaults(v.Errors, v.Total))
+	return fmt.Sprintf("%v: topic %q: %s", ErrSchemaViolation, v.Topic, listFaults(v.Errors, v.More))
 }
 
 // Unwrap returns [ErrSchemaViolation].
 func (v *Violation) Unwrap() error { return ErrSchemaViolation }
 
-// UnknownTopicError is the [ErrUnknownTopic] of one message.
-type UnknownTopicError struct {
-	Topic      Topic
-	Definition string // the name of the definition that does not have it
-}
-
-// Error names the topic and the definition.
-func (e *UnknownTopicError) Error() string {
-	return fmt.Sprintf("%v: %q does not have topic %q", ErrUnknownTopic, e.Definition, e.Topic)
-}
-
-// Unwrap returns [ErrUnknownTopic].
-func (e *UnknownTopicError) Unwrap() error { return ErrUnknownTopic }
-
-// Compiled is a [Definition] made ready for use. It never changes; its methods
-// may be called at the same time.
+// Compiled is a compiled [Definition]. It never changes, and its methods are safe for
+// concurrent use.
 type Compiled struct {
 	def      Definition
 	template template
-	topics   map[Topic]*schema // nil: everything is good
+	topics   map[Topic]*schema // nil: every message is valid
+	merge    *MergeRules       // nil: no topic has one
 }
 
 // Name returns the name of the definition.
@@ -67,43 +49,38 @@ func (d *Compiled) Replay() ReplayLimits {
 	return *d.def.Replay
 }
 
-// Check holds one message to the schema of its topic. It returns
-// [*UnknownTopicError] or [*Violation]. [TopicRun] is the system's own: its
-// messages are always good. Without a schema, data is not looked at.
+// Check checks one message against the schema of its topic. It returns
+// [ErrUnknownTopic], a [*Violation], [ErrTooMuchWork] or the error of ctx. Messages of
+// [TopicRun], the system's own topic, are always valid. Without a schema, Check does not
+// look at data.
 //
-// With one, nesting of more than 64 levels is a fault, and so is a number of more
-// than 1,000 characters or with an exponent beyond 1,000: arithmetic is exact.
-// Numbers are compared as decimals, of a member that stands there twice the last
-// one counts.
+// With a schema, more than 64 levels of nesting are a fault, and so is a number of more
+// than 1,000 characters or with an exponent beyond 1,000, because arithmetic is exact.
+// Numbers are compared as decimals. Of a repeated member, the last one counts.
 //
-// What a check costs grows with the size of the message, which the caller
-// bounds, times that of the schema. Two things let it grow faster. Comparing
-// items for uniqueItems takes up to the square of their number if their author
-// wants it to. A schema that refers to itself in several alternatives, or many
-// times over to a part that does the same, is followed each time, which may
-// multiply the work at every level; nothing bounds that, so only those who run
-// the server should define channels.
-func (d *Compiled) Check(topic Topic, data []byte) error {
+// The size of a message limits the work of the check; [ErrTooMuchWork] is returned for more
+// than that. The check also stops when ctx ends.
+func (d *Compiled) Check(ctx context.Context, topic Topic, data []byte) error {
 	s, known := d.topics[topic]
 	switch {
 	case topic == TopicRun:
 		return nil
 	case !known && d.def.Strict:
-		return &UnknownTopicError{topic, d.def.Name}
+		return fmt.Errorf("%w: %q does not have topic %q", ErrUnknownTopic, d.def.Name, topic)
 	case s == nil:
 		return nil
 	}
-	faults := s.check(data)
-	if len(faults) == 0 {
-		return nil
+	faults, err := s.check(ctx, data)
+	if err != nil || len(faults) == 0 {
+		return err
 	}
-	// The order of faults is otherwise that of a map.
-	slices.SortFunc(faults, compareFaults)
-	return &Violation{topic, faults[:min(len(faults), maxViolations)], len(faults)}
+	told := faults[:min(len(faults), maxViolations)]
+	slices.SortFunc(told, compareFaults)
+	return &Violation{topic, told, len(faults) > len(told)}
 }
 
-// compileDefinition makes def ready for use. It returns the faults of its form
-// apart from those of its schemas, both in the order of the topics' names.
+// compileDefinition compiles def. It returns the faults of its form separately from those of
+// its schemas, both ordered by the names of the topics.
 func compileDefinition(def *Definition) (c *Compiled, form, bad []FieldError) {
 	c = &Compiled{def: def.clone(), topics: make(map[Topic]*schema, len(def.Topics))}
 	var faults []string
@@ -111,14 +88,19 @@ func compileDefinition(def *Definition) (c *Compiled, form, bad []FieldError) {
 	for _, fault := range faults {
 		form = append(form, FieldError{"/name", fault})
 	}
-	for name, topic := range def.Topics {
-		at := join("/topics", name)
+	var compiler schemaCompiler
+	for _, name := range slices.Sorted(maps.Keys(def.Topics)) {
+		if len(form) >= maxFaults || len(bad) >= maxFaults {
+			break
+		}
+		at := strictjson.Pointer("/topics", name)
 		if fault := topicFault(name); fault != "" {
 			form = append(form, FieldError{at, "is not a topic's name: " + fault})
 		}
-		s, faults := compileTopic(topic.Schema)
+		s, faults := compiler.topic(def.Topics[name].Schema)
 		c.topics[Topic(name)] = s
 		bad = append(bad, prefixed(at+"/schema", faults)...)
+		form = append(form, prefixed(at+"/merge", c.compileMerge(Topic(name), c.def.Topics[name].Merge))...)
 	}
 	if replay := c.Replay(); replay.Messages < 0 || replay.Bytes < 0 || replay.Age < 0 {
 		form = append(form, FieldError{"/replay", "has a negative limit"})
@@ -128,12 +110,15 @@ func compileDefinition(def *Definition) (c *Compiled, form, bad []FieldError) {
 	return c, form, bad
 }
 
-// maxSchemaValues is how many JSON values a schema may consist of. Compiling
-// takes up to the square of their number.
-const maxSchemaValues = 10_000
+// Limits of the JSON values in one schema and in all schemas of a definition. The time to
+// compile grows with the square of their number in the worst case.
+const (
+	maxSchemaValues     = 10_000
+	maxDefinitionValues = 20_000
+)
 
-// compileTopic returns nil for a schema that is left out.
-func compileTopic(raw json.RawMessage) (*schema, []FieldError) {
+// topic compiles the schema of a topic. It returns nil for no schema.
+func (c *schemaCompiler) topic(raw json.RawMessage) (*schema, []FieldError) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
@@ -141,8 +126,12 @@ func compileTopic(raw json.RawMessage) (*schema, []FieldError) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	if _, values := root.extent(); values > maxSchemaValues {
-		return nil, []FieldError{{"", fmt.Sprintf("has %d values, at most %d are allowed", values, maxSchemaValues)}}
+	_, values := root.extent()
+	if values > maxSchemaValues {
+		return nil, []FieldError{{"", tooMuch(values, "values", maxSchemaValues)}}
 	}
-	return compileSchema(raw)
+	if c.values += values; c.values > maxDefinitionValues {
+		return nil, []FieldError{{"", fmt.Sprintf("makes the schemas of the definition too large: at most %d values are allowed together", maxDefinitionValues)}}
+	}
+	return c.compile(raw)
 }

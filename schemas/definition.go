@@ -2,70 +2,58 @@ package schemas
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 )
 
-// Errors about definitions.
-var (
-	// ErrBadDefinition says that a definition is not formed as it must be, or
-	// that it cannot stand beside another one.
-	ErrBadDefinition = errors.New("schemas: bad channel definition")
-	// ErrBadSchema says that the definition is well formed, but a schema in it
-	// does not compile.
-	ErrBadSchema = errors.New("schemas: bad schema")
-	// ErrNoDefinition says that there is no definition of that name.
-	ErrNoDefinition = errors.New("schemas: no such channel definition")
-	// ErrTooManyDefinitions says that the catalog is full.
-	ErrTooManyDefinitions = errors.New("schemas: too many channel definitions")
-)
-
-// Definition holds the messages of the channels that its name stands for to
-// schemas, and may set how much of them is kept.
+// Definition sets schemas for the messages of the channels that its name matches, and may
+// set how many of them are kept.
 //
-// Its JSON form is what is sent over HTTP; an item of the channels list of a
-// definitions file is the same in YAML.
+// Its JSON form is used over HTTP; in a definitions file, an item of the channels list is
+// the same in YAML.
 type Definition struct {
-	// Name is a template of at most [MaxChannelBytes] bytes. A {variable} stands
-	// for one or more characters other than a colon; between two colons there is
-	// at most one, with literal text around it or not. A variable's name is a
-	// letter or _, then letters, digits or _, and used once. What is left must be
-	// legal in a channel's name. Without variables it is a channel's name.
+	// Name is a template of at most [MaxChannelBytes] bytes. A {variable} stands for one or
+	// more characters except colons. There is at most one variable between two colons,
+	// with or without literal text around it. The name of a variable is a letter or _, then
+	// letters, digits or _, and occurs once. The literal text must be legal in a channel
+	// name. Without variables, the template is the name of one channel.
 	Name string `json:"name"`
-	// Topics has the topics that are held to a schema, or just known.
+	// Topics has the known topics, with or without a schema.
 	Topics map[string]TopicDefinition `json:"topics,omitempty"`
-	// Replay overrides what is kept of such a channel; nil: nothing is overridden.
+	// Replay overrides how much of such a channel is kept; nil overrides nothing.
 	Replay *ReplayLimits `json:"replay,omitempty"`
 	// Strict refuses messages of topics that are not in Topics.
 	Strict bool `json:"strict,omitempty"`
 }
 
-// TopicDefinition says what the messages of a topic must be like.
+// TopicDefinition says what the messages of a topic must look like.
 type TopicDefinition struct {
-	// Schema is a JSON Schema of draft 2020-12, compact JSON. References are
-	// resolved within it and nowhere else. Empty: every message is good.
+	// Schema is a JSON Schema of draft 2020-12, in compact JSON. References are resolved
+	// only within it. If it is empty, every message is valid.
 	Schema json.RawMessage `json:"schema,omitempty"`
+	// Merge says which messages are held as one; nil: none.
+	Merge *MergeRule `json:"merge,omitempty"`
 }
 
-// ReplayLimits is what is kept of a channel for replay. A field that is zero
-// leaves the server's own limit in place.
+// ReplayLimits limit what a channel keeps for replay. A zero field leaves the server's own
+// limit in place.
 type ReplayLimits struct {
 	Messages int      `json:"messages,omitempty"`
 	Bytes    ByteSize `json:"bytes,omitempty"`
 	Age      Duration `json:"age,omitempty"`
 }
 
-// DefinitionError lists all faults of a document at once.
+// DefinitionError lists all faults of a document, at most 100.
 type DefinitionError struct {
 	Err    error // [ErrBadDefinition] or, if only schemas are at fault, [ErrBadSchema]
 	Errors []FieldError
 }
 
-// Error names the first faults.
+// Error lists the first faults.
 func (e *DefinitionError) Error() string {
-	return e.Err.Error() + ": " + listFaults(e.Errors, len(e.Errors))
+	return e.Err.Error() + ": " + listFaults(e.Errors, false)
 }
 
 // Unwrap returns e.Err.
@@ -73,21 +61,23 @@ func (e *DefinitionError) Unwrap() error { return e.Err }
 
 // definitionError returns nil if there are no faults.
 func definitionError(form, schema []FieldError) error {
+	all := slices.Concat(form, schema)
+	all = all[:min(len(all), maxFaults)]
 	switch {
 	case len(form) > 0:
-		return &DefinitionError{ErrBadDefinition, append(form, schema...)}
+		return &DefinitionError{ErrBadDefinition, all}
 	case len(schema) > 0:
-		return &DefinitionError{ErrBadSchema, schema}
+		return &DefinitionError{ErrBadSchema, all}
 	}
 	return nil
 }
 
-// ParseDefinition reads the JSON form of a definition. If name is not empty,
-// as when it stands in the request's path, the document may leave its name out
-// and must not have another one.
+// ParseDefinition reads the JSON form of a definition. If name is not empty, for example
+// because it is in the path of the request, the document may leave out its name but must
+// not have another one.
 //
-// It returns a [*DefinitionError] that has every fault but those that only a
-// [Catalog] can see: its limits, and ties with other definitions.
+// It returns a [*DefinitionError] with all faults except those that only a [Catalog] can
+// find: its limits, and conflicts with other definitions.
 func ParseDefinition(name string, data []byte) (Definition, error) {
 	root, faults := readJSON(data)
 	d := decoder{faultList: faultList{faults}}
@@ -111,9 +101,9 @@ func (d *Definition) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// LoadDefinitions reads a YAML file whose one key, channels, has a list of
-// definitions. Pointers of the [*DefinitionError] that it returns are those of
-// the file's JSON form, and each detail names the line.
+// LoadDefinitions reads a YAML file whose only key, channels, has a list of definitions. In
+// the [*DefinitionError] that it returns, pointers refer to the JSON form of the file, and
+// each detail names the line.
 func LoadDefinitions(path string) ([]Definition, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -148,12 +138,15 @@ func parseDefinitions(data []byte) ([]Definition, error) {
 // filePointer is where the definition i stands in a file.
 func filePointer(i int) string { return fmt.Sprintf("/channels/%d", i) }
 
-// clone returns a definition that shares nothing a caller could change.
+// clone returns a definition that shares nothing that a caller could modify.
 func (d *Definition) clone() Definition {
 	c := *d
 	c.Topics = maps.Clone(d.Topics)
 	for name, topic := range c.Topics {
 		topic.Schema = append(json.RawMessage(nil), topic.Schema...)
+		if topic.Merge != nil {
+			topic.Merge = &MergeRule{topic.Merge.Append, slices.Clone(topic.Merge.Key)}
+		}
 		c.Topics[name] = topic
 	}
 	if d.Replay != nil {

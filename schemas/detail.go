@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
 // compareFaults orders faults by pointer, then by detail.
@@ -16,16 +18,16 @@ func compareFaults(a, b FieldError) int {
 	return strings.Compare(a.Detail, b.Detail)
 }
 
-// maxPointerBytes bounds the pointers in the faults of a message, whose members
-// may have names of any length.
+// maxPointerBytes limits the pointers in the faults of a message, whose members may have
+// names of any length.
 const maxPointerBytes = 512
 
-// pointerTo returns the pointer of a location, or that of the closest value
-// around it whose pointer is not too long.
+// pointerTo returns the pointer of a location, or that of the closest enclosing value whose
+// pointer is short enough.
 func pointerTo(location []string) string {
 	p := ""
 	for _, token := range location {
-		next := join(p, token)
+		next := strictjson.Pointer(p, token)
 		if len(next) > maxPointerBytes {
 			break
 		}
@@ -45,10 +47,10 @@ func article(t string) string {
 	return "a " + t
 }
 
-// maxAlternatives is how many values of an enum are listed.
+// maxAlternatives is the most values of an enum that a fault lists.
 const maxAlternatives = 8
 
-// alternativesOf joins values with commas and a last or.
+// alternativesOf joins values with commas and a final "or".
 func alternativesOf[T any](values []T, text func(T) string) string {
 	shown := make([]string, 0, maxAlternatives+1)
 	for _, v := range values[:min(len(values), maxAlternatives)] {

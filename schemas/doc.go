@@ -1,9 +1,16 @@
-// Package schemas holds the words of the wire: the names of channels and
-// topics, ids, messages, receipts, grants and problems, and the definitions that
-// hold a channel's messages to a JSON Schema.
+// Package schemas has the types that appear on the wire, and the definitions that check the
+// messages of a channel against a JSON Schema.
 //
-// A value of one of its types that came out of a Parse function is legal: it
-// may be written into a frame, a header or a URL path segment (escaped as such)
-// without another look. The package knows nothing of HTTP, of tokens or of how
-// messages are kept.
+// A value that a Parse function has returned is valid: it can be written into a frame, a
+// header or an escaped URL path segment without another check. The package does not know
+// HTTP, how tokens are verified, or how messages are stored.
 package schemas
+
+import _ "embed" // for openapi.yaml
+
+//go:embed openapi.yaml
+var openAPI string
+
+// OpenAPI returns the OpenAPI 3.1 description of the HTTP API, in YAML. The caller owns the
+// returned copy.
+func OpenAPI() []byte { return []byte(openAPI) }

@@ -5,20 +5,27 @@ import (
 	"strings"
 )
 
+// maxFaults is the most faults of a definition or a file that are reported. A document could
+// have one for every few bytes.
+const maxFaults = 100
+
 // faultList gathers the faults of a document.
 type faultList struct {
-	faults []FieldError
+	faults []FieldError // at most maxFaults
 }
 
 func (l *faultList) add(pointer, format string, args ...any) {
+	if len(l.faults) >= maxFaults {
+		return
+	}
 	l.faults = append(l.faults, FieldError{pointer, fmt.Sprintf(format, args...)})
 }
 
-// maxListed is how many faults the text of an error names.
+// maxListed is the most faults in the text of an error.
 const maxListed = 8
 
-// listFaults writes faults on one line.
-func listFaults(faults []FieldError, total int) string {
+// listFaults writes faults on one line. If there are more, it says so.
+func listFaults(faults []FieldError, more bool) string {
 	var b strings.Builder
 	shown := faults[:min(len(faults), maxListed)]
 	for i, f := range shown {
@@ -30,16 +37,19 @@ func listFaults(faults []FieldError, total int) string {
 		}
 		b.WriteString(f.Detail)
 	}
-	if rest := total - len(shown); rest > 0 {
+	switch rest := len(faults) - len(shown); {
+	case more:
+		b.WriteString("; and more")
+	case rest > 0:
 		fmt.Fprintf(&b, "; and %d more", rest)
 	}
 	return b.String()
 }
 
-// maxClip is how many bytes of a text from outside are repeated in an error.
+// maxClip is the most bytes of a text from outside that an error quotes.
 const maxClip = 64
 
-// clip shortens s at the border of a character.
+// clip shortens s without splitting a character.
 func clip(s string) string {
 	if len(s) <= maxClip {
 		return s
@@ -47,23 +57,14 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxClip], "") + "…"
 }
 
-// escapePointer makes a reference token of RFC 6901, section 3, of a name.
-func escapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
-
-// unescapePointer undoes escapePointer. A Replacer goes over its input once, so
-// that ~01 becomes ~1 as section 4 demands.
+// unescapePointer returns the name that a token of a JSON Pointer stands for. A
+// Replacer goes over its input once, so that ~01 becomes ~1 as RFC 6901, section 4,
+// demands.
 func unescapePointer(token string) string {
 	return strings.NewReplacer("~0", "~", "~1", "/").Replace(token)
 }
 
-// join returns the pointer of a member of the value at pointer.
-func join(pointer, name string) string {
-	return pointer + "/" + escapePointer(name)
-}
-
-// prefixed moves faults of a part to where the part stands.
+// prefixed returns the faults of a part with the pointer of the part in front.
 func prefixed(pointer string, faults []FieldError) []FieldError {
 	moved := make([]FieldError, len(faults))
 	for i, f := range faults {

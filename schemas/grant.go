@@ -1,14 +1,10 @@
 package schemas
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
-
-// ErrBadGrant is returned by [ParsePattern] and by [Grant.Check].
-var ErrBadGrant = errors.New("schemas: bad grant")
 
 // Pattern names channels: exactly one, or all below a prefix (pipeline:*), or
 // all (*). The star stands only at the end, after a colon, or alone: user:1*
@@ -22,8 +18,8 @@ func ParsePattern(s string) (Pattern, error) {
 	if s == "*" {
 		return Pattern(s), nil
 	}
-	if prefix, ok := strings.CutSuffix(s, ":*"); ok {
-		name = prefix
+	if prefix, ok := strings.CutSuffix(s, ":*"); ok && prefix != "" {
+		name = prefix + ":" // what names begin with, as "..:", though ".." is none
 	}
 	if _, err := ParseChannel(name); err != nil {
 		return "", err
@@ -121,7 +117,7 @@ func (gs Grants) TopicsOf(p Pattern) (TopicSet, bool) {
 
 // TopicSet is a set of topics. The zero value has every topic in it.
 type TopicSet struct {
-	names []Topic // sorted; nil: all
+	names *[]Topic // sorted; nil: all. A pointer, because each stream has a set, and most have every topic
 }
 
 // NewTopicSet returns the set of the given names; all topics if [AnyTopic] is
@@ -135,16 +131,20 @@ func NewTopicSet(names []string) TopicSet {
 		set[i] = Topic(name)
 	}
 	slices.Sort(set)
-	return TopicSet{slices.Compact(set)}
+	set = slices.Compact(set)
+	return TopicSet{&set}
 }
 
 // Clone returns a copy that keeps no text alive which the names are parts of.
 func (s TopicSet) Clone() TopicSet {
-	names := slices.Clone(s.names)
+	if s.All() {
+		return s
+	}
+	names := slices.Clone(*s.names)
 	for i, name := range names {
 		names[i] = Topic(strings.Clone(string(name)))
 	}
-	return TopicSet{names}
+	return TopicSet{&names}
 }
 
 // All reports whether every topic is in s.
@@ -152,23 +152,26 @@ func (s TopicSet) All() bool { return s.names == nil }
 
 // Has reports whether topic is in s.
 func (s TopicSet) Has(topic Topic) bool {
-	if s.names == nil {
+	if s.All() {
 		return true
 	}
-	_, found := slices.BinarySearch(s.names, topic)
+	_, found := slices.BinarySearch(*s.names, topic)
 	return found
 }
 
 // Equal reports whether the same topics are in both.
 func (s TopicSet) Equal(other TopicSet) bool {
-	return s.All() == other.All() && slices.Equal(s.names, other.names)
+	if s.All() || other.All() {
+		return s.All() && other.All()
+	}
+	return slices.Equal(*s.names, *other.names)
 }
 
 // Names returns the topics of s in order, or [AnyTopic] alone. The caller must
 // not change it.
 func (s TopicSet) Names() []Topic {
-	if s.names == nil {
+	if s.All() {
 		return []Topic{AnyTopic}
 	}
-	return s.names
+	return *s.names
 }

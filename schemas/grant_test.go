@@ -10,14 +10,14 @@ import (
 )
 
 func TestParsePattern(t *testing.T) {
-	for _, s := range []string{"*", "user:*", "user:1:*", "user:1", "a:b:c", "a/b:*", "::*", "a::*"} {
+	for _, s := range []string{"*", "user:*", "user:1:*", "user:1", "a:b:c", "a/b:*", "::*", "a::*", "..:*"} {
 		if p, err := schemas.ParsePattern(s); err != nil || string(p) != s {
 			t.Errorf("%q: got %q, %v", s, p, err)
 		}
 	}
 	for _, s := range []string{
 		"", ":*", "user:1*", "user*", "*:user", "user:*:x", "**", "*:*", "user:**", "u*er:*", "$sys:*", "$sys",
-		"user:* ", "user :*", "user:\u200b*", "{id}", strings.Repeat("a", 257),
+		"user:* ", "user :*", "user:\u200b*", "{id}", strings.Repeat("a", 257), ".", "..", "../a:*", "a/..",
 	} {
 		if p, err := schemas.ParsePattern(s); !errors.Is(err, schemas.ErrBadChannel) || p != "" {
 			t.Errorf("%q: got %q, %v; want ErrBadChannel", s, p, err)

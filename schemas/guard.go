@@ -1,23 +1,22 @@
 package schemas
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-// What a message that is held to a schema may ask of the validator, however
-// small it is. Each error carries its whole location, so that many errors far
-// down would take a lot of memory; arithmetic is exact, so that 1e1000000 would
-// be expanded to a million digits.
+// Limits for messages with a schema, however small the messages are. The check recurses with
+// the nesting, and arithmetic is exact: 1e1000000 would become a million digits.
 const (
 	maxMessageDepth   = 64
 	maxNumberBytes    = 1000
 	maxNumberExponent = 1000
 )
 
-// numberFault says what is wrong with a JSON number, or "".
+// numberFault returns the fault of a JSON number, "" if it has none.
 func numberFault(number string) string {
 	if len(number) > maxNumberBytes {
 		return fmt.Sprintf("is a number of %d characters, at most %d are allowed", len(number), maxNumberBytes)
@@ -30,58 +29,21 @@ func numberFault(number string) string {
 	return ""
 }
 
-// skim looks at JSON text without decoding it: how deep its values stand within
-// each other, and whether it has a number that [numberFault] might object to.
-func skim(data []byte) (depth int, oddNumber bool) {
-	level, digits := 0, 0
-	inString := false
-	for i := 0; i < len(data); i++ {
-		c := data[i]
-		if inString {
-			switch c {
-			case '\\':
-				i++
-			case '"':
-				inString = false
-			}
-			continue
-		}
-		switch {
-		case '0' <= c && c <= '9' || c == '.':
-			digits++
-			oddNumber = oddNumber || digits >= maxNumberBytes
-			continue
-		case c == 'e' || c == 'E':
-			oddNumber = oddNumber || digits > 0
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
-			level++
-			depth = max(depth, level)
-		case c == '}' || c == ']':
-			level--
-		}
-		digits = 0
-	}
-	return depth, oddNumber
-}
-
-// numberFaults finds the numbers that [numberFault] objects to.
-func numberFaults(v any, location []string) []FieldError {
-	var faults []FieldError
-	switch v := v.(type) {
-	case map[string]any:
-		for name, value := range v {
-			faults = append(faults, numberFaults(value, append(location, name))...)
-		}
-	case []any:
-		for i, value := range v {
-			faults = append(faults, numberFaults(value, append(location, strconv.Itoa(i)))...)
-		}
-	case json.Number:
-		if fault := numberFault(v.String()); fault != "" {
-			faults = append(faults, FieldError{pointerTo(location), fault})
+// numberFaults notes the numbers that have a [numberFault].
+func (e *evaluation) numberFaults(v *value, p place) {
+	if v.kind == strictjson.Number {
+		if fault := numberFault(v.text); fault != "" {
+			e.fault(p, "%s", fault)
 		}
 	}
-	return faults
+	for i := range v.items {
+		if e.full() {
+			return
+		}
+		token := strconv.Itoa(i)
+		if v.kind == strictjson.Object {
+			token = v.names[i]
+		}
+		e.numberFaults(&v.items[i], p.at(token))
+	}
 }

@@ -1,33 +1,34 @@
 package schemas
 
 import (
-	"errors"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 )
 
-// ErrBadID is returned by [ParseID] and [ParsePosition].
-var ErrBadID = errors.New("schemas: bad id")
-
-// ID is a position in a log. Clients treat its text as opaque.
+// ID is a position in a log. Its text is opaque to clients.
 //
-// Epoch names one life of the log, Seq counts within it and only grows. Ids of one
-// epoch are comparable across all channels of a server, if its log is not sharded;
-// else across those of one shard, which are numbered from 1.
+// Epoch identifies one generation of the log. Seq counts within it and only grows. If the
+// log is not sharded, ids of one epoch are comparable across all channels of a server;
+// otherwise only across those of one shard. Shards are numbered from 1.
 type ID struct {
 	Epoch uint64
 	Seq   uint64
-	Shard int // 0: of a log that is not sharded; at most [MaxShards]
+	Shard int // 0 if the log is not sharded; at most [MaxShards]
 }
 
-// MaxShards is how many shards a log may have: what bounds the text of a
-// [Position].
-const MaxShards = 64
+// NewEpoch returns a random epoch for a new log: at most eight digits in base 36, never 0.
+func NewEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])>>24 | 1
+}
 
-// ParseID reads the text form <epoch>-<seq>, or <epoch>.<shard>-<seq> of a sharded
-// log: lower-case base 36, decimal, decimal, all without leading zeros. It returns
-// [ErrBadID].
+// ParseID parses the text form <epoch>-<seq>, or <epoch>.<shard>-<seq> for a sharded log.
+// The epoch is in lower-case base 36, the other numbers are decimal, and none has leading
+// zeros. It returns [ErrBadID].
 func ParseID(s string) (ID, error) {
 	life, seq, found := strings.Cut(s, "-")
 	if !found {
@@ -51,8 +52,8 @@ func ParseID(s string) (ID, error) {
 	return ID{Epoch: e, Seq: n, Shard: int(k)}, nil
 }
 
-// parseCanonical accepts only the text that strconv would write itself, so that
-// a position has one spelling.
+// parseCanonical accepts only the text that strconv would write, so that a position has only
+// one spelling.
 func parseCanonical(s string, base int) (uint64, bool) {
 	n, err := strconv.ParseUint(s, base, 64)
 	return n, err == nil && strconv.FormatUint(n, base) == s
@@ -60,6 +61,9 @@ func parseCanonical(s string, base int) (uint64, bool) {
 
 // String returns the text form.
 func (id ID) String() string { return string(id.Append(nil)) }
+
+// idSpace is enough for the text of any id, in bytes.
+const idSpace = 64
 
 // Append appends the text form to b.
 func (id ID) Append(b []byte) []byte {

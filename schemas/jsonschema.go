@@ -3,18 +3,26 @@ package schemas
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
 // schema is a compiled JSON Schema of draft 2020-12. Formats are asserted,
-// patterns are RE2, numbers are compared exactly.
+// patterns are RE2, numbers are compared exactly. The library compiles it; the
+// checking is done here, where it can be bounded.
 type schema struct {
-	compiled *jsonschema.Schema
+	rule *rule
 }
 
 // schemaURL is the base that a schema's references are resolved against. It is
@@ -30,8 +38,15 @@ var errOutside = errors.New("outside the schema")
 
 func (noLoader) Load(string) (any, error) { return nil, errOutside }
 
-// compileSchema compiles raw, which must be one JSON value.
-func compileSchema(raw []byte) (*schema, []FieldError) {
+// schemaCompiler compiles the schemas of one definition, within bounds for all of
+// them together.
+type schemaCompiler struct {
+	values   int
+	patterns patterns
+}
+
+// compile compiles raw, which must be one JSON value.
+func (sc *schemaCompiler) compile(raw []byte) (*schema, []FieldError) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {
 		return nil, []FieldError{{"", "is not JSON"}}
@@ -41,25 +56,94 @@ func compileSchema(raw []byte) (*schema, []FieldError) {
 			return nil, []FieldError{{"/$schema", "is not " + draftURL + ", the only draft that is supported"}}
 		}
 	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft2020)
-	c.AssertFormat()
-	c.UseLoader(noLoader{})
+	if faults, err := evaluate(context.Background(), draftRule(), raw, timesForSchema); err != nil || len(faults) > 0 {
+		if err != nil {
+			faults = []FieldError{{"", "takes too much work to check"}}
+		}
+		return nil, faults
+	}
+	c := newCompiler(&sc.patterns)
 	if err := c.AddResource(schemaURL, doc); err != nil {
 		return nil, compileFaults(err)
 	}
 	compiled, err := c.Compile(schemaURL)
+	if sc.patterns.size > maxPatterns {
+		return nil, []FieldError{{"", fmt.Sprintf("makes the patterns of the definition too large: at most %d characters and classes are allowed together; a repetition counts as often as it may happen", maxPatterns)}}
+	}
 	if err != nil {
 		return nil, compileFaults(err)
 	}
-	return &schema{compiled}, nil
+	return sc.rules(c, compiled, doc)
+}
+
+// rules makes the rules of what the library has compiled.
+func (*schemaCompiler) rules(c *jsonschema.Compiler, compiled *jsonschema.Schema, doc any) (*schema, []FieldError) {
+	var b ruler
+	root := b.of(compiled)
+	if b.dynamic {
+		for _, at := range anchored(doc, "", nil) {
+			if target, err := c.Compile(schemaURL + "#" + (&url.URL{Fragment: at}).EscapedFragment()); err == nil {
+				b.of(target)
+			}
+		}
+	}
+	if b.draft != nil {
+		return nil, []FieldError{{"", fmt.Sprintf("refers to %q, which is of another draft", clip(b.draft.Location))}}
+	}
+	b.scope()
+	return &schema{root}, nil
+}
+
+// anchored appends where a $dynamicAnchor stands: nothing but the dynamic scope may
+// lead there.
+func anchored(doc any, at string, found []string) []string {
+	switch doc := doc.(type) {
+	case map[string]any:
+		if _, ok := doc["$dynamicAnchor"].(string); ok {
+			found = append(found, at)
+		}
+		for name, part := range doc {
+			found = anchored(part, strictjson.Pointer(at, name), found)
+		}
+	case []any:
+		for i, part := range doc {
+			found = anchored(part, strictjson.Pointer(at, strconv.Itoa(i)), found)
+		}
+	}
+	return found
+}
+
+// timesForSchema is how much more than a message a schema may take to check: each
+// of its values is held to every part of the draft.
+const timesForSchema = 8
+
+// draftRule returns what schemas are held to.
+//
+//nolint:gochecknoglobals // it is made once and never changes
+var draftRule = sync.OnceValue(func() *rule {
+	compiled, err := newCompiler(new(patterns)).Compile(draftURL)
+	if err != nil {
+		panic("schemas: the draft does not compile: " + err.Error()) // the library brings it
+	}
+	var b ruler
+	root := b.of(compiled)
+	b.scope()
+	return root
+})
+
+func newCompiler(found *patterns) *jsonschema.Compiler {
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(found.compile)
+	return c
 }
 
 // compileFaults puts an error of the compiler into words.
 func compileFaults(err error) []FieldError {
 	var (
 		load    *jsonschema.LoadURLError
-		meta    *jsonschema.SchemaValidationError
 		regex   *jsonschema.InvalidRegexError
 		pointer *jsonschema.JSONPointerNotFoundError
 		anchor  *jsonschema.AnchorNotFoundError
@@ -68,11 +152,6 @@ func compileFaults(err error) []FieldError {
 	switch {
 	case errors.As(err, &load):
 		detail = fmt.Sprintf("refers to %q: references are resolved within the schema only", clip(load.URL))
-	case errors.As(err, &meta):
-		var violation *jsonschema.ValidationError
-		if errors.As(meta.Err, &violation) {
-			return (&leaves{}).of(violation, "")
-		}
 	case errors.As(err, &regex):
 		detail = fmt.Sprintf("has a pattern that is not RE2: %q", clip(regex.Regex))
 	case errors.As(err, &pointer):
@@ -83,104 +162,42 @@ func compileFaults(err error) []FieldError {
 	return []FieldError{{"", detail}}
 }
 
-// check returns the faults of data in no order.
-func (s *schema) check(data []byte) []FieldError {
-	depth, oddNumber := skim(data)
-	if depth > maxMessageDepth {
-		return []FieldError{{"", fmt.Sprintf("is nested more than %d levels deep", maxMessageDepth)}}
+// check returns the faults of data, at most one more than are told.
+func (s *schema) check(ctx context.Context, data []byte) ([]FieldError, error) {
+	if strictjson.Depth(data) > maxMessageDepth {
+		return []FieldError{{"", fmt.Sprintf("is nested more than %d levels deep", maxMessageDepth)}}, nil
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		return []FieldError{{"", "is not JSON"}}
+	if !json.Valid(data) {
+		return []FieldError{{"", "is not JSON"}}, nil
 	}
-	if oddNumber {
-		if faults := numberFaults(value, nil); len(faults) > 0 {
-			return faults
-		}
-	}
-	var violation *jsonschema.ValidationError
-	if !errors.As(s.compiled.Validate(value), &violation) {
-		return nil
-	}
-	return (&leaves{}).of(violation, "")
+	return evaluate(ctx, s.rule, data, 1)
 }
 
-// leaves gathers the errors that have no further cause.
-type leaves struct {
-	faultList
-}
-
-func (l *leaves) of(e *jsonschema.ValidationError, alternative string) []FieldError {
-	l.walk(e, alternative)
-	return l.faults
-}
-
-func (l *leaves) walk(e *jsonschema.ValidationError, alternative string) {
-	at := pointerTo(e.InstanceLocation)
-	switch k := e.ErrorKind.(type) {
-	case *kind.AnyOf:
-		l.alternatives(e, "anyOf", at)
-	case *kind.OneOf:
-		if len(k.Subschemas) > 1 {
-			l.add(at, "matches alternatives %d and %d of oneOf, only one is allowed%s", k.Subschemas[0]+1, k.Subschemas[1]+1, alternative)
-			return
-		}
-		l.alternatives(e, "oneOf", at)
-	case *kind.Contains, *kind.MinContains:
-		l.leaf(e.ErrorKind, at, alternative) // why each item does not match is of no use
-	case *kind.Required:
-		l.missing(k.Missing, at, "", alternative)
-	case *kind.DependentRequired:
-		l.missing(k.Missing, at, fmt.Sprintf(", which is required beside %q", clip(k.Prop)), alternative)
-	case *kind.AdditionalProperties:
-		for _, name := range k.Properties {
-			l.add(pointerTo(append(e.InstanceLocation[:len(e.InstanceLocation):len(e.InstanceLocation)], name)),
-				"is not an allowed property%s", alternative)
-		}
-	case *kind.PropertyNames:
-		l.propertyNames(k.Property, e, alternative)
-	default:
-		if len(e.Causes) == 0 {
-			l.leaf(e.ErrorKind, at, alternative)
-		}
-		for _, cause := range e.Causes {
-			l.walk(cause, alternative)
-		}
+// evaluate checks valid JSON against a rule, with so many times the work that is
+// allowed for a message of its size.
+func evaluate(ctx context.Context, r *rule, data []byte, times int) ([]FieldError, error) {
+	in := newValueReader(string(data))
+	v := in.value()
+	e := &evaluation{work: workFor(ctx, len(data), times), next: in.next, dependsOn: nothing}
+	if in.odd {
+		e.numberFaults(&v, place{})
+		return e.faults, nil
 	}
-}
-
-// propertyNames reports faults below the top at the top: the library keeps their
-// location in memory that it goes on to use (v6.0.3), so that it may have become
-// that of another value.
-func (l *leaves) propertyNames(name string, e *jsonschema.ValidationError, alternative string) {
-	var names leaves
-	for _, cause := range e.Causes {
-		names.walk(cause, "")
+	if e.holds(r, &v, nil) && e.err == nil {
+		return nil, nil
 	}
-	for _, f := range names.faults {
-		l.add("", "has a property %q whose name %s%s", clip(name), f.Detail, alternative)
+	if e.err != nil {
+		return nil, e.err
 	}
-}
-
-// alternatives names the branch that each fault belongs to: of branches that
-// contradict each other, only one has to be satisfied.
-func (l *leaves) alternatives(e *jsonschema.ValidationError, keyword, at string) {
-	if len(e.Causes) == 0 {
-		l.add(at, "matches no alternative of %s", keyword)
+	e.work = workFor(ctx, len(data), times) // a message that is bad for certain is told why
+	e.explain(r, &v, place{})
+	if len(e.faults) == 0 && e.err == nil {
+		e.fault(place{}, "does not match the schema")
 	}
-	for i, cause := range e.Causes {
-		l.walk(cause, fmt.Sprintf(" (alternative %d of %s)", i+1, keyword))
+	if len(e.faults) > 0 && errors.Is(e.err, ErrTooMuchWork) {
+		return e.faults, nil
 	}
-}
-
-func (l *leaves) missing(names []string, at, why, alternative string) {
-	for _, name := range names {
-		l.add(at, "property %q is missing%s%s", clip(name), why, alternative)
-	}
-}
-
-func (l *leaves) leaf(k jsonschema.ErrorKind, at, alternative string) {
-	l.add(at, "%s%s", describe(k), alternative)
+	return e.faults, e.err
 }
 
 // describe says what is wrong without repeating the value that is.

@@ -2,6 +2,7 @@ package schemas_test
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode"
@@ -19,7 +20,16 @@ func TestParseChannel(t *testing.T) {
 		{name: "usual", channel: "pipeline:run_42"},
 		{name: "one character", channel: "a"},
 		{name: "slash", channel: "a/b/c"},
-		{name: "dots", channel: ".."},
+		{name: "three dots", channel: "..."},
+		{name: "dots and more", channel: "..:a/.b/c../..d"},
+		{name: "empty parts", channel: "/a//b/"},
+		{name: "a dot", channel: ".", fault: `"." is a step in a path`},
+		{name: "two dots", channel: "..", fault: `".." is a step in a path`},
+		{name: "a dot between slashes", channel: "a/./b", fault: `"." is a step in a path`},
+		{name: "two dots between slashes", channel: "a/../b", fault: `".." is a step in a path`},
+		{name: "dots in front", channel: "../a", fault: `".." is a step in a path`},
+		{name: "dots at the end", channel: "a/..", fault: `".." is a step in a path`},
+		{name: "a dot behind a slash", channel: "/.", fault: `"." is a step in a path`},
 		{name: "colons alone", channel: "::"},
 		{name: "other letters", channel: "réunion:北京:🙂"},
 		{name: "dollar inside", channel: "a$b"},
@@ -55,7 +65,9 @@ func TestParseTopic(t *testing.T) {
 	tests := []struct{ name, topic, fault string }{
 		{name: "usual", topic: "status"},
 		{name: "everything allowed", topic: "AZaz09_.-"},
-		{name: "dot", topic: "."},
+		{name: "a dot", topic: ".", fault: `"." is a step in a path`},
+		{name: "two dots", topic: "..", fault: `".." is a step in a path`},
+		{name: "three dots", topic: "..."},
 		{name: "64 bytes", topic: strings.Repeat("a", 64)},
 		{name: "reserved in other case", topic: "Open"},
 		{name: "reserved inside", topic: "open.door"},
@@ -108,6 +120,52 @@ func TestParseRunID(t *testing.T) {
 	}
 }
 
+func TestParseStreamID(t *testing.T) {
+	for _, tt := range []struct{ name, id, fault string }{
+		{name: "every character", id: "azAZ09_.:-"},
+		{name: "64 bytes", id: strings.Repeat("s", 64)},
+		{name: "empty", id: "", fault: "it has 0 bytes, 1 to 64 are allowed"},
+		{name: "65 bytes", id: strings.Repeat("s", 65), fault: "it has 65 bytes"},
+		{name: "slash", id: "a/b", fault: "only A-Z"},
+		{name: "space", id: "a b", fault: "only A-Z"},
+		{name: "quote", id: `a"b`, fault: "only A-Z"},
+		{name: "beyond ASCII", id: "é", fault: "only A-Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := schemas.ParseStreamID(tt.id)
+			checkParse(t, got, tt.id, err, schemas.ErrBadStreamID, tt.fault)
+		})
+	}
+}
+
+// The examples of W3C Trace Context, and what it calls invalid.
+func TestParseTraceparent(t *testing.T) {
+	const valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, tt := range []struct{ name, header, want string }{
+		{"usual", valid, valid},
+		{"not sampled", valid[:53] + "00", valid[:53] + "00"},
+		{"a later version", "cc" + valid[2:], "cc" + valid[2:]},
+		{"a later version, with more", "cc" + valid[2:] + "-what-the-future-brings", "cc" + valid[2:]},
+		{"version 00 with more", valid + "-more", ""},
+		{"more without a dash", "cc" + valid[2:] + "more", ""},
+		{"version ff", "ff" + valid[2:], ""},
+		{"empty", "", ""},
+		{"too short", valid[:54], ""},
+		{"capitals", strings.ToUpper(valid), ""},
+		{"a dash that is missing", strings.Replace(valid, "-", "0", 1), ""},
+		{"a dash too many", "00-0af7651916cd43dd-448eb211c80319c-b7ad6b7169203331-01", ""},
+		{"a trace of zeros", "00-00000000000000000000000000000000-b7ad6b7169203331-01", ""},
+		{"a parent of zeros", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", ""},
+		{"a quote", strings.Replace(valid, "a", `"`, 1), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := schemas.ParseTraceparent(tt.header); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestParseKey(t *testing.T) {
 	tests := []struct{ name, key, fault string }{
 		{name: "usual", key: "3f2c-9"},
@@ -150,7 +208,7 @@ func quoteRune(r rune) string {
 }
 
 func FuzzParseChannel(f *testing.F) {
-	for _, s := range []string{"pipeline:run_42", "$x", "a\u200b", "a b", "a/b", "\xff", "user:*"} {
+	for _, s := range []string{"pipeline:run_42", "$x", "a\u200b", "a b", "a/b", "\xff", "user:*", ".", "a/../b", "a//b", "/./", "a/.", "%2e%2e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -167,6 +225,16 @@ func FuzzParseChannel(f *testing.F) {
 		for _, r := range s {
 			if unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(`*{}"\?#`, r) {
 				t.Fatalf("%q was accepted with %q in it", s, r)
+			}
+		}
+		// Neither escaped nor behind a proxy that decodes does it lead elsewhere.
+		for _, path := range []string{"/v1/publish/" + url.PathEscape(s) + "/t", (&url.URL{Path: "/v1/publish/" + s + "/t"}).EscapedPath()} {
+			u, err := url.Parse("http://a.test" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := u.ResolveReference(u).Path; got != "/v1/publish/"+s+"/t" {
+				t.Fatalf("%q leads to %q", s, got)
 			}
 		}
 	})

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Position is where a stream stands: up to there, its client has been sent what it
-// asked for. Clients treat its text as opaque.
+// Position is the position of a stream: its client has been sent everything up to there that
+// it subscribed to. Its text is opaque to clients.
 //
-// A stream over one shard, or over a log that is not sharded, stands at an [ID]:
-// Shard is that of the id, and Seqs has one element. One over several shards
-// stands somewhere in each: Shard is 0, and Seqs has an element for each shard of
-// the log, also for those that the stream does not read.
+// For a stream over one shard, or over a log that is not sharded, it is an [ID]: Shard is
+// the shard of the id, and Seqs has one element. A stream over several shards has a
+// position in each: Shard is 0, and Seqs has an element for every shard of the log,
+// including those that the stream does not read.
 type Position struct {
 	Epoch uint64
 	Shard int
 	Seqs  []uint64 // not empty; at most [MaxShards]
 }
 
-// vector begins the second part of a position in several shards. No shard has that
+// vector takes the place of the shard in a position in several shards. No shard has that
 // number, and clients that compare ids by their numbers leave such a text alone.
 const vector = ".v-"
 
-// ParsePosition reads the text form of an [ID], or <epoch>.v-<seq>.<seq>… with the
-// positions in two shards or more. It returns [ErrBadID].
+// ParsePosition parses the text form of an [ID], or <epoch>.v-<seq>.<seq>… with the positions
+// in two or more shards. It returns [ErrBadID].
 func ParsePosition(s string) (Position, error) {
 	epoch, list, several := strings.Cut(s, vector)
 	if !several {
@@ -53,8 +53,8 @@ func ParsePosition(s string) (Position, error) {
 	return p, nil
 }
 
-// In returns the position in the given shard of a log that has so many shards, both
-// 0 for a log that is not sharded, and whether p tells it.
+// In returns the position in the given shard of a log with the given number of shards, both
+// 0 for a log that is not sharded. It reports whether p has this position.
 func (p Position) In(shard, shards int) (seq uint64, ok bool) {
 	switch {
 	case len(p.Seqs) == 1:

@@ -1,6 +1,6 @@
 package schemas
 
-// Problem is the body of every error answer, RFC 9457.
+// Problem is the body of every error answer (RFC 9457).
 type Problem struct {
 	Type     string       `json:"type"` // "/problems/" and the slug
 	Title    string       `json:"title"`
@@ -8,6 +8,8 @@ type Problem struct {
 	Detail   string       `json:"detail,omitempty"`
 	Instance string       `json:"instance,omitempty"` // the request's id
 	Errors   []FieldError `json:"errors,omitempty"`
+	Offset   *int64       `json:"offset,omitempty"` // of a text: how many bytes are held
+	State    string       `json:"state,omitempty"`  // of a text whose attempt has ended
 }
 
 // FieldError is one fault of a JSON document.

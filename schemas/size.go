@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -9,14 +8,8 @@ import (
 	"time"
 )
 
-// ErrBadSize is returned by [ByteSize.UnmarshalText].
-var ErrBadSize = errors.New("schemas: bad size")
-
-// ErrBadDuration is returned by [Duration.UnmarshalText].
-var ErrBadDuration = errors.New("schemas: bad duration")
-
-// ByteSize is a number of bytes, never negative when it was parsed. Its text is
-// a decimal number alone or with one of KiB, MiB, GiB: 61440, 60KiB, 1MiB.
+// ByteSize is a number of bytes. A parsed one is never negative. Its text is a decimal
+// number, alone or with KiB, MiB or GiB: 61440, 60KiB, 1MiB.
 type ByteSize int64
 
 // The units that the text of a [ByteSize] may end in.
@@ -64,8 +57,8 @@ func (s *ByteSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a length of time whose text is that of [time.ParseDuration],
-// written without units that are zero: 10m, not 10m0s.
+// Duration is a duration in the format of [time.ParseDuration], written without units that
+// are zero: 10m, not 10m0s.
 type Duration time.Duration
 
 // Std returns d as a [time.Duration].

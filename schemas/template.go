@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// template is the parsed name of a [Definition]: the segments between its
-// colons, each a literal text or a variable between two literal texts.
+// template is the parsed name of a [Definition]: the segments between its colons. Each is a
+// literal text, or a variable between two literal texts.
 type template struct {
 	segments []segment
 	prefix   string // the literal text before the first variable
@@ -83,7 +83,7 @@ func isVariable(s string) bool {
 	return s != ""
 }
 
-// example is the shortest text that the segment matches.
+// example returns the shortest text that the segment matches.
 func (s segment) example() string {
 	if s.variable == "" {
 		return s.before
@@ -99,8 +99,7 @@ func (s segment) matches(text string) bool {
 		strings.HasPrefix(text, s.before) && strings.HasSuffix(text, s.after)
 }
 
-// matches reports whether c is one of the names that t stands for. It does not
-// allocate.
+// matches reports whether t matches the name c. It does not allocate.
 func (t *template) matches(c Channel) bool {
 	rest := string(c)
 	last := len(t.segments) - 1
@@ -114,8 +113,8 @@ func (t *template) matches(c Channel) bool {
 	return true
 }
 
-// overlaps reports whether some name is matched by both templates. It is exact,
-// but for looking away from [MaxChannelBytes].
+// overlaps reports whether both templates match some name. It is exact, except that it
+// ignores [MaxChannelBytes].
 func (t *template) overlaps(u *template) bool {
 	if len(t.segments) != len(u.segments) {
 		return false
@@ -155,7 +154,7 @@ func (t *template) sameShape(u *template) bool {
 	return true
 }
 
-// tie says why t and u cannot stand in one catalog, or "".
+// tie says why t and u cannot be in the same catalog, or returns "".
 func (t *template) tie(u *template) string {
 	switch {
 	case t.sameShape(u):

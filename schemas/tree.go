@@ -6,49 +6,29 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
 // node is one value of a document, JSON or YAML, with the order of its members
 // kept. Names are unique within an object.
 type node struct {
-	kind  nodeKind
+	kind  strictjson.Kind
 	text  string   // of a string, a number (as JSON writes it) or a boolean
 	names []string // of an object's members, beside items
 	items []*node  // of an object or an array
 	line  int      // in a YAML file; else 0
 }
 
-type nodeKind byte
+// maxTreeValues limits every document, so that reading one takes little memory even if a few
+// of its bytes stand for many values.
+const maxTreeValues = 1_000_000
 
-const (
-	nullNode nodeKind = iota
-	boolNode
-	numberNode
-	stringNode
-	arrayNode
-	objectNode
-)
-
-// Bounds of every document, so that reading one needs little stack and memory
-// even if few of its bytes stand for many values.
-const (
-	maxTreeDepth  = 1000
-	maxTreeValues = 1_000_000
-)
-
-// path is where a reader stands in a document. Pointers are made of it only for
-// faults: made for every value, they could cost the square of the document.
+// path is the location of a reader in a document. It becomes a pointer only for faults: to
+// make one for every value could cost the square of the document's size.
 type path []string
 
-func (p path) pointer() string {
-	var b strings.Builder
-	for _, token := range p {
-		b.WriteString("/" + escapePointer(token))
-	}
-	return b.String()
-}
-
-// budget bounds what one document may come to.
+// budget limits one document.
 type budget struct {
 	faultList
 	path   path
@@ -56,43 +36,45 @@ type budget struct {
 }
 
 var (
-	errTooDeep = fmt.Errorf("is nested more than %d levels deep", maxTreeDepth)
+	errTooDeep = fmt.Errorf("is nested more than %d levels deep", strictjson.MaxDepth)
 	errTooMany = fmt.Errorf("has more than %d values", maxTreeValues)
 )
 
-// enter counts one more value.
-func (b *budget) enter() error {
+// enter counts one more value; holds says whether it can hold others.
+func (b *budget) enter(holds bool) error {
 	if b.values++; b.values > maxTreeValues {
 		return errTooMany
 	}
-	if len(b.path) > maxTreeDepth {
+	if holds && len(b.path) >= strictjson.MaxDepth {
 		return errTooDeep
 	}
 	return nil
 }
 
-// fault notes what is wrong with the value that the reader stands at.
+// fault notes a fault of the value at the location of the reader.
 func (b *budget) fault(format string, args ...any) {
-	b.add(b.path.pointer(), format, args...)
+	if len(b.faults) < maxFaults {
+		b.add(pointerTo(b.path), format, args...)
+	}
 }
 
 // appendJSON writes n as compact JSON.
 func (n *node) appendJSON(b []byte) []byte {
 	switch n.kind {
-	case nullNode:
+	case strictjson.Null:
 		return append(b, "null"...)
-	case stringNode:
+	case strictjson.String:
 		return appendString(b, n.text)
-	case arrayNode, objectNode:
+	case strictjson.Array, strictjson.Object:
 		return n.appendMembers(b)
-	case boolNode, numberNode:
+	case strictjson.Bool, strictjson.Number:
 	}
 	return append(b, n.text...)
 }
 
 func (n *node) appendMembers(b []byte) []byte {
 	opening, closing := byte('['), byte(']')
-	if n.kind == objectNode {
+	if n.kind == strictjson.Object {
 		opening, closing = '{', '}'
 	}
 	b = append(b, opening)
@@ -100,7 +82,7 @@ func (n *node) appendMembers(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if n.kind == objectNode {
+		if n.kind == strictjson.Object {
 			b = append(appendString(b, n.names[i]), ':')
 		}
 		b = item.appendJSON(b)
@@ -116,8 +98,7 @@ func appendString(b []byte, s string) []byte {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// extent returns how deep values stand within each other, and how many there
-// are.
+// extent returns the depth of the nesting and the number of values.
 func (n *node) extent() (depth, values int) {
 	for _, item := range n.items {
 		d, v := item.extent()
@@ -126,7 +107,7 @@ func (n *node) extent() (depth, values int) {
 	return depth + 1, values + 1
 }
 
-// lineOf returns the line of the value at pointer, or of what of it there is.
+// lineOf returns the line of the value at pointer, or of the closest enclosing value.
 func (n *node) lineOf(pointer string) int {
 	line := n.line
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
@@ -140,7 +121,7 @@ func (n *node) lineOf(pointer string) int {
 }
 
 func (n *node) member(name string) *node {
-	if n.kind == arrayNode {
+	if n.kind == strictjson.Array {
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.items) {
 			return n.items[i]
 		}

@@ -1,29 +1,30 @@
 package schemas
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"strconv"
-	"unicode/utf8"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
 // jsonReader reads a JSON document as nodes and notes its faults.
 type jsonReader struct {
 	budget
-	decoder *json.Decoder
+	scanner strictjson.Scanner[string]
 }
 
-// readJSON returns nil and one fault if data is not one JSON value; else the
-// value and what else there is to object to.
+// readJSON returns nil and one fault if data is not one JSON value, otherwise the value and
+// its faults.
 func readJSON(data []byte) (*node, []FieldError) {
-	if !utf8.Valid(data) {
+	switch err := strictjson.Check(data); {
+	case errors.Is(err, strictjson.ErrNotUTF8):
 		return nil, []FieldError{{"", "is not UTF-8"}}
-	}
-	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
+	case errors.Is(err, strictjson.ErrTooDeep):
+		return nil, []FieldError{{"", errTooDeep.Error()}}
+	case err != nil:
 		return nil, []FieldError{{"", "is not JSON: " + clip(err.Error())}}
 	}
-	r := &jsonReader{decoder: json.NewDecoder(bytes.NewReader(data))}
-	r.decoder.UseNumber()
+	r := &jsonReader{scanner: strictjson.NewScanner(string(data))}
 	root, err := r.next()
 	if err != nil {
 		return nil, []FieldError{{"", err.Error()}}
@@ -32,35 +33,31 @@ func readJSON(data []byte) (*node, []FieldError) {
 }
 
 func (r *jsonReader) next() (*node, error) {
-	token, err := r.decoder.Token()
-	if err != nil {
+	kind := r.scanner.Kind()
+	if err := r.enter(kind == strictjson.Array || kind == strictjson.Object); err != nil {
 		return nil, err
 	}
-	if err := r.enter(); err != nil {
-		return nil, err
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		if t == '[' {
-			return r.array()
-		}
+	switch kind {
+	case strictjson.Array:
+		return r.array()
+	case strictjson.Object:
 		return r.object()
-	case json.Number:
-		if fault := numberFault(t.String()); fault != "" {
+	case strictjson.String:
+		return &node{kind: kind, text: r.scanner.Text()}, nil
+	case strictjson.Null, strictjson.Bool, strictjson.Number:
+	}
+	n := &node{kind: kind, text: r.scanner.Literal()}
+	if kind == strictjson.Number {
+		if fault := numberFault(n.text); fault != "" {
 			r.fault("%s", fault)
 		}
-		return &node{kind: numberNode, text: t.String()}, nil
-	case string:
-		return &node{kind: stringNode, text: t}, nil
-	case bool:
-		return &node{kind: boolNode, text: strconv.FormatBool(t)}, nil
 	}
-	return &node{kind: nullNode}, nil
+	return n, nil
 }
 
 func (r *jsonReader) array() (*node, error) {
-	n := &node{kind: arrayNode}
-	for r.decoder.More() {
+	n := &node{kind: strictjson.Array}
+	for r.scanner.More() {
 		r.path = append(r.path, strconv.Itoa(len(n.items)))
 		item, err := r.next()
 		if err != nil {
@@ -69,19 +66,14 @@ func (r *jsonReader) array() (*node, error) {
 		r.path = r.path[:len(r.path)-1]
 		n.items = append(n.items, item)
 	}
-	_, err := r.decoder.Token()
-	return n, err
+	return n, nil
 }
 
 func (r *jsonReader) object() (*node, error) {
-	n := &node{kind: objectNode}
+	n := &node{kind: strictjson.Object}
 	seen := map[string]bool{}
-	for r.decoder.More() {
-		token, err := r.decoder.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, _ := token.(string)
+	for r.scanner.More() {
+		name := r.scanner.Name()
 		r.path = append(r.path, name)
 		item, err := r.next()
 		if err != nil {
@@ -95,6 +87,5 @@ func (r *jsonReader) object() (*node, error) {
 		}
 		r.path = r.path[:len(r.path)-1]
 	}
-	_, err := r.decoder.Token()
-	return n, err
+	return n, nil
 }

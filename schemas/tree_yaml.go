@@ -7,16 +7,17 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-// yamlReader turns a YAML document into the nodes that the same document in
-// JSON would have.
+// yamlReader turns a YAML document into the nodes that the same document would have in JSON.
 type yamlReader struct {
 	budget
 }
 
-// readYAML returns nil and one fault if data is not one YAML document; else its
-// value and what else there is to object to.
+// readYAML returns nil and one fault if data is not one YAML document, otherwise its value
+// and its faults.
 func readYAML(data []byte) (*node, []FieldError) {
 	if !utf8.Valid(data) {
 		return nil, []FieldError{{"", "is not UTF-8"}}
@@ -26,7 +27,7 @@ func readYAML(data []byte) (*node, []FieldError) {
 		return nil, []FieldError{{"", "is not YAML: " + err.Error()}}
 	}
 	if len(doc.Content) == 0 {
-		return &node{kind: nullNode, line: 1}, nil
+		return &node{kind: strictjson.Null, line: 1}, nil
 	}
 	r := &yamlReader{}
 	root, err := r.next(doc.Content[0])
@@ -36,10 +37,10 @@ func readYAML(data []byte) (*node, []FieldError) {
 	return root, r.faults
 }
 
-// next follows aliases: the bounds of the document hold for what they stand
-// for, so that neither a cycle nor a bomb gets far.
+// next follows aliases. The limits of the document apply to what they stand for, so neither
+// a cycle nor an alias bomb gets far.
 func (r *yamlReader) next(y *yaml.Node) (*node, error) {
-	if err := r.enter(); err != nil {
+	if err := r.enter(y.Kind == yaml.SequenceNode || y.Kind == yaml.MappingNode); err != nil {
 		return nil, err
 	}
 	switch y.Kind {
@@ -59,7 +60,7 @@ func (r *yamlReader) next(y *yaml.Node) (*node, error) {
 }
 
 func (r *yamlReader) sequence(y *yaml.Node) (*node, error) {
-	n := &node{kind: arrayNode, line: y.Line}
+	n := &node{kind: strictjson.Array, line: y.Line}
 	for i, content := range y.Content {
 		r.path = append(r.path, strconv.Itoa(i))
 		item, err := r.next(content)
@@ -73,7 +74,7 @@ func (r *yamlReader) sequence(y *yaml.Node) (*node, error) {
 }
 
 func (r *yamlReader) mapping(y *yaml.Node) (*node, error) {
-	n := &node{kind: objectNode, line: y.Line}
+	n := &node{kind: strictjson.Object, line: y.Line}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key, content := y.Content[i], y.Content[i+1]
@@ -101,26 +102,26 @@ func (r *yamlReader) mapping(y *yaml.Node) (*node, error) {
 	return n, nil
 }
 
-// scalar reads what JSON has no literal for, such as a date, as a string.
+// scalar reads values that JSON has no literal for, such as dates, as strings.
 func (r *yamlReader) scalar(y *yaml.Node) *node {
-	n := &node{kind: stringNode, text: y.Value, line: y.Line}
+	n := &node{kind: strictjson.String, text: y.Value, line: y.Line}
 	switch y.ShortTag() {
 	case "!!null":
-		n.kind = nullNode
+		n.kind = strictjson.Null
 	case "!!bool":
 		var b bool
 		if err := y.Decode(&b); err != nil {
 			r.fault("is not a boolean: %q", clip(y.Value))
 		}
-		n.kind, n.text = boolNode, strconv.FormatBool(b)
+		n.kind, n.text = strictjson.Bool, strconv.FormatBool(b)
 	case "!!int", "!!float":
-		n.kind, n.text = numberNode, r.number(y)
+		n.kind, n.text = strictjson.Number, r.number(y)
 	}
 	return n
 }
 
-// number keeps the digits of a number that JSON would write the same, and
-// spells out the others: 0x10, 1_000, .5.
+// number keeps the digits of a number that is also valid in JSON, and converts others: 0x10,
+// 1_000, .5.
 func (r *yamlReader) number(y *yaml.Node) string {
 	text := y.Value
 	if !json.Valid([]byte(text)) {

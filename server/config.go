@@ -10,98 +10,99 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-//go:generate go test -run TestConfigTable_readme . -update
+//go:generate go test -run TestConfigTable_reference . -update
 
-// Config is the configuration of the server. Its tags are the one table from
-// which --help, the names of variables and of keys in the file, and the table
-// in the README are made: the flag --max-message-bytes is the variable
+// Config is the configuration of the server. Its tags are the only source of --help,
+// of the names of variables and of keys in the file, and of the table in
+// docs/reference.md: the flag --max-message-bytes is the variable
 // SLUICE_MAX_MESSAGE_BYTES and the key max_message_bytes.
 //
-// A Config that came out of [settings.config] is valid, and nothing changes it.
+// A Config that [settings.config] has checked is valid and never changes.
 type Config struct {
 	File string `name:"config" placeholder:"FILE" group:"start" help:"YAML file with settings."`
-	Dev  bool   `group:"start" help:"Development: loopback only, a random API key and signing key, page open to everyone there."`
+	Dev  bool   `group:"start" help:"Development mode: listens on loopback only, makes a random API key and signing key, and opens the dashboard to everyone on this machine."`
 
-	// Listen is host:port; the host is empty for all addresses. Port 0 picks one.
-	Listen string `placeholder:"ADDRESS" group:"start" help:"Address to listen on; port 0 picks one. Default: :8080, with --dev 127.0.0.1:8080."`
+	// Listen is host:port, or unix: and a path. An empty host means all addresses, port
+	// 0 a free port.
+	Listen string `placeholder:"ADDRESS" group:"start" help:"Address to listen on, or unix: and the path of a socket. Port 0 picks a free port. Default: :8080, or 127.0.0.1:8080 with --dev."`
 
-	TLSCert string `name:"tls-cert" placeholder:"FILE" group:"start" help:"Certificate chain, PEM. A renewed file is picked up. Without it HTTP/1.1 and HTTP/2 with prior knowledge are served in the clear."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" group:"start" help:"Key of the certificate, PEM."`
+	PublicURL string `name:"public-url" placeholder:"URL" group:"start" help:"URL at which clients reach the service, such as https://sluice.example.com or https://example.com/sluice. The URLs that come with tokens begin with it. Default: the URL of the request for the token."`
 
-	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends; one shorter than 16 characters can be guessed, and is warned of. Required without --dev. A flag is visible to every user of the machine: prefer the variable or its file."`
-	SigningKeys    string         `placeholder:"FILE" group:"access" help:"Private JWK set that signs tokens. This or a secret is required without --dev, --data or --nats. A changed file is picked up."`
-	SigningSecret  string         `secret:"" placeholder:"SECRET" group:"access" help:"Secret of 32 bytes or more that signs tokens with HS256, in place of keys."`
-	Issuers        string         `placeholder:"FILE" group:"access" help:"File with foreign issuers whose tokens are accepted too."`
-	Issuer         string         `default:"sluice" group:"access" help:"Issuer (iss) of the tokens made here."`
-	Audience       string         `default:"sluice" group:"access" help:"Audience (aud) of the tokens made here."`
-	TokenMaxTTL    time.Duration  `name:"token-max-ttl" default:"24h" group:"access" help:"Longest life of a token."`
-	MaxRevocations int            `default:"1000000" group:"access" help:"Revoked tokens that are held until they expire."`
-	CORSOrigins    []string       `name:"cors-origins" placeholder:"ORIGIN" group:"access" help:"Origins whose pages may ask, such as https://app.example.com; * is every origin. Default: none, with --dev localhost."`
-	TrustedProxies []netip.Prefix `placeholder:"NETWORK" group:"access" help:"Networks whose X-Forwarded-For is believed for limits by address and in logs. Default: none."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" group:"start" help:"Certificate chain in PEM. A renewed file is picked up. Without it, HTTP/1.1 and HTTP/2 with prior knowledge are served unencrypted."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" group:"start" help:"Private key of the certificate, in PEM."`
 
-	// Those of one engine alone are tagged with the flag that chooses it.
-	Data         string           `name:"data" placeholder:"DIR" group:"engine" help:"Directory of the disk engine: what is published, remembered, revoked and defined outlives a restart. It is of one server at a time. The private key that signs tokens lies there in the clear, unless keys or a secret are given."`
-	DataSync     time.Duration    `engine:"data" default:"100ms" group:"engine" help:"After how long at most an ordinary publish is safe from a power failure. A durable one is when it is answered."`
-	DataBytes    schemas.ByteSize `engine:"data" default:"0" group:"engine" help:"Bytes of messages on disk, all channels together; 0 is no limit of its own."`
-	NATS         []string         `name:"nats" secret:"" placeholder:"URL" group:"engine" help:"Servers of a NATS cluster with JetStream: all Sluice servers there are one service. The private key that signs tokens lies there in the clear, unless keys or a secret are given."`
-	NATSName     string           `name:"nats-name" engine:"nats" default:"sluice" group:"engine" help:"What the names of streams and subjects begin with. Servers with one name are one service."`
-	NATSReplicas int              `name:"nats-replicas" engine:"nats" default:"0" group:"engine" help:"Copies of each message; 0 is one on each server of NATS, up to 3."`
-	NATSShards   int              `name:"nats-shards" engine:"nats" default:"1" group:"engine" help:"Streams that channels are spread over. Ids of another number are not understood: it must stay as it is."`
-	NATSBytes    schemas.ByteSize `name:"nats-bytes" engine:"nats" default:"0" group:"engine" help:"Bytes that NATS keeps of messages, all channels together; 0 is no limit of its own."`
-	NATSCreds    string           `name:"nats-creds" engine:"nats" placeholder:"FILE" group:"engine" help:"Credentials of a NATS user: its JWT and the seed of its key."`
-	NATSNKey     string           `name:"nats-nkey" engine:"nats" placeholder:"FILE" group:"engine" help:"Seed of a NATS user's key."`
-	NATSUser     string           `name:"nats-user" engine:"nats" placeholder:"NAME" group:"engine" help:"Name of a NATS user."`
-	NATSPassword string           `name:"nats-password" engine:"nats" secret:"" placeholder:"PASSWORD" group:"engine" help:"Password of that user. A flag is visible to every user of the machine: prefer the variable or its file."`
-	NATSToken    string           `name:"nats-token" engine:"nats" secret:"" placeholder:"TOKEN" group:"engine" help:"Token that NATS wants, in place of a user."`
-	NATSCA       string           `name:"nats-ca" engine:"nats" placeholder:"FILE" group:"engine" help:"Authorities that may vouch for the servers of NATS, PEM. Default: those of the system."`
-	NATSCert     string           `name:"nats-cert" engine:"nats" placeholder:"FILE" group:"engine" help:"Certificate to show to NATS, PEM."`
-	NATSKey      string           `name:"nats-key" engine:"nats" placeholder:"FILE" group:"engine" help:"Key of that certificate, PEM."`
-	NATSTimeout  time.Duration    `name:"nats-timeout" engine:"nats" default:"5s" group:"engine" help:"How long a publish waits for NATS."`
-	NATSCutOff   time.Duration    `name:"nats-cut-off" engine:"nats" default:"10s" group:"engine" help:"How long NATS may be out of reach before the streams end, to be opened on another server."`
+	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends. Keys shorter than 16 characters can be guessed and cause a warning. Required without --dev. Every user of the machine can see a flag: prefer the variable or its file."`
+	SigningKeys    string         `placeholder:"FILE" group:"access" help:"File with a private JWK set that signs tokens. Without --dev, --data or --nats, either this or a secret is required. A changed file is picked up."`
+	SigningSecret  string         `secret:"" placeholder:"SECRET" group:"access" help:"Secret of at least 32 bytes that signs tokens with HS256, instead of keys."`
+	Issuers        string         `placeholder:"FILE" group:"access" help:"File with other issuers whose tokens are also accepted."`
+	Issuer         string         `default:"sluice" group:"access" help:"Issuer (iss) of the tokens that this server makes."`
+	Audience       string         `default:"sluice" group:"access" help:"Audience (aud) of the tokens that this server makes."`
+	TokenMaxTTL    time.Duration  `name:"token-max-ttl" default:"24h" group:"access" help:"Maximum lifetime of a token."`
+	MaxRevocations int            `default:"1000000" group:"access" help:"Maximum number of revoked tokens that are remembered until they expire."`
+	CORSOrigins    []string       `name:"cors-origins" placeholder:"ORIGIN" group:"access" help:"Origins whose pages may send requests, such as https://app.example.com or https://*.example.com; * allows every origin. Default: none, or localhost with --dev."`
+	TokenCookie    string         `placeholder:"NAME" group:"access" help:"Cookie that may carry the token of GET /v1/subscribe, for an EventSource. Only pages of this origin and of those in --cors-origins may use it. Default: none."`
+	TrustedProxies []netip.Prefix `placeholder:"NETWORK" group:"access" help:"Networks of your proxies. Their X-Forwarded-For is trusted for limits by address and for logs, their X-Forwarded-Proto and X-Forwarded-Host for the URLs that come with tokens. Forwarded is not read. Default: none."`
+
+	// A setting of one engine is tagged with the flag that chooses this engine.
+	Data         string           `name:"data" placeholder:"DIR" group:"engine" help:"Directory of the disk engine: messages, remembered publishes, revocations and definitions survive a restart. Only one server may use it at a time. It holds the private key that signs tokens, unencrypted, unless you give keys or a secret."`
+	DataSync     time.Duration    `engine:"data" default:"100ms" group:"engine" help:"Maximum time until an ordinary publish survives a power failure. A durable publish does as soon as it is answered."`
+	DataBytes    schemas.ByteSize `engine:"data" default:"0" group:"engine" help:"Maximum bytes of messages on disk, over all channels; 0 means no limit of its own."`
+	NATS         []string         `name:"nats" secret:"" placeholder:"URL" group:"engine" help:"URLs of the servers of one NATS cluster with JetStream, comma-separated. All Sluice servers that use the cluster form one service. A URL may carry a user and password, or a token: nats://user:password@host:4222. Keep such URLs in the file. NATS holds the private key that signs tokens, unencrypted, unless you give keys or a secret."`
+	NATSName     string           `name:"nats-name" engine:"nats" default:"sluice" group:"engine" help:"Prefix of the names of streams and subjects. Servers with the same prefix form one service."`
+	NATSReplicas int              `name:"nats-replicas" engine:"nats" default:"0" group:"engine" help:"Copies of each message; 0 means one on each NATS server, up to 3."`
+	NATSShards   int              `name:"nats-shards" engine:"nats" default:"1" group:"engine" help:"Number of streams over which channels are spread. Must never change: ids encode it."`
+	NATSBytes    schemas.ByteSize `name:"nats-bytes" engine:"nats" default:"0" group:"engine" help:"Maximum bytes of messages in NATS, over all channels; 0 means no limit of its own."`
+	NATSCreds    string           `name:"nats-creds" engine:"nats" placeholder:"FILE" group:"engine" help:"File with the credentials of a NATS user: its JWT and the seed of its key."`
+	NATSNKey     string           `name:"nats-nkey" engine:"nats" placeholder:"FILE" group:"engine" help:"File with the seed of a NATS user's key."`
+	NATSCA       string           `name:"nats-ca" engine:"nats" placeholder:"FILE" group:"engine" help:"Certificate authorities that the NATS servers are verified with, in PEM. Default: those of the system."`
+	NATSCert     string           `name:"nats-cert" engine:"nats" placeholder:"FILE" group:"engine" help:"Client certificate for NATS, in PEM."`
+	NATSKey      string           `name:"nats-key" engine:"nats" placeholder:"FILE" group:"engine" help:"Private key of the client certificate, in PEM."`
+	NATSTimeout  time.Duration    `name:"nats-timeout" engine:"nats" default:"5s" group:"engine" help:"Maximum time that a publish waits for NATS."`
+	NATSCutOff   time.Duration    `name:"nats-cut-off" engine:"nats" default:"10s" group:"engine" help:"How long NATS may be unreachable before this server ends its streams, so that clients reconnect to another server."`
 
 	Channels        string           `placeholder:"FILE" group:"messages" help:"File with channel definitions."`
-	ReplayMessages  int              `default:"256" group:"messages" help:"Messages that a channel keeps for replay."`
-	ReplayBytes     schemas.ByteSize `default:"1MiB" group:"messages" help:"Bytes that a channel keeps for replay."`
+	ReplayMessages  int              `default:"256" group:"messages" help:"Maximum number of messages that a channel keeps for replay."`
+	ReplayBytes     schemas.ByteSize `default:"1MiB" group:"messages" help:"Maximum bytes of messages that a channel keeps for replay."`
+	MaxTextBytes    schemas.ByteSize `default:"1MiB" group:"messages" help:"Maximum bytes of a text that a channel keeps. A longer one loses its beginning."`
+	TextGrace       time.Duration    `default:"30s" group:"messages" help:"How long a text with a stream id stays open for its publisher to go on, once its connection is lost."`
 	ReplayAge       time.Duration    `default:"10m" group:"messages" help:"How long a channel keeps a message for replay."`
-	Memory          schemas.ByteSize `default:"256MiB" group:"messages" help:"Bytes that all channels keep together."`
-	MaxMessageBytes schemas.ByteSize `default:"60KiB" group:"messages" help:"Longest event, up to 1MiB. Widely used clients fail on 64KiB."`
-	MaxChannels     int              `default:"1000000" group:"messages" help:"Channels at a time."`
-	RememberBytes   schemas.ByteSize `default:"64MiB" group:"messages" help:"Memory for the durable publishes that are remembered; --data and --nats keep them elsewhere."`
-	RememberFor     time.Duration    `default:"24h" group:"messages" help:"How long a durable publish is remembered."`
+	Memory          schemas.ByteSize `default:"256MiB" group:"messages" help:"Maximum bytes of messages in memory, over all channels."`
+	MaxMessageBytes schemas.ByteSize `default:"60KiB" group:"messages" help:"Maximum size of an event, up to 1MiB. Widely used clients fail at 64KiB."`
+	MaxChannels     int              `default:"1000000" group:"messages" help:"Maximum number of channels."`
+	RememberBytes   schemas.ByteSize `default:"64MiB" group:"messages" help:"Memory for remembered durable publishes. With --data and --nats they are kept elsewhere."`
+	RememberFor     time.Duration    `default:"24h" group:"messages" help:"How long a durable publish is remembered, and the attempts at a text."`
 
-	Pace                 time.Duration `default:"1ms" group:"streams" help:"Shortest time between two passes over the readers of a channel; 0 is none."`
-	Heartbeat            time.Duration `default:"15s" group:"streams" help:"Silence after which a stream shows that it is alive."`
-	WriteTimeout         time.Duration `default:"10s" group:"streams" help:"How long a reader's socket may take nothing before it is cut."`
-	MaxStreamAge         time.Duration `default:"0s" group:"streams" help:"Age at which a stream is told to come again; 0 is never."`
-	DrainTimeout         time.Duration `default:"20s" group:"streams" help:"How long ending all streams in order may take."`
-	MaxStreams           int           `default:"0" group:"streams" help:"Streams at a time; 0 is no limit."`
-	MaxStreamsPerSubject int           `default:"0" group:"streams" help:"Streams at a time of one token subject; 0 is no limit."`
-	MaxStreamsPerAddress int           `default:"0" group:"streams" help:"Streams at a time from one address; 0 is no limit."`
-	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http, one goroutine each, as those over TLS and HTTP/2 are. Without it, plain HTTP/1.1 streams on Linux are written by a few loops."`
-	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Channels and patterns that one stream may ask for."`
+	Pace                 time.Duration `default:"1ms" group:"streams" help:"Minimum time between two sweeps over the readers of a channel; 0 means no wait."`
+	Heartbeat            time.Duration `default:"15s" group:"streams" help:"Maximum silence on a stream before the server sends a heartbeat."`
+	WriteTimeout         time.Duration `default:"10s" group:"streams" help:"How long a reader's socket may accept nothing before its stream is closed."`
+	MaxStreamAge         time.Duration `default:"0s" group:"streams" help:"Age at which a stream is closed and its client asked to reconnect; 0 means never."`
+	DrainTimeout         time.Duration `default:"20s" group:"streams" help:"Maximum time that a shutdown takes to end all streams in order."`
+	MaxStreams           int           `default:"0" group:"streams" help:"Maximum number of open streams; 0 means no limit."`
+	MaxStreamsPerSubject int           `default:"0" group:"streams" help:"Maximum number of open streams for one token subject, or for one token without a subject; 0 means no limit. Streams with an API key do not count."`
+	MaxStreamsPerAddress int           `default:"0" group:"streams" help:"Maximum number of open streams from one address; 0 means no limit."`
+	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http with one goroutine each, as for TLS and HTTP/2. Without this flag, a few loops write plain HTTP/1.1 streams on Linux."`
+	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Maximum number of channels and patterns that one stream may name."`
 
-	LogLevel  slog.Level `default:"info" group:"logs" help:"Least level that is logged: debug, info, warn or error."`
+	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`
 	LogFormat string     `placeholder:"FORMAT" group:"logs" help:"json or text. Default: text on a terminal, json elsewhere."`
 
-	// APIKeyMade says that the one API key was made at start, so that it may and
-	// must be shown.
+	// APIKeyMade means that the only API key was made at the start, so it has to be
+	// shown.
 	APIKeyMade bool `kong:"-"`
 
-	// Warnings are what is allowed and unwise, as text without values of secrets.
+	// Warnings name what is allowed but unwise. They quote no secret.
 	Warnings []string `kong:"-"`
 }
 
 // groups are the groups of flags in --help.
-func groups() []kong.Group {
-	return []kong.Group{
-		{Key: "start", Title: "Start:"},
-		{Key: "access", Title: "Access:"},
-		{Key: "engine", Title: "Engine:"},
-		{Key: "messages", Title: "Messages:"},
-		{Key: "streams", Title: "Streams:"},
-		{Key: "logs", Title: "Logs:"},
-		{Key: "server", Title: "Server:"},
-	}
+var groups = []kong.Group{
+	{Key: "start", Title: "Start:"},
+	{Key: "access", Title: "Access:"},
+	{Key: "engine", Title: "Engine:"},
+	{Key: "messages", Title: "Messages:"},
+	{Key: "streams", Title: "Streams:"},
+	{Key: "logs", Title: "Logs:"},
+	{Key: "server", Title: "Server:"},
 }
 
 // Names of the engines.
@@ -111,7 +112,7 @@ const (
 	natsEngine   = "nats"
 )
 
-// engine names the engine that is chosen.
+// engine returns the name of the chosen engine.
 func (c *Config) engine() string {
 	switch {
 	case c.Data != "":
@@ -122,13 +123,14 @@ func (c *Config) engine() string {
 	return memoryEngine
 }
 
-// LogValue implements [slog.LogValuer]: of secrets it shows how many there are,
-// and of the addresses of NATS no user or password.
+// LogValue implements [slog.LogValuer]. It shows how many secrets there are, not what
+// they are, and the addresses of NATS without users and passwords.
 func (c *Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Bool("dev", c.Dev),
 		slog.String("config", c.File),
 		slog.String("listen", c.Listen),
+		slog.String("public_url", c.PublicURL),
 		slog.Bool("tls", c.TLSCert != ""),
 		slog.Int("api_keys", len(c.APIKeys)),
 		slog.String("signing_keys", c.SigningKeys),
@@ -141,6 +143,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.Any("trusted_proxies", c.TrustedProxies),
 		slog.Int("replay_messages", c.ReplayMessages),
 		slog.String("replay_bytes", c.ReplayBytes.String()),
+		slog.String("max_text_bytes", c.MaxTextBytes.String()),
 		slog.String("replay_age", c.ReplayAge.String()),
 		slog.String("memory", c.Memory.String()),
 		slog.String("max_message_bytes", c.MaxMessageBytes.String()),

@@ -24,12 +24,22 @@ func TestConfig_faults(t *testing.T) {
 		{name: "network", args: []string{"--trusted-proxies=10.0.0.0/8,here"}, want: `--trusted-proxies "10.0.0.0/8,here": want networks, such as 10.0.0.0/8,fd00::/8`},
 		{name: "log format", args: []string{"--log-format=xml"}, want: `--log-format "xml": want json or text`},
 
-		{name: "listen without port", args: []string{"--listen=127.0.0.1"}, want: `--listen "127.0.0.1": want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080`},
-		{name: "listen port", args: []string{"--listen=127.0.0.1:65536"}, want: `--listen "127.0.0.1:65536": the port is not a number from 0 to 65535`},
+		{name: "listen without port", args: []string{"--listen=127.0.0.1"}, want: `--listen "127.0.0.1": want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080, or a socket, such as unix:/run/sluice/sluice.sock`},
+		{name: "listen on a relative path", args: []string{"--listen=unix:sock"}, want: `--listen "unix:sock": want an absolute path after unix:, such as unix:/run/sluice/sluice.sock`},
+		{name: "listen on a path that is too long", args: []string{"--listen=unix:/" + strings.Repeat("x", 103)}, want: `--listen "unix:/` + strings.Repeat("x", 103) + `": the path of a socket has at most 103 bytes`},
+		{name: "listen port", args: []string{"--listen=127.0.0.1:65536"}, want: `--listen "127.0.0.1:65536": the port must be a number from 0 to 65535`},
 		{name: "listen in dev", args: []string{"--listen=:80"}, want: `--listen ":80": --dev lets everyone in and listens on this machine only, such as on 127.0.0.1:8080`},
 
-		{name: "origin with path", args: []string{"--cors-origins=https://a.example/"}, want: `--cors-origins "https://a.example/": want scheme, host and port alone, as browsers send them, such as https://app.example.com`},
-		{name: "origin without scheme", args: []string{"--cors-origins=a.example"}, want: `--cors-origins "a.example": want scheme, host and port alone, as browsers send them, such as https://app.example.com`},
+		{name: "public URL without scheme", args: []string{"--public-url=a.example"}, want: `--public-url "a.example": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
+		{name: "public URL of another scheme", file: "public_url: ftp://a.example", want: `@file:1: public_url "ftp://a.example": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
+		{name: "public URL without host", environ: []string{"SLUICE_PUBLIC_URL=https:///x"}, want: `SLUICE_PUBLIC_URL "https:///x": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
+		{name: "public URL with query", args: []string{"--public-url=https://a.example/?"}, want: `--public-url "https://a.example/?": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
+		{name: "public URL with fragment", args: []string{"--public-url=https://a.example/#"}, want: `--public-url "https://a.example/#": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
+		{name: "public URL with password", args: []string{"--public-url=https://u:s3cret@a.example"}, want: `--public-url: it must not hold a user name or password: every holder of a token reads it`},
+
+		{name: "origin with path", args: []string{"--cors-origins=https://a.example/b"}, want: `--cors-origins "https://a.example/b": an origin has a scheme, a host and a port, and nothing else`},
+		{name: "origin with a wildcard inside", args: []string{"--cors-origins=https://app-*.example.com"}, want: `--cors-origins "https://app-*.example.com": * can only stand for whole labels in front, as in https://*.example.com`},
+		{name: "origin without scheme", args: []string{"--cors-origins=a.example"}, want: `--cors-origins "a.example": it is not a scheme and a host, such as https://app.example.com`},
 
 		{name: "message size", args: []string{"--max-message-bytes=2MiB"}, want: `--max-message-bytes "2MiB": want 1KiB to 1MiB`},
 		{name: "memory below a ring", args: []string{"--memory=1KiB"}, want: `--memory "1KiB": want 1MiB to 1024GiB`},
@@ -53,7 +63,7 @@ func TestConfig_faults(t *testing.T) {
 		{name: "disk setting without disk", file: "data_sync: 1s", want: `@file:1: data_sync "1s": it goes with data, which is not set`},
 		{name: "disk setting with nats", args: []string{"--nats=a.example", "--data-bytes=1MiB"}, want: `--data-bytes "1MiB": it goes with data, which is not set`},
 		{name: "nats setting with disk", args: []string{"--data=/tmp", "--nats-replicas=3"}, want: `--nats-replicas "3": it goes with nats, which is not set`},
-		{name: "nats token without nats", environ: []string{"SLUICE_NATS_TOKEN=s3cret"}, want: `SLUICE_NATS_TOKEN: it goes with nats, which is not set`},
+		{name: "nats credentials without nats", environ: []string{"SLUICE_NATS_CREDS=/dev/null"}, want: `SLUICE_NATS_CREDS "/dev/null": it goes with nats, which is not set`},
 		{name: "data is a file", args: []string{"--data=/dev/null"}, want: `--data "/dev/null": it is not a directory`},
 		{name: "data below a file", args: []string{"--data=/dev/null/x"}, want: `--data "/dev/null/x": not a directory`},
 		{name: "sync", args: []string{"--data=/tmp", "--data-sync=0s"}, want: `--data-sync "0s": want 1ms to 1m0s`},
@@ -65,10 +75,10 @@ func TestConfig_faults(t *testing.T) {
 		{name: "shards", args: []string{"--nats=a.example", "--nats-shards=65"}, want: `--nats-shards "65": want 1 to 64`},
 		{name: "timeout", args: []string{"--nats=a.example", "--nats-timeout=1ms"}, want: `--nats-timeout "1ms": want 100ms to 1m0s`},
 		{name: "cut-off", args: []string{"--nats=a.example", "--nats-cut-off=1ms"}, want: `--nats-cut-off "1ms": want 1s to 1h0m0s`},
-		{name: "user without password", args: []string{"--nats=a.example", "--nats-user=u"}, want: `--nats-password: missing; nats-user needs it`},
-		{name: "password without user", args: []string{"--nats=a.example", "--nats-password=s3cret"}, want: `--nats-user: missing; nats-password needs it`},
 		{name: "certificate for nats without key", args: []string{"--nats=a.example", "--nats-cert=/dev/null"}, want: `--nats-key: missing; nats-cert needs it`},
-		{name: "two ways to log in", args: []string{"--nats=a.example", "--nats-creds=/dev/null", "--nats-token=s3cret"}, want: `--nats-token: nats-creds is set too: give one way to log in`},
+		{name: "two ways to log in", args: []string{"--nats=a.example", "--nats-creds=/dev/null", "--nats-nkey=/dev/null"}, want: `--nats-nkey: nats-creds is set too: give one way to log in`},
+		{name: "a user beside credentials", args: []string{"--nats=a.example,u:s3cret@b.example", "--nats-creds=/dev/null"}, want: `--nats-creds: a URL in nats carries a user or a token too: give one way to log in`},
+		{name: "a token beside a seed", args: []string{"--nats=nats://s3cret@a.example", "--nats-nkey=/dev/null"}, want: `--nats-nkey: a URL in nats carries a user or a token too: give one way to log in`},
 		{name: "no credentials", args: []string{"--nats=a.example", "--nats-creds=/no/such"}, want: `--nats-creds "/no/such": no such file or directory`},
 		{name: "authorities are no file", args: []string{"--nats=a.example", "--nats-ca=/"}, want: `--nats-ca "/": it is not a file`},
 
@@ -78,7 +88,7 @@ func TestConfig_faults(t *testing.T) {
 		{name: "no value", file: "pace:", want: `@file:1: pace: it has no value`},
 		{name: "nested", file: "pace: {a: b}", want: `@file:1: pace: want a value or a list of values`},
 		{name: "list of lists", file: "api_keys: [[a]]", want: `@file:1: api_keys: want a value or a list of values`},
-		{name: "no mapping", file: "- a", want: `--config "@file": it must hold settings, one a line: key: value`},
+		{name: "no mapping", file: "- a", want: `--config "@file": it must hold settings, one per line: key: value`},
 		{name: "two documents", file: "pace: 1s\n---\npace: 1s", want: `--config "@file": it must hold one YAML document`},
 		{name: "no YAML", file: "pace: [", want: `--config "@file": yaml: line 1: did not find expected node content`},
 		{name: "no file", args: []string{"--config=/no/such"}, want: `--config "/no/such": no such file or directory`},
@@ -113,7 +123,7 @@ func TestConfig_faultsAllAtOnce(t *testing.T) {
   --pace "soon": want a time with a unit, such as 500ms, 90s or 1h30m
   @file:2: "nonsense" is not a setting
   @file:1: memory "lots": want a number of bytes, such as 65536, 64KiB, 1MiB or 1GiB
-  --listen "nowhere": want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080
+  --listen "nowhere": want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080, or a socket, such as unix:/run/sluice/sluice.sock
   SLUICE_API_KEYS: key 1 of 1 is not 1 to 1024 printable ASCII characters without spaces
   @file:3: signing_secret: it has fewer than 32 bytes; make one with: openssl rand -hex 32
   SLUICE_MAX_STREAMS "-3": want 0 to 2147483648`, "@file", path)

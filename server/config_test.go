@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -54,9 +55,9 @@ func TestConfig_defaults(t *testing.T) {
 	}
 	want := &Config{
 		Listen: ":8080", APIKeys: []string{longKey}, SigningSecret: longSecret,
-		Issuer: "sluice", Audience: "sluice", TokenMaxTTL: 24 * time.Hour, MaxRevocations: 1_000_000,
+		Issuer: auth.DefaultName, Audience: auth.DefaultName, TokenMaxTTL: auth.DefaultMaxTTL, MaxRevocations: auth.DefaultMaxRevocations,
 		DataSync: 100 * time.Millisecond, NATSName: "sluice", NATSShards: 1, NATSTimeout: 5 * time.Second, NATSCutOff: 10 * time.Second,
-		ReplayMessages: 256, ReplayBytes: schemas.MiB, ReplayAge: 10 * time.Minute, Memory: 256 * schemas.MiB,
+		ReplayMessages: 256, ReplayBytes: schemas.MiB, MaxTextBytes: schemas.MiB, TextGrace: 30 * time.Second, ReplayAge: 10 * time.Minute, Memory: 256 * schemas.MiB,
 		MaxMessageBytes: 60 * schemas.KiB, MaxChannels: 1_000_000, RememberBytes: 64 * schemas.MiB, RememberFor: 24 * time.Hour,
 		Pace: time.Millisecond, Heartbeat: 15 * time.Second, WriteTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
 		MaxChannelsPerStream: 256, LogLevel: slog.LevelInfo,
@@ -192,7 +193,8 @@ func TestConfig_devListensOnLoopbackOnly(t *testing.T) {
 
 // An engine keeps the keys that sign tokens, so none need to be given.
 func TestConfig_engines(t *testing.T) {
-	password := fileOf(t, "secret\n")
+	const withPassword = "nats://u:secret@a.example:4222"
+	urls := fileOf(t, withPassword+"\nnats://u:secret@b.example:4222\n")
 	tests := []struct {
 		name    string
 		args    []string
@@ -202,8 +204,9 @@ func TestConfig_engines(t *testing.T) {
 		{name: "memory", args: []string{"--signing-secret", longSecret}, engine: "memory"},
 		{name: "disk", args: []string{"--data", t.TempDir(), "--data-sync=1s", "--data-bytes=1GiB"}, engine: "disk"},
 		{name: "a directory that is made", args: []string{"--data", t.TempDir() + "/a/b"}, engine: "disk"},
-		{name: "nats", args: []string{"--nats", "nats://a.example:4222,tls://u:p@b.example,c.example:4222", "--nats-replicas=3", "--nats-name=my_name-1", "--nats-token=t"}, engine: "nats"},
-		{name: "nats by variables", environ: []string{"SLUICE_NATS=127.0.0.1", "SLUICE_NATS_USER=u", "SLUICE_NATS_PASSWORD_FILE=" + password}, engine: "nats"},
+		{name: "nats", args: []string{"--nats", "nats://a.example:4222,tls://u:p@b.example,c.example:4222", "--nats-replicas=3", "--nats-name=my_name-1", "--nats-cut-off=1m"}, engine: "nats"},
+		{name: "nats by variables", environ: []string{"SLUICE_NATS=127.0.0.1", "SLUICE_NATS_REPLICAS=1"}, engine: "nats"},
+		{name: "nats by a file of URLs", environ: []string{"SLUICE_NATS_FILE=" + urls}, engine: "nats"},
 		{name: "nats by a file", args: []string{"--config", fileOf(t, "nats: [a.example, b.example]\nnats_cut_off: 1m")}, engine: "nats"},
 		{name: "keys of one's own", args: []string{"--data", t.TempDir(), "--signing-secret", longSecret}, engine: "disk"},
 	}
@@ -213,22 +216,46 @@ func TestConfig_engines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.engine() != tt.engine || got.NATSPassword != "" && got.NATSPassword != "secret" {
+			if got.engine() != tt.engine || tt.environ != nil && strings.HasPrefix(tt.environ[0], "SLUICE_NATS_FILE") && (len(got.NATS) != 2 || got.NATS[0] != withPassword) {
 				t.Errorf("engine %s of %v", got.engine(), got)
 			}
 		})
 	}
 }
 
+// The path that a proxy has for the service stays, the slashes around it do not.
+func TestConfig_publicURL(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://a.example":         "https://a.example",
+		"https://a.example/":        "https://a.example",
+		"http://a.example:8080":     "http://a.example:8080",
+		"https://a.example/b/c/":    "https://a.example/b/c",
+		"https://a.example//b/../c": "https://a.example/c",
+		"https://[::1]/b%2Fc":       "https://[::1]/b%2Fc",
+	} {
+		if got, err := configOf(t, []string{"--dev", "--public-url", given}); err != nil || got.PublicURL != want {
+			t.Errorf("%s: %v, %v; want %s", given, got, err, want)
+		}
+	}
+}
+
 func TestConfig_warnings(t *testing.T) {
-	got, err := configOf(t, []string{"--dev", "--api-keys", longKey + ",short"}, "SLUICE_PORT_8080_TCP=tcp://10.0.0.1:8080", "SLUICE_API_KEY=x", "SLUICE_NO=1")
+	got, err := configOf(t, []string{"--dev", "--api-keys", longKey + ",short"},
+		"SLUICE_API_KEY=x", "SLUICE_NO=1", "SLUICE_PORT=8080", "SLUICE_SERVICE_HOST=sluice.example", "SLUICE_REPORT=tcp://10.0.0.1:8080",
+		// Service links of the services sluice, with a named port, and sluice-nats.
+		"SLUICE_NATS_SERVICE_HOST=fd00::7",
+		"SLUICE_SERVICE_PORT_HTTP=8080", "SLUICE_NATS_SERVICE_PORT=4222", "SLUICE_NATS_SERVICE_PORT_CLIENT=4222",
+		"SLUICE_NATS_PORT=tcp://[fd00::7]:4222", "SLUICE_PORT_8080_TCP=tcp://10.0.0.1:8080", "SLUICE_PORT_8080_TCP_PROTO=tcp",
+		"SLUICE_PORT_8080_TCP_PORT=8080", "SLUICE_PORT_8080_TCP_ADDR=10.0.0.1", "SLUICE_NATS_PORT_4222_UDP_ADDR=fd00::7")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"--api-keys: key 2 of 2 has fewer than 16 characters and can be guessed",
 		"SLUICE_NO is not a setting",
-		"SLUICE_PORT_8080_TCP is not a setting",
+		"SLUICE_PORT is not a setting",
+		"SLUICE_REPORT is not a setting",
+		"SLUICE_SERVICE_HOST is not a setting",
 	}
 	if !slices.Equal(got.Warnings, want) {
 		t.Errorf("warnings %q", got.Warnings)
@@ -237,7 +264,7 @@ func TestConfig_warnings(t *testing.T) {
 
 func TestConfig_LogValue_noSecrets(t *testing.T) {
 	c := &Config{
-		APIKeys: []string{longKey}, SigningSecret: longSecret, NATSPassword: longKey, NATSToken: longKey,
+		APIKeys: []string{longKey}, SigningSecret: longSecret,
 		NATS: []string{"nats://u:" + longKey + "@a.example:4222", longKey + "@b.example", "tls://c.example/" + longKey, "nats://" + longKey + "\x7f@d.example"},
 	}
 	var out strings.Builder

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,8 +15,8 @@ type configFile struct {
 	values map[string]value // by key
 }
 
-// readConfigFile reads the file at path. Each key must be that of a setting,
-// with one value or a list of values.
+// readConfigFile reads the file at path. Each key must belong to a setting and have one
+// value or a list of values.
 func readConfigFile(path string, known map[string]setting) (configFile, faults) {
 	root, err := readYAML(path)
 	if err != nil {
@@ -44,17 +43,18 @@ func readConfigFile(path string, known map[string]setting) (configFile, faults) 
 			found = append(found, fault{setting.name, place + ": it is given twice"})
 			continue
 		}
-		text, err := textOf(root.Content[i+1])
+		given, err := valueOf(root.Content[i+1], setting.list)
 		if err != nil {
 			found = append(found, fault{setting.name, place + ": " + err.Error()})
 			continue
 		}
-		file.values[key.Value] = value{text, place}
+		given.place = place
+		file.values[key.Value] = given
 	}
 	return file, found
 }
 
-// readYAML returns the mapping that the file holds; nil: it is empty.
+// readYAML returns the mapping in the file, nil if the file is empty.
 func readYAML(path string) (*yaml.Node, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -75,31 +75,45 @@ func readYAML(path string) (*yaml.Node, error) {
 	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
 		return nil, nil // comments alone
 	case root.Kind != yaml.MappingNode:
-		return nil, errors.New("it must hold settings, one a line: key: value")
+		return nil, errors.New("it must hold settings, one per line: key: value")
 	}
 	return root, nil
 }
 
-// textOf returns a value as a flag would have it.
-func textOf(node *yaml.Node) (string, error) {
+// valueOf returns the value in a node: one value, or the items of a list if the setting
+// takes several.
+func valueOf(node *yaml.Node, list bool) (value, error) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	switch {
-	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
-		return "", errors.New("it has no value")
-	case node.Kind == yaml.ScalarNode:
-		return node.Value, nil
-	case node.Kind != yaml.SequenceNode:
-		return "", errors.New("want a value or a list of values")
+	if node.Kind != yaml.SequenceNode {
+		text, err := textOf(node)
+		return value{text: text}, err
+	}
+	if !list {
+		return value{}, errors.New("want one value, not a list")
 	}
 	items := make([]string, len(node.Content))
 	for i, item := range node.Content {
+		if item.Kind == yaml.AliasNode {
+			item = item.Alias
+		}
 		text, err := textOf(item)
-		if err != nil || item.Kind == yaml.SequenceNode {
-			return "", errors.New("want a value or a list of values")
+		if err != nil {
+			return value{}, err
 		}
 		items[i] = text
 	}
-	return strings.Join(items, ","), nil
+	return value{items: items}, nil
+}
+
+// textOf returns a scalar in the form of a flag.
+func textOf(node *yaml.Node) (string, error) {
+	switch {
+	case node.Kind != yaml.ScalarNode:
+		return "", errors.New("want a value or a list of values")
+	case node.Tag == "!!null":
+		return "", errors.New("it has no value")
+	}
+	return node.Value, nil
 }

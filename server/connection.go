@@ -9,15 +9,14 @@ import (
 
 // connection is the flags of every command that speaks to a server.
 type connection struct {
-	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server."`
-	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. A flag is visible to every user of the machine: prefer the variable."`
-	Token  string `name:"token" variable:"" secret:"" placeholder:"TOKEN" group:"server" help:"Token, in place of an API key."`
+	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server, or unix: and the path of its socket."`
+	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. Every user of the machine can see a flag: prefer the variable."`
+	Token  string `name:"token" variable:"" secret:"" placeholder:"TOKEN" group:"server" help:"Token, instead of an API key."`
 }
 
-// repeated is the flag of commands that do their work again when it failed in
-// passing.
+// repeated is the flag of commands that retry after a transient failure.
 type repeated struct {
-	Retries int `default:"5" group:"server" help:"How often to try again when the server cannot be reached or is busy."`
+	Retries int `default:"5" group:"server" help:"Number of retries when the server cannot be reached or is busy."`
 }
 
 func (r *repeated) option() client.Option { return client.WithRetries(r.Retries) }

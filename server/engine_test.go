@@ -18,14 +18,16 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 // served is a server that runs beside a test.
 type served struct {
 	*process
-	url, greeting, listening string
+	url, banner, listening string
 }
 
 // serveWith starts a server on a free port of this machine, with longKey as its
@@ -40,10 +42,10 @@ func serveWith(t *testing.T, args ...string) *served {
 	if s.listening, err = lineWith(p.stderr, "listening"); err != nil {
 		t.Fatal(s.listening)
 	}
-	if s.greeting, err = lineWith(p.stdout, "http://"); err != nil {
+	if s.banner, err = lineWith(p.stdout, "http://"); err != nil {
 		t.Fatal(err)
 	}
-	s.url = regexp.MustCompile(`http://\S+`).FindString(s.greeting)
+	s.url = regexp.MustCompile(`http://\S+`).FindString(s.banner)
 	return s
 }
 
@@ -112,8 +114,8 @@ func TestServe_data(t *testing.T) {
 			if !strings.Contains(s.listening, "engine=disk") || !strings.Contains(s.listening, dir) {
 				t.Errorf("logged %s", s.listening)
 			}
-			if dev && !strings.Contains(s.greeting, "\n  Engine   disk, in "+dir+"\n") {
-				t.Errorf("greeted with %s", s.greeting)
+			if dev && !strings.Contains(s.banner, "\n  Engine   disk, in "+dir+"\n") {
+				t.Errorf("the banner is %s", s.banner)
 			}
 			good, _ := s.mint(t)
 			revoked, jti := s.mint(t)
@@ -140,7 +142,7 @@ func TestServe_data(t *testing.T) {
 				t.Fatal(err)
 			}
 			third := serveWith(t, args...)
-			if !strings.Contains(third.listening, "a kept fact does not hold here") || strings.Contains(third.listening, `"d"`) {
+			if !strings.Contains(third.listening, "cannot apply cluster state") || strings.Contains(third.listening, `"d"`) {
 				t.Errorf("logged %s", third.listening)
 			}
 			want = `{"schemas":[{"name":"log","strict":true},{"name":"run:{b}"}]}`
@@ -149,6 +151,64 @@ func TestServe_data(t *testing.T) {
 			}
 			third.stop(t)
 		})
+	}
+}
+
+// On disk, too, every revocation ends, with foreign issuers as without, also one that
+// an earlier version has kept for ever.
+func TestServe_dataRevocationsEnd(t *testing.T) {
+	dir := t.TempDir()
+	issuers := fileOf(t, "issuers: [{issuer: 'https://a.test', audience: a, algorithms: [EdDSA], jwks_file: keys.json, max_ttl: 48h}]")
+	key := `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
+	if err := os.WriteFile(filepath.Join(filepath.Dir(issuers), "keys.json"), []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withClusterState(t, dir, func(store clusterstate.Store) {
+		if _, err := store.Claim(t.Context(), clusterstate.Item{Kind: "revocation", Name: "old"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var ends map[string]time.Time
+	for range 20 { // it is given its end beside the start, which may be too short for that
+		s := serveWith(t, "--data", dir, "--issuers", issuers)
+		s.expect(t, 204, longKey, "DELETE", "/v1/tokens/new", "")
+		s.stop(t)
+		ends = make(map[string]time.Time)
+		withClusterState(t, dir, func(store clusterstate.Store) {
+			if err := store.Watch(t.Context(), func(f clusterstate.Item) error {
+				if f.Kind == "revocation" {
+					ends[f.Name] = f.ExpiresAt
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if !ends["old"].IsZero() {
+			break
+		}
+	}
+	for _, name := range []string{"old", "new"} {
+		if left := time.Until(ends[name]); left < 47*time.Hour || left > 49*time.Hour {
+			t.Errorf("the revocation %s is kept for %v", name, left)
+		}
+	}
+}
+
+// withClusterState opens what a stopped server has kept.
+func withClusterState(t *testing.T, dir string, use func(clusterstate.Store)) {
+	t.Helper()
+	e, err := disk.Open(dir, disk.Options{SyncEvery: time.Millisecond, RememberFor: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.New(broker.Options{Engine: e}) // which starts it
+	if err != nil {
+		t.Fatal(err)
+	}
+	use(e.ClusterState())
+	if err := errors.Join(b.Close(), e.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -208,7 +268,7 @@ func TestServe_engineFails(t *testing.T) {
 
 // All that share a store sign with the same keys.
 func TestKeptKeyring(t *testing.T) {
-	var store facts.Local
+	var store clusterstate.Local
 	first, err := keptKeyring(t.Context(), &store)
 	if err != nil {
 		t.Fatal(err)
@@ -217,11 +277,11 @@ func TestKeptKeyring(t *testing.T) {
 	if err != nil || second.String() != first.String() {
 		t.Errorf("got %v, %v, want %v", second, err, first)
 	}
-	var other facts.Local
+	var other clusterstate.Local
 	if third, err := keptKeyring(t.Context(), &other); err != nil || third.String() == first.String() {
 		t.Errorf("another store has %v, %v", third, err)
 	}
-	if _, err := keptKeyring(t.Context(), brokenStore{err: facts.ErrUnavailable}); !errors.Is(err, facts.ErrUnavailable) {
+	if _, err := keptKeyring(t.Context(), brokenStore{err: clusterstate.ErrUnavailable}); !errors.Is(err, clusterstate.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	const private = `{"keys":[{"kty":"oct","alg":"HS256","k":"c2hvcnQ"}]}`
@@ -232,20 +292,20 @@ func TestKeptKeyring(t *testing.T) {
 
 // brokenStore keeps what is no key, or cannot be reached.
 type brokenStore struct {
-	facts.Store
+	clusterstate.Store
 	value string
 	err   error
 }
 
-// Claim implements [facts.Store].
-func (s brokenStore) Claim(context.Context, facts.Fact) (facts.Fact, error) {
-	return facts.Fact{Value: []byte(s.value)}, s.err
+// Claim implements [clusterstate.Store].
+func (s brokenStore) Claim(context.Context, clusterstate.Item) (clusterstate.Item, error) {
+	return clusterstate.Item{Value: []byte(s.value)}, s.err
 }
 
 func TestOpenEngine_memory(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	e, err := openEngine(t.Context(), &Config{}, schemas.NewCatalog(schemas.Limits{}), log)
-	if err != nil || e.messages != nil || e.facts == nil {
+	if err != nil || e.messages != nil || e.clusterState == nil {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	e.close(log)
@@ -254,17 +314,17 @@ func TestOpenEngine_memory(t *testing.T) {
 func TestLimitsOf(t *testing.T) {
 	catalog := schemas.NewCatalog(schemas.Limits{})
 	limits := limitsOf(catalog)
-	if got := limits("run:1"); got != (broker.Limits{}) {
+	if got := limits("run:1"); got != (engine.Limits{}) {
 		t.Errorf("without a definition: %+v", got)
 	}
 	def := schemas.Definition{Name: "run:{id}", Replay: &schemas.ReplayLimits{Messages: 3, Bytes: 4096, Age: schemas.Duration(time.Minute)}}
 	if err := catalog.Put(def); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := limits("run:1"), (broker.Limits{Messages: 3, Bytes: 4096, Age: time.Minute}); got != want {
+	if got, want := limits("run:1"), (engine.Limits{Messages: 3, Bytes: 4096, Age: time.Minute}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := limits("other"); got != (broker.Limits{}) {
+	if got := limits("other"); got != (engine.Limits{}) {
 		t.Errorf("of another channel: %+v", got)
 	}
 }

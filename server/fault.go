@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// usageError is wrong use or configuration. The program exits with status 2.
+// usageError is wrong usage or configuration. The program exits with status 2.
 type usageError struct{ faults []string }
 
 // Error lists all faults, one a line when there are several.
@@ -28,8 +28,8 @@ type fault struct {
 	text    string // with the place and, unless it is secret, the value
 }
 
-// faultIn returns a fault of a value and where it was given. value is "" for a
-// secret and for what is missing.
+// faultIn returns a fault with the value and the place where it was given. value is ""
+// if it is secret or missing.
 func faultIn(setting, place, value, text string) fault {
 	if value != "" {
 		place += " " + strconv.Quote(value)
@@ -37,7 +37,7 @@ func faultIn(setting, place, value, text string) fault {
 	return fault{setting, place + ": " + text}
 }
 
-// faults are what is wrong, in the order in which it was found.
+// faults are in the order in which they were found.
 type faults []fault
 
 // err returns the faults as one error; nil when there are none.
@@ -52,8 +52,8 @@ func (f faults) err() error {
 	return e
 }
 
-// about reports whether the setting has a fault already. What follows from it
-// is not worth telling.
+// about reports whether the setting already has a fault. Further faults of the same
+// setting would only follow from the first.
 func (f faults) about(setting string) bool {
 	for _, fault := range f {
 		if fault.setting == setting {

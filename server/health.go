@@ -11,12 +11,12 @@ const healthTimeout = 5 * time.Second
 
 // healthCmd is the command health.
 type healthCmd struct {
-	URL string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server."`
+	URL string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server, or unix: and the path of its socket."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*healthCmd) Help() string {
-	return `For health checks of containers, which have no curl. The exit status is 0 when the server is alive and 1 when it is not or does not answer within 5 seconds.
+	return `For health checks in containers, which have no curl. The exit status is 0 if the server is alive, and 1 if it is not or does not answer within 5 seconds.
 
 Example:
 

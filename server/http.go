@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,24 +11,27 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/door"
 )
 
 const (
-	// headerTimeout is how long a client may take to send a request's head.
+	// headerTimeout is how long a client may take to send the head of a request.
 	headerTimeout = 10 * time.Second
 	// idleTimeout is how long a connection without a request stays open.
 	idleTimeout = 2 * time.Minute
-	// pingTimeout is after how much silence an HTTP/2 client is asked whether it is
-	// there, and how long it may take to say so.
+	// pingTimeout is the silence after which an HTTP/2 client is pinged, and how long it
+	// may take to answer.
 	pingTimeout = 15 * time.Second
-	// maxHeader bounds a request's head, in bytes. A token in it is large.
+	// maxHeader limits the head of a request, in bytes. A token in it is large.
 	maxHeader = 64 << 10
 )
 
-// newHTTPServer returns the server: HTTP/1.1 and HTTP/2, with TLS if there is a
-// certificate, else HTTP/2 with prior knowledge. It has no time-outs for whole
-// requests, since streams have none; handlers set deadlines where they wait.
-func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) (*http.Server, error) {
+// newHTTPServer returns a server for HTTP/1.1 and HTTP/2, with TLS if there is a
+// certificate, else HTTP/2 with prior knowledge. It has no time-outs for whole requests,
+// because streams have none; handlers set deadlines where they wait.
+func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *slog.Logger) (*http.Server, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	server := &http.Server{
@@ -36,10 +40,22 @@ func newHTTPServer(cfg *Config, handler http.Handler, log *slog.Logger) (*http.S
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		// A connection that takes nothing at all is cut here: the deadline of one of
-		// its streams could only wait behind the write that does not end.
-		HTTP2:    &http.HTTP2Config{WriteByteTimeout: cfg.WriteTimeout, SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
+		// net/http would read the body of OPTIONS * without a time limit.
+		DisableGeneralOptionsHandler: true,
+		// This closes a connection that accepts nothing at all: the deadline of one of
+		// its streams could only wait behind the write that never returns.
+		HTTP2:     &http.HTTP2Config{WriteByteTimeout: cfg.WriteTimeout, SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
+		ConnState: entrance.State,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if known := door.Of(conn); known != nil {
+				ctx = handlers.WithConnection(ctx, known)
+			}
+			return ctx
+		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
+	}
+	if _, ok := socketPath(cfg.Listen); ok {
+		server.Handler = overSocket(handler)
 	}
 	if cfg.TLSCert == "" {
 		protocols.SetUnencryptedHTTP2(true)
@@ -66,7 +82,7 @@ func serveHTTP(server *http.Server, listener net.Listener) error {
 	return nil
 }
 
-// certificate is a TLS certificate that is read again when its files change.
+// certificate is a TLS certificate that is reloaded when its files change.
 type certificate struct {
 	// Static after construction.
 	certFile, keyFile string
@@ -78,11 +94,11 @@ type certificate struct {
 	checked time.Time        // guarded by mu
 }
 
-// certificateCheck is how often the files are looked at, at most.
+// certificateCheck is the minimum time between two looks at the files.
 const certificateCheck = 10 * time.Second
 
-// get implements [tls.Config.GetCertificate]. A renewed pair that cannot be read
-// is logged, and the last good one stays.
+// get implements [tls.Config.GetCertificate]. If a renewed pair cannot be read, this is
+// logged and the last good one stays.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

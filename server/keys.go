@@ -13,13 +13,13 @@ import (
 // keysGenerateCmd is the command keys generate.
 type keysGenerateCmd struct {
 	Alg       string `default:"EdDSA" enum:"EdDSA,ES256,RS256,PS256,HS256" help:"Algorithm: EdDSA, ES256, RS256, PS256 or HS256."`
-	Out       string `default:"keys.json" placeholder:"FILE" help:"File to write. One that exists is left alone."`
-	IfMissing bool   `help:"A file that exists is no fault."`
+	Out       string `default:"keys.json" placeholder:"FILE" help:"File to write. An existing file is never overwritten."`
+	IfMissing bool   `help:"Succeed if the file already exists."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*keysGenerateCmd) Help() string {
-	return `Writes a private JWK set with one random key that only its owner can read, for --signing-keys, and prints the key's id.
+	return `Writes a private JWK set with one random key, for --signing-keys, and prints the id of the key. Only the owner of the file can read it.
 
 Examples:
 
@@ -36,14 +36,14 @@ func (c *keysGenerateCmd) Run(std *streams) error {
 	err = auth.WriteKeyFile(c.Out, ring)
 	switch {
 	case errors.Is(err, fs.ErrExist) && c.IfMissing:
-		fmt.Fprintf(std.err, "%s is there already\n", c.Out)
+		fmt.Fprintf(std.err, "%s already exists\n", c.Out)
 		return nil
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%s is there already; sluice keys rotate adds a key to it", c.Out)
+		return fmt.Errorf("%s already exists; sluice keys rotate adds a key to it", c.Out)
 	case err != nil:
 		return err
 	}
-	fmt.Fprintf(std.err, "wrote %s; this is the id of its key:\n", c.Out)
+	fmt.Fprintf(std.err, "wrote %s with the key:\n", c.Out)
 	_, err = fmt.Fprintln(std.out, ring.Keys()[0].ID)
 	return err
 }
@@ -52,13 +52,13 @@ func (c *keysGenerateCmd) Run(std *streams) error {
 type keysRotateCmd struct {
 	File        string        `required:"" placeholder:"FILE" help:"File with the keys."`
 	Alg         string        `default:"EdDSA" enum:"EdDSA,ES256,RS256,PS256,HS256" help:"Algorithm of the new key."`
-	Ahead       time.Duration `default:"1h" help:"How long the new key is published before it signs, so that everyone who verifies tokens has it by then."`
-	TokenMaxTTL time.Duration `name:"token-max-ttl" default:"24h" help:"The server's setting of that name: an old key stays until its last token has expired."`
+	Ahead       time.Duration `default:"1h" help:"How long the new key is published before it signs. By then, everyone who verifies tokens must have fetched it."`
+	TokenMaxTTL time.Duration `name:"token-max-ttl" default:"24h" help:"The same as the server's setting. An old key stays until its last token has expired."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*keysRotateCmd) Help() string {
-	return `Adds a random key that takes over from the present one after a while, drops the keys that no living token was signed with, and prints the new key's id. A running server picks the change up.
+	return `Adds a random key that takes over from the current one after --ahead, removes the keys whose tokens have all expired, and prints the id of the new key. A running server picks up the change.
 
 Example:
 
@@ -82,7 +82,7 @@ type keysListCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*keysListCmd) Help() string {
-	return `Prints a line for each key: its id (the RFC 7638 thumbprint), its algorithm and what it does now.
+	return `Prints a line for each key: its id (the RFC 7638 thumbprint), its algorithm and its state.
 
 Example:
 
@@ -103,8 +103,8 @@ func (c *keysListCmd) Run(std *streams) error {
 	return table.Flush()
 }
 
-// stateOf tells what the key at i does now. keys are in the order in which they
-// sign; the last whose time has come signs.
+// stateOf says what the key at i does now. keys are in the order in which they sign;
+// the last one whose time has come signs.
 func stateOf(keys []auth.KeyInfo, i int, now time.Time) string {
 	switch {
 	case keys[i].SignsFrom.After(now):

@@ -1,8 +1,8 @@
-// Command sluice is the server and the tools that speak to one: sluice --dev
-// starts a server to try things with, sluice --help lists the commands.
+// Command sluice is the server and its command-line tools: sluice --dev starts a server
+// to try things with, sluice --help lists the commands.
 //
-// The package wires the parts together and reads flags, variables and files;
-// the parts are handed values and know nothing of where they come from.
+// The package reads flags, variables and files and wires the parts together. The parts
+// get values and do not know where they come from.
 package main
 
 import (
@@ -11,8 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+	"time"
 )
 
 // The statuses that the program exits with.
@@ -29,30 +28,21 @@ func main() {
 	os.Exit(report(os.Stderr, err))
 }
 
-// withSignals returns a context that the first SIGINT or SIGTERM ends, so that
-// the program ends in order. A second one ends the program where it is.
-func withSignals(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() { // ends with the program, which is when stop is called
-		<-signals
-		cancel()
-		<-signals
-		os.Exit(exitFault)
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		cancel()
-	}
-}
-
-// report tells err, if there is one, and returns the status to exit with.
+// report prints err, if there is one, and returns the exit status. It does not wait
+// long for a reader that is stuck.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(stderr, "sluice: %v\n", err)
+	told := make(chan struct{})
+	go func() { // ends with the program, if not before
+		defer close(told)
+		fmt.Fprintf(stderr, "sluice: %v\n", err)
+	}()
+	select {
+	case <-told:
+	case <-time.After(flushTimeout):
+	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage
 	}

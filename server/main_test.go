@@ -15,7 +15,7 @@ import (
 // TestMain also makes the program itself available to tests, as the command
 // sluice: it is this very binary under another name. So is stubborn.
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write the README's table of settings anew")
+	flag.Bool("update", false, "write the table of settings in docs/reference.md")
 	testscript.Main(leakChecked{m}, map[string]func(){"sluice": main, "stubborn": stubborn})
 }
 

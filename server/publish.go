@@ -23,25 +23,30 @@ type publishCmd struct {
 
 	Channel string `arg:"" help:"Channel, such as pipeline:run_42."`
 	Topic   string `arg:"" help:"Topic, such as status."`
-	Data    string `arg:"" optional:"" help:"The message, JSON. - or nothing reads it from standard input."`
+	Data    string `arg:"" optional:"" type:"nonempty" help:"The message, in JSON. It is read from standard input if it is - or left out."`
 
-	Text   bool   `help:"The message is text: publish it as a JSON string."`
-	Lines  bool   `xor:"input" help:"Publish each line of standard input as a message, at once, over one connection."`
-	Stream bool   `xor:"input" help:"Publish standard input as one stream of text, in chunks as it comes."`
-	Key    string `placeholder:"KEY" help:"Idempotency key: publishing again with it publishes nothing and prints the first receipt."`
-	RunID  string `name:"run-id" placeholder:"ID" help:"Run that the message belongs to."`
+	Text   bool   `help:"Publish the message, which is text, as a JSON string."`
+	Lines  bool   `xor:"input" help:"Publish each line of standard input as a message, as soon as it arrives, over one connection."`
+	Stream bool   `xor:"input" help:"Publish standard input as one stream of text, in chunks as it arrives."`
+	Key    string `type:"nonempty" placeholder:"KEY" help:"Idempotency key. A second publish with the same key publishes nothing and prints the first receipt."`
+	RunID  string `name:"run-id" type:"nonempty" placeholder:"ID" help:"Run that the message belongs to."`
+
+	ID      string `name:"id" type:"nonempty" placeholder:"ID" help:"Stream id of the text of --stream, so that another call can continue or replace it."`
+	Attempt *int64 `placeholder:"N" help:"Which try to publish the text with this --id it is, from 1. A later attempt replaces earlier ones."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*publishCmd) Help() string {
-	return `Prints the receipt, a line of JSON for each message. What fails in passing is tried again, without --key only if nothing was published; --lines and --stream are not.
+	return `Prints a receipt for each message, as a line of JSON. Retries after a transient failure, without --key only if nothing was published. --stream goes on where the connection was lost. --lines never retries.
 
 Examples:
 
     sluice publish pipeline:run_42 status '{"message":"Started"}'
     sluice publish pipeline:run_42 status --text "It works" --key step-1
     make 2>&1 | sluice publish build:7 log --lines --text
-    tail -f build.log | sluice publish build:7 log --stream`
+    tail -f build.log | sluice publish build:7 log --stream
+    ./model | sluice publish chat:7 draft --stream --id answer-3 --attempt 2
+    sluice publish build:7 log --text -- "- a text that begins with a dash"`
 }
 
 // Run implements the command.
@@ -58,11 +63,7 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	case c.Lines:
 		return c.lines(ctx, server, std)
 	case c.Stream:
-		receipt, err := server.PublishStream(ctx, c.Channel, c.Topic, std.in, client.RunID(c.RunID))
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(std.out).Encode(receipt)
+		return c.stream(ctx, server, std)
 	}
 	return c.one(ctx, server, std)
 }
@@ -73,9 +74,27 @@ func (c *publishCmd) check() error {
 	case several && c.Data != "" && c.Data != "-":
 		return usagef("--lines and --stream read standard input: leave the message out or give -")
 	case several && c.Key != "":
-		return usagef("--key is for one message")
+		return usagef("--key works for one message only")
+	case c.ID != "" && !c.Stream:
+		return usagef("--id is for --stream only")
+	case c.Attempt != nil && c.ID == "":
+		return usagef("--attempt needs --id")
+	case c.Attempt != nil && *c.Attempt < 1:
+		return usagef("--attempt: %d is less than 1", *c.Attempt)
 	}
 	return nil
+}
+
+func (c *publishCmd) stream(ctx context.Context, server *client.Client, std *streams) error {
+	options := []client.PublishOption{client.RunID(c.RunID), client.StreamID(c.ID)}
+	if c.Attempt != nil {
+		options = append(options, client.Attempt(*c.Attempt))
+	}
+	receipt, err := server.PublishStream(ctx, c.Channel, c.Topic, std.in, options...)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(std.out).Encode(receipt)
 }
 
 func (c *publishCmd) one(ctx context.Context, server *client.Client, std *streams) error {
@@ -113,20 +132,21 @@ func (c *publishCmd) message(text string) (any, error) {
 	return json.RawMessage(text), nil
 }
 
-// lines publishes until standard input ends. A line that is refused does not
-// keep the others back; one that cannot be sent ends the input there.
+// lines publishes until standard input ends. A refused line does not hold up the
+// others; a line that cannot be sent ends the input.
 func (c *publishCmd) lines(ctx context.Context, server *client.Client, std *streams) error {
 	input := make(chan error, 1)
+	out, notes := &interruptible{ctx, std.out}, &interruptible{ctx, std.err}
 	answered, refused := 0, 0
 	for receipt, err := range server.PublishLines(ctx, c.items(std.in, input)) {
 		answered++
 		var problem *client.Problem
 		switch {
 		case err == nil:
-			fmt.Fprintf(std.out, "%s\n", receipt.AppendJSON(nil))
+			fmt.Fprintf(out, "%s\n", receipt.AppendJSON(nil))
 		case errors.As(err, &problem):
 			refused++
-			fmt.Fprintf(std.err, "sluice: message %d: %v\n", answered, problem)
+			fmt.Fprintf(notes, "sluice: message %d: %v\n", answered, problem)
 		default:
 			return err
 		}
@@ -142,7 +162,8 @@ func (c *publishCmd) lines(ctx context.Context, server *client.Client, std *stre
 	return nil
 }
 
-// items yields the lines of r as messages. It tells input why it ended before r.
+// items yields the lines of r as messages. If it ends before r, it sends the reason to
+// input.
 func (c *publishCmd) items(r io.Reader, input chan<- error) iter.Seq[client.Item] {
 	return func(yield func(client.Item) bool) {
 		lines := bufio.NewScanner(r)

@@ -4,29 +4,30 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 )
 
 // grammar is the command line. Its tags are the text of --help.
 type grammar struct {
-	Serve     serveCmd     `cmd:"" default:"withargs" help:"Run the server. This is what happens without a command."`
-	Publish   publishCmd   `cmd:"" help:"Publish a message, or one for each line, or a stream of text."`
-	Run       runCmd       `cmd:"" help:"Say how the run that a channel reports on is going."`
-	Subscribe subscribeCmd `cmd:"" help:"Print the messages of channels as they come."`
+	Serve     serveCmd     `cmd:"" default:"withargs" help:"Run the server. This is the default command."`
+	Publish   publishCmd   `cmd:"" help:"Publish a message, a message for each line, or a stream of text."`
+	Run       runCmd       `cmd:"" help:"Publish the status of the run that a channel reports on."`
+	Subscribe subscribeCmd `cmd:"" help:"Print the messages of channels as they arrive."`
 	Token     tokenCmd     `cmd:"" help:"Make a token for a subscriber."`
 	Schemas   struct {
-		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions of a file."`
+		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions in a file."`
 		List   schemasListCmd   `cmd:"" help:"List the definitions of the server."`
 		Get    schemasGetCmd    `cmd:"" help:"Print one definition."`
 		Delete schemasDeleteCmd `cmd:"" help:"Remove one definition."`
-	} `cmd:"" help:"Say what the messages of channels must be like."`
+	} `cmd:"" help:"Define what the messages of channels must look like."`
 	Keys struct {
 		Generate keysGenerateCmd `cmd:"" help:"Make the key that signs tokens."`
-		Rotate   keysRotateCmd   `cmd:"" help:"Add a new key that takes over from the present one."`
+		Rotate   keysRotateCmd   `cmd:"" help:"Add a new key that takes over from the current one."`
 		List     keysListCmd     `cmd:"" help:"List the keys of a file, without their secrets."`
 	} `cmd:"" help:"Make and rotate the keys that sign tokens."`
-	Health  healthCmd  `cmd:"" help:"Ask a server whether it is alive; the exit status is the answer."`
+	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -37,9 +38,8 @@ type streams struct {
 	variable func(name string) string // of the environment; "" when it is not set
 }
 
-// run is the program. args come without the program's name, environ as
-// [os.Environ] has it. An error that is a [*usageError] means that nothing was
-// done.
+// run is the program. args are without the program's name, environ is in the form of
+// [os.Environ]. A [*usageError] means that nothing was done.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	s := newSettings(environ)
 	helped := false
@@ -47,12 +47,12 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if err != nil {
 		return err
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(markNumbers(args))
 	switch {
 	case helped:
 		return nil
 	case err != nil:
-		return &usageError{[]string{err.Error() + "; see sluice --help"}}
+		return &usageError{[]string{unmarked(err.Error()) + "; see sluice --help"}}
 	case len(s.faults) > 0 && parsed.Selected().Name != "serve": // serve adds its own
 		return s.faults.err()
 	}
@@ -69,9 +69,11 @@ func newParser(s *settings, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, Compact: true, WrapUpperBound: 100}),
-		kong.ExplicitGroups(groups()),
+		kong.ExplicitGroups(groups),
 		kong.ValueFormatter(s.describe),
 		kong.PostBuild(s.learn),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeText)),
+		kong.NamedMapper("nonempty", kong.MapperFunc(decodeNonempty)),
 		kong.Resolvers(s),
 	)
 	if err != nil {

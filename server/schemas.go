@@ -21,12 +21,12 @@ type schemasPushCmd struct {
 	connection `embed:""`
 	repeated   `embed:""`
 
-	File string `arg:"" help:"File with channel definitions, as for --channels of the server."`
+	File string `arg:"" help:"File with channel definitions, like the --channels file of the server."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*schemasPushCmd) Help() string {
-	return `Adds the definitions of the file to those of the server, or replaces those of the same name; others stay. Prints what became of each. A file with faults is refused before anything is sent, with all of them.
+	return `Adds the definitions in the file to those of the server and replaces those with the same name. Other definitions stay. Prints the result for each definition. If the file has faults, nothing is sent and all faults are listed.
 
 Example:
 
@@ -72,8 +72,8 @@ func (c *schemasPushCmd) Run(ctx context.Context, std *streams) error {
 	return nil
 }
 
-// load reads the file. All that is wrong with it, ties among its definitions
-// included, is one [*usageError].
+// load reads the file. All its faults, including ties among its definitions, are one
+// [*usageError].
 func (c *schemasPushCmd) load() ([]schemas.Definition, error) {
 	definitions, err := schemas.LoadDefinitions(c.File)
 	if err == nil {
@@ -111,7 +111,7 @@ func changeOf(definition schemas.Definition, there []schemas.Definition) string 
 	return changed
 }
 
-// documentOf returns the JSON of a definition. Those of equal ones are equal, but
+// documentOf returns the JSON of a definition. Equal definitions have equal JSON, except
 // for the order of members in a schema.
 func documentOf(definition schemas.Definition) []byte {
 	text, err := json.Marshal(definition)
@@ -129,7 +129,7 @@ type schemasListCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*schemasListCmd) Help() string {
-	return `Prints a line for each definition: its name and its topics; strict ones refuse every other topic.
+	return `Prints a line for each definition, with its name and its topics. Channels with a strict definition refuse all other topics.
 
 Example:
 
@@ -203,7 +203,7 @@ type schemasDeleteCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*schemasDeleteCmd) Help() string {
-	return `Removes the definition; messages of its channels are not held to it any more.
+	return `Removes the definition. Messages of its channels are no longer checked against it.
 
 Example:
 

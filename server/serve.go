@@ -6,21 +6,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/facts"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/web"
 )
 
-// serve runs the service until ctx ends and it is drained. This is where the
-// parts are put together, in the order of their dependencies.
-func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger) error {
+// serve runs the service until ctx ends and it has drained. It puts the parts together,
+// in the order of their dependencies. Writes to stdout and log must not block; logLost
+// returns the number of log lines that were dropped for it.
+func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger, logLost func() uint64) error {
 	catalog, err := loadCatalog(cfg.Channels)
 	if err != nil {
 		return err
@@ -39,35 +40,38 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 	}
 	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
 	// The engine, which the broker has started, may keep the keys.
-	authority, err := newAuthority(ctx, cfg, engine.facts, log)
+	authority, err := newAuthority(ctx, cfg, engine.clusterState, log)
 	if err != nil {
 		return err
 	}
 	defer authority.Close()
+	entrance := door.New(log)
 	service := handlers.New(handlers.Options{
-		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Facts: engine.facts, Page: web.Files(), Log: log,
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, Dev: cfg.Dev,
+		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev,
 	})
 	if err := service.Watch(ctx); err != nil {
 		return err
 	}
-	server, err := newHTTPServer(cfg, service, log)
+	server, err := newHTTPServer(cfg, service, entrance, log)
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	listener, err := listen(ctx, cfg.Listen)
 	if err != nil {
 		return err
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- serveHTTP(server, listener) }() // ends with server.Close
-	defer server.Close()                                  //nolint:errcheck // closed already after a drain
+	go func() { failed <- serveHTTP(server, entrance.Listener(listener)) }() // ends with server.Close
+	defer server.Close()                                                     //nolint:errcheck // closed already after a drain
 
-	go giveBack(ctx, func() int { return b.Stats().Streams }) // ends with ctx
+	go trimMemory(ctx, func() int { return b.Stats().Streams }) // ends with ctx
+	go gcPace(ctx)                                              // ends with ctx
 
 	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("engine", cfg.engine()), slog.Any("config", cfg))
-	if err := greet(stdout, cfg, listener.Addr(), authority, b); err != nil {
+	if err := printBanner(stdout, cfg, listener.Addr().String(), authority, b); err != nil {
 		return err
 	}
 	select {
@@ -79,18 +83,18 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger)
 	return nil
 }
 
-// drain ends everything in order and within the timeout: readiness turns red and
-// new requests are turned away, then the streams end in waves, then the listener.
+// drain ends everything in order and within the timeout: the server becomes unready and
+// refuses new requests, then the streams end in waves, then the listener closes.
 func drain(cfg *Config, b *broker.Broker, server *http.Server, log *slog.Logger) {
 	began, timeout, streams := time.Now(), cfg.DrainTimeout, b.Stats().Streams
 	log.Info("draining", slog.Int("streams", streams), slog.String("timeout", timeout.String()))
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	b.TurnAway()
+	b.StopAccepting()
 	if streams > 0 || !cfg.Dev {
-		<-time.After(min(time.Second, timeout/10)) // for load balancers to see that readiness is red
+		<-time.After(min(time.Second, timeout/10)) // load balancers need it to notice that the server is not ready
 	}
-	// Half of the time is for the waves, the rest for slow sockets.
+	// Half of the time is for the waves, the other half for slow sockets.
 	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx)); err != nil {
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
 		return
@@ -113,9 +117,9 @@ func loadCatalog(path string) (*schemas.Catalog, error) {
 	return catalog, nil
 }
 
-// newAuthority loads the keys. What is wrong with those that are given is a fault
-// of the configuration.
-func newAuthority(ctx context.Context, cfg *Config, store facts.Store, log *slog.Logger) (*auth.Authority, error) {
+// newAuthority loads the keys. A fault in configured keys is a fault of the
+// configuration.
+func newAuthority(ctx context.Context, cfg *Config, store clusterstate.Store, log *slog.Logger) (*auth.Authority, error) {
 	ring, err := loadKeyring(ctx, cfg, store)
 	if err != nil {
 		return nil, err
@@ -136,7 +140,7 @@ func newAuthority(ctx context.Context, cfg *Config, store facts.Store, log *slog
 	return authority, nil
 }
 
-func loadKeyring(ctx context.Context, cfg *Config, store facts.Store) (ring *auth.Keyring, err error) {
+func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ring *auth.Keyring, err error) {
 	switch {
 	case cfg.SigningKeys != "":
 		ring, err = auth.LoadKeyring(cfg.SigningKeys)
@@ -164,7 +168,7 @@ func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
 		Loops: loops, WriteTimeout: cfg.WriteTimeout,
 		Replay: replay(cfg),
 		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
-		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor,
+		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor, TextGrace: cfg.TextGrace,
 		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
 		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
 		Log: log, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,

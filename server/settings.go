@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -16,8 +15,8 @@ import (
 )
 
 // settings finds the values of flags that are not on the command line: in the
-// environment, then in the file. It collects what is wrong with any value,
-// wherever it came from, so that all faults can be told at once.
+// environment, then in the file. It collects the faults of all values, wherever they
+// come from, so that all can be reported at once.
 //
 // It is a [kong.Resolver]. Kong's own support for variables is not used: a
 // resolver overrides it, which would let the file win over the environment.
@@ -27,7 +26,7 @@ type settings struct {
 	byName  map[string]setting     // those of serve, by flag
 
 	file    configFile
-	opened  bool             // file has been looked for
+	opened  bool             // file was read, or there is none
 	origins map[string]value // by flag: values from environment and file
 	faults  faults
 }
@@ -39,11 +38,8 @@ type setting struct {
 	variable string // SLUICE_MAX_MESSAGE_BYTES
 	key      string // max_message_bytes; "": not in the file
 	secret   bool   // never shown; may come from the file that variable_FILE names
+	list     bool   // has any number of values
 }
-
-// value is the text of a setting and where it stands: the variable, or the file
-// with line and key.
-type value struct{ text, place string }
 
 const (
 	variablePrefix = "SLUICE_"
@@ -64,8 +60,8 @@ func newSettings(environ []string) *settings {
 	return s
 }
 
-// learn takes the names of the settings from the grammar: every flag of serve,
-// and the flags of other commands that are tagged with variable.
+// learn collects the settings from the grammar: every flag of serve, and the flags of
+// other commands that have the tag variable.
 func (s *settings) learn(k *kong.Kong) error {
 	return kong.Visit(k.Model.Node, func(node kong.Visitable, next kong.Next) error {
 		parent, ok := node.(*kong.Node)
@@ -78,7 +74,7 @@ func (s *settings) learn(k *kong.Kong) error {
 				continue
 			}
 			key := strings.ReplaceAll(flag.Name, "-", "_")
-			found := setting{name: flag.Name, variable: variablePrefix + strings.ToUpper(key), secret: flag.Tag.Has("secret")}
+			found := setting{name: flag.Name, variable: variablePrefix + strings.ToUpper(key), secret: flag.Tag.Has("secret"), list: flag.IsSlice()}
 			if serve {
 				if flag.Name != "config" { // a file does not name itself
 					found.key = key
@@ -104,8 +100,8 @@ func (s *settings) describe(v *kong.Value) string {
 // Validate implements [kong.Resolver].
 func (s *settings) Validate(*kong.Application) error { return nil }
 
-// Resolve implements [kong.Resolver]: it is asked for each flag of the command
-// that is not on the command line.
+// Resolve implements [kong.Resolver]. Kong calls it for each flag that is not on the
+// command line.
 func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	known, ok := s.known[flag]
 	if !ok {
@@ -124,29 +120,24 @@ func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag
 	return nil, nil
 }
 
-// fromEnvironment looks the setting up. An empty variable counts as not set: that
-// is what compose files and charts make of a value that nobody gave.
+// fromEnvironment looks up the setting. An empty variable counts as not set: compose
+// files and charts make one of a value that nobody gave.
 func (s *settings) fromEnvironment(known setting) (value, bool) {
 	text := s.environ[known.variable]
-	if !known.secret {
-		return value{text, known.variable}, text != ""
-	}
-	path := s.environ[known.variable+fileSuffix]
+	path := strings.Trim(s.environ[known.variable+fileSuffix], lineEnds)
 	switch {
-	case path == "":
-		return value{text, known.variable}, text != ""
+	case !known.secret || path == "":
+		return value{text: text, place: known.variable}, text != ""
 	case text != "":
 		s.faults = append(s.faults, fault{known.name, fmt.Sprintf("%s and %s%s are both set: give one of them", known.variable, known.variable, fileSuffix)})
 		return value{}, false
 	}
-	content, err := os.ReadFile(path)
+	secret, err := readSecret(path)
 	if err != nil {
 		s.faults = append(s.faults, fault{known.name, fmt.Sprintf("%s%s: %v", known.variable, fileSuffix, err)})
 		return value{}, false
 	}
-	// One secret a line reads as well as a list with commas.
-	lines := strings.FieldsFunc(string(content), func(r rune) bool { return r == '\n' || r == '\r' })
-	return value{strings.Join(lines, ","), known.variable + fileSuffix}, true
+	return value{text: secret, place: known.variable + fileSuffix}, true
 }
 
 // openFile reads the configuration file that --config or its variable names.
@@ -158,7 +149,7 @@ func (s *settings) openFile(ctx *kong.Context, serve *kong.Path) {
 		}
 	}
 	if path == "" {
-		path = s.environ[s.byName["config"].variable]
+		path = strings.Trim(s.environ[s.byName["config"].variable], lineEnds)
 	}
 	if path == "" {
 		return
@@ -168,8 +159,8 @@ func (s *settings) openFile(ctx *kong.Context, serve *kong.Path) {
 	s.faults = append(s.faults, found...)
 }
 
-// unknownVariables returns the names in the environment that look like settings
-// and are none.
+// unknownVariables returns the names in the environment that look like settings but are
+// not, and that Kubernetes did not set either.
 func (s *settings) unknownVariables() []string {
 	names := make(map[string]bool)
 	for _, known := range s.known {
@@ -177,15 +168,15 @@ func (s *settings) unknownVariables() []string {
 		names[known.variable+fileSuffix] = known.secret
 	}
 	var unknown []string
-	for name := range s.environ {
-		if strings.HasPrefix(name, variablePrefix) && !names[name] {
+	for name, text := range s.environ {
+		if strings.HasPrefix(name, variablePrefix) && !names[name] && !isServiceLink(name, text) {
 			unknown = append(unknown, name)
 		}
 	}
 	return unknown
 }
 
-// place tells where the value of a setting was given, for a fault to name.
+// place returns where the value of a setting was given, for a fault to name.
 func (s *settings) place(name string) string {
 	if from, ok := s.origins[name]; ok {
 		return from.place
@@ -193,38 +184,66 @@ func (s *settings) place(name string) string {
 	return "--" + name
 }
 
-// faultCollector decodes like the mapper in it, but keeps what is wrong with a
-// value for later and goes on.
+// faultCollector decodes like the mapper in it, but keeps the faults of values for later
+// and carries on.
 type faultCollector struct {
 	kong.Mapper
 	setting  setting
 	settings *settings
 }
 
-// Decode implements [kong.Mapper].
+// Decode implements [kong.Mapper]. It reads a value the same way wherever it comes from.
 func (c *faultCollector) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token := ctx.Scan.Peek()
 	from, resolved := token.Value.(value)
-	if resolved {
-		ctx.Scan.Pop()
-		ctx.Scan.PushTyped(from.text, kong.FlagValueToken)
+	switch {
+	case resolved:
 		c.settings.origins[c.setting.name] = from
+	case target.Kind() == reflect.Bool: // the next word may be another's
+		from = value{text: token.String(), place: "--" + c.setting.name}
+		return c.collect(c.Mapper.Decode(ctx, target), from, target)
+	case !token.IsValue():
+		return errors.New("a value is missing") // the command line itself is wrong
+	default:
+		from = value{text: token.String(), place: "--" + c.setting.name}
+	}
+	ctx.Scan.Pop()
+	from, err := from.clean(c.setting.list)
+	if err != nil {
+		c.settings.faults = append(c.settings.faults, faultIn(c.setting.name, from.place, "", err.Error()))
+		return nil
+	}
+	if from.items != nil {
+		ctx.Scan.PushTyped(anyOf(from.items), kong.FlagValueToken)
 	} else {
-		if target.Kind() != reflect.Bool && !token.IsValue() {
-			return errors.New("a value is missing") // the command line itself is wrong
-		}
-		from = value{token.String(), "--" + c.setting.name}
+		ctx.Scan.PushTyped(from.text, kong.FlagValueToken)
 	}
-	if err := c.Mapper.Decode(ctx, target); err != nil {
-		if c.setting.secret {
-			from.text = ""
-		}
-		c.settings.faults = append(c.settings.faults, faultIn(c.setting.name, from.place, from.text, wanted(target)))
+	return c.collect(c.Mapper.Decode(ctx, target), from, target)
+}
+
+// collect keeps err as a fault for later, unless it is nil.
+func (c *faultCollector) collect(err error, from value, target reflect.Value) error {
+	if err == nil {
+		return nil
 	}
+	text := from.String()
+	if c.setting.secret {
+		text = ""
+	}
+	c.settings.faults = append(c.settings.faults, faultIn(c.setting.name, from.place, text, wanted(target)))
 	return nil
 }
 
-// wanted tells what a value of target's type looks like.
+// anyOf returns items in the form that Kong decodes one by one.
+func anyOf(items []string) []any {
+	all := make([]any, len(items))
+	for i, item := range items {
+		all[i] = item
+	}
+	return all
+}
+
+// wanted says what a value of target's type looks like.
 func wanted(target reflect.Value) string {
 	switch target.Interface().(type) {
 	case time.Duration:

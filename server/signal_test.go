@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ func started(t *testing.T, text, command string, args ...string) *process {
 }
 
 func TestMain_interrupted(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			p := started(t, "trying again", "sluice", "subscribe", "c", "--url=http://127.0.0.1:9")
 			if err := p.end(signal); err != nil {
@@ -43,8 +44,12 @@ func stubborn() {
 	defer stop()
 	fmt.Fprintln(os.Stderr, "started")
 	<-ctx.Done()
+	hangups := make(chan os.Signal, 1) // a test sends another one when it has read the answer
+	signal.Notify(hangups, syscall.SIGHUP)
 	fmt.Fprintln(os.Stderr, "told")
-	select {}
+	for range hangups {
+		fmt.Fprintln(os.Stderr, "told")
+	}
 }
 
 func TestMain_interruptedTwice(t *testing.T) {
@@ -66,11 +71,11 @@ func TestMain_interruptedTwice(t *testing.T) {
 func TestServe_drain(t *testing.T) {
 	const key = "0123456789abcdef"
 	server := started(t, "listening", "sluice", "--dev", "--listen=127.0.0.1:0", "--log-format=text", "--api-keys", key)
-	greeting, err := lineWith(server.stdout, "http://")
+	banner, err := lineWith(server.stdout, "http://")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := regexp.MustCompile(`http://\S+`).FindString(greeting)
+	url := regexp.MustCompile(`http://\S+`).FindString(banner)
 	subscriber := started(t, "subscribed to c", "sluice", "subscribe", "c", "--url", url, "--api-key", key)
 
 	var stdout bytes.Buffer

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ func TestSubscribe_pipe(t *testing.T) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		io.WriteString(w, "id: e-1\nevent: $open\ndata: {\"id\":\"e-1\",\"channels\":[\"c\"]}\n\n"+
 			"id: e-1\nevent: $gap\ndata: {\"channel\":\"c\",\"after\":\"e-0\",\"resumes_at\":\"e-2\",\"reason\":\"overrun\"}\n\n"+
+			"id: e-1\nevent: status\ndata: <p>\n\n"+
 			"id: e-2\nevent: status\ndata: "+subscribeMessage+"\n\n"+
 			"id: e-3\nevent: $position\ndata: {}\n\n"+
 			"id: e-3\nevent: $close\ndata: {\"code\":4002,\"reason\":\"server_draining\",\"reconnect\":true,\"retry_after_ms\":60000}\n\n")
@@ -45,6 +47,7 @@ func TestSubscribe_pipe(t *testing.T) {
 	}
 	want := "sluice: subscribed to c at e-1\n" +
 		"sluice: messages of c are lost: from after e-0 to before e-2 (overrun)\n" +
+		"sluice: event \"status\" at e-1 cannot be read: client: its data is not an object\n" +
 		"sluice: the server ended the stream: 4002 server_draining\n"
 	if stderr.String() != want {
 		t.Errorf("standard error\n%s\nwant\n%s", stderr, want)
@@ -124,5 +127,48 @@ func TestPrintable(t *testing.T) {
 		if got := printable(in); got != want {
 			t.Errorf("printable(%q) is %q, want %q", in, got, want)
 		}
+	}
+}
+
+// TestSubscribe_text: --text prints a text as it grows and ends with it, whatever else is
+// published.
+func TestSubscribe_text(t *testing.T) {
+	message := func(seq int, kind, data, more string) string {
+		return fmt.Sprintf("id: e-%d\nevent: draft\ndata: {\"id\":\"e-%d\",\"channel\":\"c\",\"topic\":\"draft\",\"kind\":%q,\"data\":%s,\"stream_id\":\"s\"%s,\"created_at\":\"2026-11-23T06:18:03.222Z\"}\n\n", seq, seq, kind, data, more)
+	}
+	const open = "id: e-1\nevent: $open\ndata: {\"id\":\"e-1\",\"channels\":[\"c\"]}\n\n"
+	start := message(2, "datastream-start", "{}", "")
+	for _, tt := range []struct {
+		name, events, want, stderr, fault string
+	}{
+		{"whole", open + start + message(3, "chunk", `"Hel\n"`, `,"offset":0`) + message(4, "chunk", `"lo\u001b"`, `,"offset":4`) + message(5, "datastream-end", `{"reason":"complete"}`, ""), "Hel\nlo\x1b", "", ""},
+		{"without its beginning", open + start + message(3, "chunk", `"lo"`, `,"offset":4`) + message(5, "datastream-end", `{"reason":"complete"}`, ""), "lo", "sluice: a part of the text is lost\n", ""},
+		{
+			"replaced", open + start + message(3, "chunk", `"Hel"`, `,"offset":0`) + message(5, "datastream-end", `{"reason":"superseded"}`, "") +
+				message(6, "datastream-start", `{"attempt":2}`, "") + message(7, "chunk", `"Hi"`, `,"offset":0`) + message(8, "datastream-end", `{"reason":"complete"}`, ""),
+			"Hel\nHi", "sluice: a later attempt replaces the text, which begins again\n", "",
+		},
+		{"broken off", open + start + message(3, "chunk", `"Hel"`, `,"offset":0`) + message(5, "datastream-end", `{"reason":"aborted"}`, ""), "Hel", "", "the text was broken off"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var target string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				target = r.URL.RequestURI()
+				w.Header().Set("Content-Type", "text/event-stream")
+				io.WriteString(w, tt.events)
+			}))
+			defer server.Close()
+			var stdout, stderr bytes.Buffer
+			err := run(t.Context(), []string{"subscribe", "c", "--text=draft", "--url", server.URL}, nil, nil, &stdout, &stderr)
+			if (err == nil) != (tt.fault == "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("ends with %v", err)
+			}
+			if stdout.String() != tt.want || stderr.String() != tt.stderr {
+				t.Errorf("prints %q, says %q", &stdout, &stderr)
+			}
+			if want := "/v1/subscribe?channel=c&replay=latest&topic=draft"; target != want {
+				t.Errorf("asked for %s", target)
+			}
+		})
 	}
 }

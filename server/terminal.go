@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// isTerminal reports whether what is written to w is read by a person.
+// isTerminal reports whether w is a terminal, where a person reads.
 func isTerminal(w any) bool {
 	file, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(file.Fd())
@@ -26,7 +26,7 @@ const (
 	plain       = "\x1b[0m"
 )
 
-// palette colours text, or leaves it when it is false.
+// palette colours text, or leaves it as it is if it is false.
 type palette bool
 
 // coloured returns the palette for w: colours on a terminal, unless the variable
@@ -42,8 +42,8 @@ func (p palette) paint(with style, text string) string {
 	return string(with) + text + plain
 }
 
-// printable replaces what could command a terminal, or make text look like
-// other text, with its escape. JSON escapes most of it already, but not all.
+// printable escapes characters that could control a terminal or disguise the text. JSON
+// already escapes most of them, but not all.
 func printable(text string) string {
 	if !strings.ContainsFunc(text, unsafeToPrint) {
 		return text

@@ -6,30 +6,31 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// tokenCmd is the command token. It has flags of its own for the server, since
-// a token cannot make tokens.
+// tokenCmd is the command token. It has its own flags for the server, since a token
+// cannot make tokens.
 type tokenCmd struct {
 	repeated `embed:""`
 
-	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server."`
-	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. A flag is visible to every user of the machine: prefer the variable."`
+	URL    string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server, or unix: and the path of its socket."`
+	APIKey string `name:"api-key" variable:"" secret:"" placeholder:"KEY" group:"server" help:"API key. Every user of the machine can see a flag: prefer the variable."`
 
 	Channels []string `arg:"" name:"channel" help:"Channels or patterns, such as pipeline:run_42 or user_7:*."`
 
-	Topics  []string      `name:"topic" placeholder:"TOPIC" help:"Topics to subscribe to; all when left out."`
-	Publish []string      `placeholder:"TOPIC" help:"Topics to publish to; none when left out."`
-	Sub     string        `placeholder:"NAME" help:"Whom the token is for."`
-	TTL     time.Duration `name:"ttl" default:"10m" help:"How long the token lives."`
-	JSON    bool          `name:"json" help:"Print all that the server answers."`
+	Topics  []string      `name:"topic" placeholder:"TOPIC" help:"Topics to subscribe to. Default: all."`
+	Publish []string      `placeholder:"TOPIC" help:"Topics to publish to. Default: none."`
+	Sub     string        `type:"nonempty" placeholder:"NAME" help:"Subject: the user or service that the token is for."`
+	TTL     time.Duration `name:"ttl" default:"10m" help:"Lifetime of the token."`
+	JSON    bool          `name:"json" help:"Print the whole answer of the server."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*tokenCmd) Help() string {
-	return `Prints the token. It allows what is asked for and nothing else.
+	return `Prints a token that allows what you ask for and nothing else.
 
 Examples:
 
@@ -70,6 +71,9 @@ func (c *tokenCmd) request() (client.TokenRequest, error) {
 	}
 	r := client.TokenRequest{Sub: c.Sub, TTL: c.TTL}
 	usage := &usageError{}
+	if c.TTL < auth.MinTTL { // 0 would be the server's default
+		usage.faults = append(usage.faults, fmt.Sprintf("--ttl %v: want %v or more", c.TTL, auth.MinTTL))
+	}
 	add := func(grants *[]schemas.Grant, grant schemas.Grant) {
 		if err := grant.Check(); err != nil {
 			usage.faults = append(usage.faults, err.Error())

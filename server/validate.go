@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -29,12 +30,12 @@ const (
 	developmentKeyHead = "sk_dev_"
 )
 
-// config checks c as a whole, together with what was found while the values
-// were read, and fills in what depends on other settings. The error is a
-// [*usageError] with all faults.
+// config checks c as a whole and fills in what depends on other settings. The error is a
+// [*usageError] with all faults, including those found while the values were read.
 func (s *settings) config(c *Config) error {
 	v := &validator{settings: s, Config: c}
 	v.listen()
+	v.publicURL()
 	v.engines()
 	v.secrets()
 	v.origins()
@@ -63,7 +64,7 @@ type validator struct {
 	*Config
 }
 
-// fault adds a fault to a setting that has none yet. value is "" for a secret.
+// fault adds a fault, unless the setting already has one. value is "" for a secret.
 func (v *validator) fault(name, value, text string) {
 	if v.faults.about(name) {
 		return
@@ -78,16 +79,39 @@ func (v *validator) listen() {
 			v.Listen = defaultListenDev
 		}
 	}
+	if path, ok := socketPath(v.Listen); ok {
+		if text := checkSocket(path); text != "" {
+			v.fault("listen", v.Listen, text)
+		}
+		return
+	}
 	host, port, err := net.SplitHostPort(v.Listen)
 	if err != nil {
-		v.fault("listen", v.Listen, "want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080")
+		v.fault("listen", v.Listen, "want an address and a port, such as :8080, 127.0.0.1:8080 or [::1]:8080, or a socket, such as unix:/run/sluice/sluice.sock")
 		return
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		v.fault("listen", v.Listen, "the port is not a number from 0 to 65535")
+		v.fault("listen", v.Listen, "the port must be a number from 0 to 65535")
 	}
 	if v.Dev && !isLoopback(host) {
 		v.fault("listen", v.Listen, "--dev lets everyone in and listens on this machine only, such as on 127.0.0.1:8080")
+	}
+}
+
+// publicURL checks the URL and removes slashes at its end, which would be doubled before a
+// path.
+func (v *validator) publicURL() {
+	if v.PublicURL == "" {
+		return
+	}
+	u, err := url.Parse(v.PublicURL)
+	switch {
+	case err == nil && u.User != nil:
+		v.fault("public-url", "", "it must not hold a user name or password: every holder of a token reads it")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.ForceQuery || u.RawQuery != "" || strings.Contains(v.PublicURL, "#"):
+		v.fault("public-url", v.PublicURL, "want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com")
+	default:
+		v.PublicURL = strings.TrimRight(u.JoinPath().String(), "/")
 	}
 }
 
@@ -132,17 +156,17 @@ func headerSafe(key string) bool {
 }
 
 func (v *validator) origins() {
-	for _, origin := range v.CORSOrigins {
-		u, err := url.Parse(origin)
-		if origin == "*" || err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == origin {
+	for i, text := range v.CORSOrigins {
+		origin, err := handlers.ParseOrigin(text)
+		if err != nil {
+			v.fault("cors-origins", text, strings.TrimPrefix(err.Error(), handlers.ErrBadOrigin.Error()+": "))
 			continue
 		}
-		v.fault("cors-origins", origin, "want scheme, host and port alone, as browsers send them, such as https://app.example.com")
+		v.CORSOrigins[i] = origin
 	}
 }
 
-// files checks that the files can be read; what is in them is for those who use
-// them.
+// files checks that the files can be read. Whoever uses them checks their content.
 func (v *validator) files() {
 	for _, file := range []struct{ name, path string }{
 		{"tls-cert", v.TLSCert},
@@ -166,7 +190,7 @@ func (v *validator) files() {
 	v.together("tls-cert", v.TLSCert, "tls-key", v.TLSKey)
 }
 
-// together checks that two settings are both given or both not.
+// together checks that either both settings are given or neither is.
 func (v *validator) together(name, value, otherName, otherValue string) {
 	switch {
 	case value != "" && otherValue == "":
@@ -202,6 +226,8 @@ func (v *validator) limits() {
 	between(v, "max-stream-age", v.MaxStreamAge, 0, forever)
 	between(v, "drain-timeout", v.DrainTimeout, 0, time.Hour)
 	between(v, "max-message-bytes", v.MaxMessageBytes, schemas.KiB, maxMessageBytes)
+	between(v, "text-grace", v.TextGrace, 10*time.Millisecond, time.Hour)
+	between(v, "max-text-bytes", v.MaxTextBytes, schemas.KiB, schemas.GiB)
 	between(v, "replay-bytes", v.ReplayBytes, schemas.KiB, 1024*schemas.GiB)
 	between(v, "memory", v.Memory, v.ReplayBytes, 1024*schemas.GiB)
 	between(v, "remember-bytes", v.RememberBytes, schemas.MiB, 1024*schemas.GiB)
@@ -221,7 +247,7 @@ func (v *validator) limits() {
 	}
 }
 
-// between adds a fault when n is outside the bounds.
+// between adds a fault if n is out of bounds.
 func between[T cmp.Ordered](v *validator, name string, n, least, most T) {
 	if n < least || n > most {
 		v.fault(name, fmt.Sprint(n), fmt.Sprintf("want %v to %v", least, most))

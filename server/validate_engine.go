@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// maxShards is how many streams of NATS one engine can use.
+	// maxShards is the most NATS streams that channels can be spread over.
 	maxShards = schemas.MaxShards
-	// maxReplicas is how many JetStream takes.
+	// maxReplicas is the most that JetStream accepts.
 	maxReplicas = 5
 	// maxNATSName leaves room in the names of streams and subjects.
 	maxNATSName = 32
 )
 
-// engines checks what belongs to the engine that is chosen, and that nothing is
-// given that belongs to another one.
+// engines checks the settings of the chosen engine, and that no setting of another
+// engine is given.
 func (v *validator) engines() {
 	if v.Data != "" && len(v.NATS) > 0 {
 		v.fault("nats", "", "data is set too: messages are kept on this disk or by NATS")
@@ -35,7 +35,7 @@ func (v *validator) engines() {
 	v.notChosen()
 	if info, err := os.Stat(v.Data); err == nil && !info.IsDir() {
 		v.fault("data", v.Data, "it is not a directory")
-	} else if err != nil && v.Data != "" && !errors.Is(err, fs.ErrNotExist) { // it is made if need be
+	} else if err != nil && v.Data != "" && !errors.Is(err, fs.ErrNotExist) { // it is created if it is missing
 		v.fault("data", v.Data, errors.Unwrap(err).Error())
 	}
 	v.natsServers()
@@ -49,8 +49,8 @@ func (v *validator) engines() {
 	between(v, "nats-cut-off", v.NATSCutOff, time.Second, time.Hour)
 }
 
-// notChosen finds the settings that are not as they are by default, of an engine
-// that does not run: who gave them believes that it does.
+// notChosen adds a fault for each changed setting of an engine that does not run:
+// whoever changed it believes that the engine runs.
 func (v *validator) notChosen() {
 	chosen := map[string]bool{"data": v.Data != "", "nats": len(v.NATS) > 0}
 	var idle []*kong.Flag
@@ -69,7 +69,7 @@ func (v *validator) notChosen() {
 	}
 }
 
-// natsServers checks addresses. They may hold passwords, so none is quoted.
+// natsServers checks the URLs. They may hold passwords, so none is quoted.
 func (v *validator) natsServers() {
 	for i, server := range v.NATS {
 		u, err := parseServer(server)
@@ -82,7 +82,7 @@ func (v *validator) natsServers() {
 	}
 }
 
-// parseServer reads an address as NATS does: without a scheme it is nats.
+// parseServer parses a URL as NATS does: the default scheme is nats.
 func parseServer(server string) (*url.URL, error) {
 	if !strings.Contains(server, "://") {
 		server = "nats://" + server
@@ -90,7 +90,8 @@ func parseServer(server string) (*url.URL, error) {
 	return url.Parse(server)
 }
 
-// withoutUsers returns the addresses as they may be shown.
+// withoutUsers returns the URLs without their users and passwords, which must not be
+// shown.
 func withoutUsers(servers []string) []string {
 	var shown []string
 	for _, server := range servers {
@@ -103,23 +104,22 @@ func withoutUsers(servers []string) []string {
 	return shown
 }
 
-// natsLogin checks that there is one way to log in, and that it is whole.
+// natsLogin checks that there is at most one way to log in, and that it is complete.
 func (v *validator) natsLogin() {
-	v.together("nats-user", v.NATSUser, "nats-password", v.NATSPassword)
 	v.together("nats-cert", v.NATSCert, "nats-key", v.NATSKey)
-	first := ""
-	for _, login := range []struct{ name, value string }{
-		{"nats-creds", v.NATSCreds},
-		{"nats-nkey", v.NATSNKey},
-		{"nats-user", v.NATSUser},
-		{"nats-token", v.NATSToken},
-	} {
-		switch {
-		case login.value == "":
-		case first == "":
-			first = login.name
-		default:
-			v.fault(login.name, "", first+" is set too: give one way to log in")
-		}
+	const oneWay = " too: give one way to log in"
+	switch {
+	case v.NATSCreds != "" && v.NATSNKey != "":
+		v.fault("nats-nkey", "", "nats-creds is set"+oneWay)
+	case v.NATSCreds != "" && slices.ContainsFunc(v.NATS, hasUser):
+		v.fault("nats-creds", "", "a URL in nats carries a user or a token"+oneWay)
+	case v.NATSNKey != "" && slices.ContainsFunc(v.NATS, hasUser):
+		v.fault("nats-nkey", "", "a URL in nats carries a user or a token"+oneWay)
 	}
+}
+
+// hasUser reports whether the URL of a server carries a user or a token.
+func hasUser(server string) bool {
+	u, err := parseServer(server)
+	return err == nil && u.User != nil
 }

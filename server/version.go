@@ -18,7 +18,7 @@ func (*versionCmd) Run(std *streams) error {
 	return err
 }
 
-// versionName returns the version of a release, or what the build knows.
+// versionName returns the version of a release, else the one that the build recorded.
 func versionName() string {
 	if version != "" {
 		return version

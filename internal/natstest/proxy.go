@@ -7,14 +7,18 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-// Proxy stands between clients and a server, to cut them off from it.
+// Proxy stands between clients and a server, or between two servers, to cut them off
+// from each other.
 type Proxy struct {
-	server   *Server
+	to       string // address
 	listener net.Listener
 	life     context.Context
+
+	deaf atomic.Bool // what servers say is dropped
 
 	mu    sync.Mutex
 	cut   bool                  // guarded by mu
@@ -25,11 +29,16 @@ type Proxy struct {
 // NewProxy starts a proxy in front of a server. It ends with the test.
 func NewProxy(t testing.TB, s *Server) *Proxy {
 	t.Helper()
+	return newProxy(t, s.Addr())
+}
+
+func newProxy(t testing.TB, to string) *Proxy {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{server: s, listener: l, life: t.Context(), conns: make(map[net.Conn]struct{})}
+	p := &Proxy{to: to, listener: l, life: t.Context(), conns: make(map[net.Conn]struct{})}
 	p.done.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -57,6 +66,10 @@ func (p *Proxy) Mend() {
 	p.cut = false
 }
 
+// Deafen drops all that the server says from now on, while it still hears its clients,
+// until Drop.
+func (p *Proxy) Deafen() { p.deaf.Store(true) }
+
 // Drop ends all connections; new ones come through.
 func (p *Proxy) Drop() {
 	p.mu.Lock()
@@ -64,6 +77,7 @@ func (p *Proxy) Drop() {
 	for conn := range p.conns {
 		_ = conn.Close()
 	}
+	p.deaf.Store(false)
 }
 
 // accept ends when the listener is closed.
@@ -73,13 +87,13 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := (&net.Dialer{}).DialContext(p.life, "tcp", p.server.Addr())
+		server, err := (&net.Dialer{}).DialContext(p.life, "tcp", p.to)
 		if err != nil || !p.keep(client, server) {
 			_ = client.Close()
 			continue
 		}
-		p.done.Go(func() { p.pipe(client, server) }) // both end when either connection does
-		p.done.Go(func() { p.pipe(server, client) })
+		p.done.Go(func() { p.pipe(answers{p, client}, client, server) }) // both end when either connection does
+		p.done.Go(func() { p.pipe(server, server, client) })
 	}
 }
 
@@ -95,8 +109,22 @@ func (p *Proxy) keep(client, server net.Conn) bool {
 	return true
 }
 
-func (p *Proxy) pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
+// answers is where what the server says goes.
+type answers struct {
+	p  *Proxy
+	to net.Conn
+}
+
+func (a answers) Write(b []byte) (int, error) {
+	if a.p.deaf.Load() {
+		return len(b), nil
+	}
+	return a.to.Write(b)
+}
+
+// pipe copies until either connection ends, through w, which writes to one of them.
+func (p *Proxy) pipe(w io.Writer, to, from net.Conn) {
+	_, _ = io.Copy(w, from)
 	_ = to.Close()
 	_ = from.Close()
 	p.mu.Lock()

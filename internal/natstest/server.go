@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -28,8 +29,10 @@ type Server struct {
 	dir     string
 	config  string // of the user: more lines of the configuration
 	port    int
-	cluster int // port of routes; 0: it is alone
-	routes  []int
+	cluster int   // port of routes; 0: it is alone
+	routes  []int // ports where it finds the others
+	// advertise is the port where the others are told to find it; 0: nowhere.
+	advertise int
 
 	mu     sync.Mutex
 	proc   *exec.Cmd     // guarded by mu; nil: it does not run
@@ -37,8 +40,8 @@ type Server struct {
 	log    bytes.Buffer  // guarded by mu
 }
 
-// Start starts one server, with more lines of configuration, such as users. It is
-// stopped when the test ends.
+// Start starts one server, with more lines of configuration, such as users. There, {dir}
+// stands for a directory of the server's own. It is stopped when the test ends.
 func Start(t testing.TB, config string) *Server {
 	t.Helper()
 	s := &Server{t: t, name: "one", dir: t.TempDir(), config: config}
@@ -54,19 +57,30 @@ func Start(t testing.TB, config string) *Server {
 	return nil
 }
 
-// StartCluster starts n servers that form a cluster.
-func StartCluster(t testing.TB, n int) []*Server {
+// StartCluster starts n servers that form a cluster, each with more lines of
+// configuration as [Start] takes them. With -short it skips the test.
+func StartCluster(t testing.TB, n int, config ...string) []*Server {
 	t.Helper()
+	return startCluster(t, n, strings.Join(config, "\n"), func([]*Server) {})
+}
+
+// startCluster starts servers that find each other where arrange says, or else directly.
+func startCluster(t testing.TB, n int, config string, arrange func([]*Server)) []*Server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs a cluster, left out with -short")
+	}
 	for range 5 {
 		servers := make([]*Server, n)
 		routes := make([]int, n)
 		for i := range servers {
 			routes[i] = freePort(t)
 			servers[i] = &Server{
-				t: t, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(),
+				t: t, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), config: config,
 				port: freePort(t), cluster: routes[i], routes: routes,
 			}
 		}
+		arrange(servers)
 		if startAll(servers) {
 			t.Cleanup(func() { kill(servers) })
 			return servers
@@ -98,15 +112,20 @@ func kill(servers []*Server) {
 	}
 }
 
-// freePort returns a port that nobody listens on now.
+// freePort returns a port that nobody listens on now. It is below those that systems
+// give to outgoing connections, so none of these takes it before the server does.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("natstest: no port is free")
+	return 0
 }
 
 // URL returns where clients connect to.
@@ -146,13 +165,17 @@ func (s *Server) configuration() string {
 	fmt.Fprintf(&b, "server_name: %s\nlisten: 127.0.0.1:%d\n", s.name, s.port)
 	fmt.Fprintf(&b, "jetstream { store_dir: %q, max_mem: 256MB, max_file: 2GB }\n", filepath.Join(s.dir, "store"))
 	if s.cluster != 0 {
-		fmt.Fprintf(&b, "cluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, routes: [", s.cluster)
+		fmt.Fprintf(&b, "cluster { name: test, listen: 127.0.0.1:%d, no_advertise: true, ", s.cluster)
+		if s.advertise != 0 {
+			fmt.Fprintf(&b, "advertise: \"127.0.0.1:%d\", ", s.advertise)
+		}
+		b.WriteString("routes: [")
 		for _, port := range s.routes {
 			fmt.Fprintf(&b, "\n nats://127.0.0.1:%d", port)
 		}
 		b.WriteString("\n]}\n")
 	}
-	b.WriteString(s.config)
+	b.WriteString(strings.ReplaceAll(s.config, "{dir}", s.dir))
 	return b.String()
 }
 

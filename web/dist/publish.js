@@ -1,27 +1,45 @@
-import { i as lost, n as credential, o as problemOf, r as endpoint, s as send, t as authorization } from "./shared-request.js";
+import { t as orAbort } from "./shared-abort.js";
+import { f as atMost, n as credential, o as problemOf, r as endpoint, s as send, t as authorization, u as SluiceError } from "./shared-request.js";
 // src/publish.ts
+/** The limit for getting the token, and again for the answer. */
+const TIMEOUT_MS = 3e4;
 /**
-* Publishes a message, once: it is not tried again. It throws a SluiceError.
+* Publishes a message without retrying. It throws a SluiceError, or the signal's reason.
 *
-* The data is not validated here; the server does that, by the schema it knows.
+* It does not validate the data. The server does, against the schema that it knows.
 */
 async function publish(ref, data, options = {}) {
-	const { url, token, idempotencyKey, runId, signal = null, fetch } = options;
-	const target = endpoint(url, `/v1/publish/${encodeURIComponent(ref.channel)}/${ref.topic}`);
-	if (runId) target.searchParams.set("run_id", runId);
-	const response = await send(fetch, target, {
+	const { token, signal, timeoutMs = TIMEOUT_MS } = options;
+	const ended = new AbortController();
+	try {
+		const held = await orAbort(credential(token, timeoutMs), signal);
+		return await orAbort(atMost(timeoutMs, post(ref, data, options, held, ended.signal)), signal);
+	} catch (cause) {
+		if (cause instanceof SluiceError || signal?.aborted) throw cause;
+		throw new SluiceError("network", `No answer: ${cause.message}`, { cause });
+	} finally {
+		ended.abort(signal?.reason);
+	}
+}
+/** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
+async function post(ref, data, options, held, signal) {
+	const { url = held.url, idempotencyKey, runId, fetch } = options;
+	const response = await send(fetch, endpoint(url, "/v1/publish"), {
 		method: "POST",
 		headers: {
 			"Content-Type": "application/json",
-			...authorization(await credential(token)),
-			...idempotencyKey && { "Idempotency-Key": idempotencyKey }
+			...authorization(held.token)
 		},
-		body: JSON.stringify(data),
+		body: JSON.stringify({
+			channel: ref.channel,
+			topic: ref.topic,
+			data,
+			run_id: runId,
+			idempotency_key: idempotencyKey
+		}),
 		signal
 	});
 	if (!response.ok) throw await problemOf(response);
-	return await response.json().catch((cause) => {
-		throw signal?.aborted ? cause : lost(cause);
-	});
+	return await response.json();
 }
 export { publish };

@@ -1,47 +1,47 @@
-import { S as Run, b as Message, l as TopicRef, x as Receipt, y as Gap } from "./shared-channel.js";
-import { i as Replay } from "./shared-hub.js";
+import { d as TopicRef } from "./shared-channel.js";
+import { r as Replay } from "./shared-pool.js";
 import { a as TopicOf, i as SubscribeOptions, l as Snapshot, n as ConnectOptions, r as MessageOf, t as ChannelLike, u as Status } from "./shared-subscribe.js";
+import { a as Gap, c as Run, o as Message, s as Receipt } from "./shared-request.js";
 import { t as PublishOptions } from "./shared-publish.js";
 import { r as SluiceError } from "./shared-error.js";
 import { ReactElement, ReactNode } from "react";
 
 // src/react/settings.d.ts
 /**
-* What to subscribe to, and how. Everything can be given inline: a subscription begins anew, with
-* nothing received, when `key`, `url`, the names of the channels, `topics` or `replay` have become
-* others. The token and the handlers are taken as they are when they are called; the other
-* options as they are when a subscription begins.
+* What to subscribe to, and how. All options can be inline. A new subscription starts, with nothing
+* received, when the value of `key`, `url`, the names of the channels, `topics` or `replay` changes.
+* The latest token and handlers are always used. The other options are read when a subscription starts.
 */
-interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<SubscribeOptions<C, Topic>, "signal"> {
-  /** Another key begins another subscription. */
+interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<SubscribeOptions<C, Topic>, "signal" | "until"> {
+  /** A new key starts a new subscription. */
   key?: string | number | undefined;
-  /** false: not connected. When it becomes true again, the subscription goes on where it was. Default: true. */
+  /** false disconnects; true resumes where the subscription stopped. Default: true. */
   enabled?: boolean | undefined;
-  /** Pause while nobody sees the page, and go on from there. Default: true. */
+  /** Pause while the page is hidden, and resume when it is visible again. Default: true. */
   pauseOnHidden?: boolean | undefined;
-  /** How often `all`, `last` and `delta` change at most. Default: 0 ms, with each message that arrives; those that arrive together make one change. */
+  /** The minimum time between two changes of `all`, `last` and `delta`. Default: 0 ms. Messages that arrive together always make one change. */
   bufferInterval?: number | undefined;
-  /** How many messages `all` keeps; null: each one. Default: 100. */
+  /** How many messages `all` keeps; null: all of them. Default: 100. */
   historyLimit?: number | null | undefined;
-  /** What comes first, before the live messages. Default: "latest". */
+  /** What to receive before the live messages. Default: "latest". */
   replay?: Replay | undefined;
-  /** Close when the run of the channel, if it is just one, has ended. Default: true. */
+  /** With a single channel, close when its run has ended. Default: true. */
   autoCloseOnTerminal?: boolean | undefined;
 }
-/** As of {@link useRealtime}, without what the topic says. */
+/** The options of {@link useRealtime}, without those that the topic determines. */
 type ChannelStateOptions = Omit<RealtimeOptions<string>, "channel" | "channels" | "topics" | "historyLimit" | "bufferInterval">;
 /**
-* The data of the latest message of one topic, from the first rendering with it on: undefined
-* until there is one, and while the latest is a text stream. A component is rendered again when it
-* changes and for nothing else; whether the connection stands is told by {@link useRealtime}.
+* Returns the data of the latest message of one topic, or what there is of its latest text. It is
+* undefined until there is one. The component renders again only when the value changes. For the state
+* of the connection, use {@link useRealtime}.
 *
 * @example
 * const price = useChannelState(stock({ symbol }).price);
 */
 declare function useChannelState<Output>(ref: TopicRef<string, unknown, Output>, options?: ChannelStateOptions): Output | undefined;
 /**
-* The token is taken as it is when it is needed. Another `url` begins the subscriptions anew. The
-* other options are taken as they are in the first rendering; another user needs another `key`.
+* The provider uses the latest token whenever it needs one. A new `url` restarts the subscriptions.
+* The other options are taken from the first render. Give the provider another `key` for another user.
 */
 interface RealtimeProviderProps extends ConnectOptions {
   children?: ReactNode;
@@ -54,53 +54,53 @@ declare function RealtimeProvider({
   children,
   ...options
 }: RealtimeProviderProps): ReactElement;
-/** `idle`: nothing has begun. The others are those of a subscription. */
+/** `idle`: not started. The others are those of a subscription. */
 type ConnectionStatus = "idle" | Status;
 type RunStatus = Run["status"];
-/** `hidden`: nobody sees the page; `disabled`: `enabled` is false. */
+/** `hidden`: the page is hidden; `disabled`: `enabled` is false. */
 type PauseReason = "hidden" | "disabled" | null;
-/** What has been received. The statuses of runs are not among it. */
+/** The messages that were received, without the statuses of runs. */
 interface Messages<M extends Message = Message> {
-  /** The latest message of each topic: at once, also when the others are buffered. */
+  /** The latest message of each topic, up to date even while the other fields are buffered. */
   readonly byTopic: Snapshot<M>["byTopic"];
-  /** The newest messages, oldest first, up to `historyLimit`. A text is one of them, and grows in its place. */
+  /** The newest messages, up to `historyLimit`, oldest first. A text is one message and grows in place. */
   readonly all: readonly M[];
-  /** The newest message, or the text that has grown since. */
+  /** The newest message, or a text that has grown since. */
   readonly last: M | null;
-  /** What is new since the component was rendered with the `delta` before: each message once; of a text that has grown, how it is now. */
+  /** Each message that is new since the component rendered the previous `delta`. A text that has grown is in it once, as it is now. */
   readonly delta: readonly M[];
 }
-/** What a component may read of a subscription, beside the messages. */
+/** What a component may read of a subscription, apart from the messages. */
 interface Standing {
   readonly connectionStatus: ConnectionStatus;
   readonly isPaused: boolean;
   readonly pauseReason: PauseReason;
-  /** How the job stands that the channel reports on. */
+  /** The status of the job that the channel reports on. */
   readonly runStatus: RunStatus;
-  /** What the run has resulted in. */
+  /** The result with which the run completed. */
   readonly result: unknown;
   /**
-  * What is wrong: with the connection or a message (see `Snapshot.error`); otherwise, when the run
-  * has failed, an error of code `run-failed` whose `cause` is what the run gave as its error.
+  * The error of the connection or of a message (see `Snapshot.error`). Otherwise, if the run has
+  * failed, an error of code `run-failed` with the run's error as its `cause`.
   */
   readonly error: SluiceError | null;
-  /** What was lost for good, the last 100. */
+  /** The last 100 permanent losses. */
   readonly gaps: readonly Gap[];
 }
-/** What {@link useRealtime} returns. A component is rendered again when something has changed that it has read here, and for nothing else. */
+/** What {@link useRealtime} returns. A component renders again only when a field that it has read changes. */
 interface Realtime<M extends Message = Message> extends Standing {
   readonly messages: Messages<M>;
-  /** Forgets all that was received and begins a new subscription. Always the same function. */
+  /** Forgets everything that was received and starts a new subscription. The function never changes. */
   readonly reset: () => void;
-  /** Publishes with the subscription's url and token, which needs a grant for that. It throws a SluiceError. */
+  /** Publishes with the subscription's url and token. The token needs a grant to publish. It throws a SluiceError. */
   readonly publish: <Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: Pick<PublishOptions, "idempotencyKey" | "runId" | "signal">) => Promise<Receipt>;
 }
 /**
 * Subscribes a component to channels for as long as it is mounted. It connects after the first
-* rendering, so on a server nothing happens and all is as in the beginning: `idle`.
+* render, so on a server every field keeps its initial value (`idle`).
 *
-* Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection.
-* Otherwise, with a token, each hook has its own.
+* Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection. A hook
+* with its own token has its own connection.
 *
 * @example
 * const { messages, runStatus } = useRealtime({ channel: pipeline({ runId }), topics: ["status"] });

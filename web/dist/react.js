@@ -1,11 +1,10 @@
 "use client";
-import { n as credential } from "./shared-request.js";
+import { d as after, i as latestOf, u as SluiceError } from "./shared-request.js";
 import { publish } from "./publish.js";
 import { t as subscribe } from "./shared-subscribe.js";
-import { t as SluiceError } from "./shared-error.js";
 import { createContext, createElement, useCallback, useContext, useEffect, useInsertionEffect, useMemo, useState, useSyncExternalStore } from "react";
 // src/react/provider.ts
-/** What a provider tells the hooks below it. */
+/** What a provider passes to the hooks below it. */
 const Connection = createContext({});
 /**
 * Gives the hooks below it the server and the token. They share a connection unless their own
@@ -21,13 +20,13 @@ function RealtimeProvider({ children, ...options }) {
 	}), [first, url]);
 	return createElement(Connection.Provider, { value }, children);
 }
-/** The options with one token function, which is the same for good, for whichever token is the latest. */
+/** Replaces the token by a function that never changes and always gives the latest token. */
 function withLatestToken(first) {
 	let latest = first;
 	return {
 		options: {
 			...first,
-			token: () => credential(latest.token)
+			token: latestOf(() => latest.token)
 		},
 		committed(options) {
 			latest = options;
@@ -36,8 +35,8 @@ function withLatestToken(first) {
 }
 // src/react/settings.ts
 /**
-* Completes the options of a hook. The provider's token goes nowhere but to the provider's server,
-* and the connection of a hook with a token of its own is not shared with other tabs.
+* Completes the options of a hook. The provider's token goes only to the provider's server, and a
+* hook with its own token does not share its connection with other tabs.
 */
 function settle(options, provided) {
 	const own = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== void 0));
@@ -51,7 +50,7 @@ function settle(options, provided) {
 		ownToken
 	};
 }
-/** What makes a subscription another one. */
+/** Returns what identifies a subscription. */
 function identityOf({ key, url, channel, channels = [channel], topics, replay }) {
 	return JSON.stringify([
 		key,
@@ -65,7 +64,7 @@ function nameOf(channel) {
 	return typeof channel === "object" && "$name" in channel ? channel.$name : typeof channel === "string" ? channel : channel?.$template;
 }
 // src/react/state.ts
-/** What there is before a subscription, and on a server. */
+/** The state before a subscription starts, and on a server. */
 const NOTHING = {
 	connectionStatus: "idle",
 	isPaused: false,
@@ -79,7 +78,7 @@ const NOTHING = {
 	last: null,
 	delta: []
 };
-/** What a failed run is to those who look for errors. */
+/** Returns the error of a failed run. */
 function failureOf({ status, error }) {
 	if (status !== "failed") return null;
 	const words = error?.message ?? error;
@@ -100,9 +99,9 @@ function createStore(settings) {
 	function open() {
 		const opened = subscribe({
 			...settings,
-			token: settings.ownToken ? () => credential(settings.token) : settings.token,
+			token: settings.ownToken ? latestOf(() => settings.token) : settings.token,
 			onMessage(message) {
-				history.push(message);
+				if (!replace(history, message)) history.push(message);
 				fresh.push(message);
 				received();
 				return settings.onMessage?.(message);
@@ -127,17 +126,17 @@ function createStore(settings) {
 	function received() {
 		const { historyLimit = 100, bufferInterval = 0 } = settings;
 		if (historyLimit !== null) history.splice(0, history.length - historyLimit);
-		if (bufferInterval > 0) timer ??= setTimeout(() => {
+		if (bufferInterval > 0) timer ??= after(bufferInterval, () => {
 			stopTimer();
 			commit();
-		}, bufferInterval);
+		});
 		schedule();
 	}
 	function stopTimer() {
-		clearTimeout(timer);
+		timer?.();
 		timer = void 0;
 	}
-	/** Makes one change of all that arrives in one piece. */
+	/** Makes one change of everything that arrives together. */
 	function schedule() {
 		if (!scheduled) queueMicrotask(commit);
 		scheduled = true;
@@ -173,7 +172,7 @@ function createStore(settings) {
 			...all
 		};
 	}
-	/** What a component that reads it has not been shown yet is not lost with the next change. */
+	/** Takes what is new. A delta that the component has not rendered yet stays part of the next one. */
 	function takeFresh() {
 		const delta = state.delta === shown || !seen.has("delta") ? [] : [...state.delta];
 		for (const message of fresh) if (!replace(delta, message)) delta.push(message);
@@ -227,14 +226,22 @@ function createStore(settings) {
 	};
 	return store;
 }
-/** Puts a text in the place of what it was before, which is one of the last. Tells whether that was there. */
+/** Replaces the earlier state of a text, which is near the end. Reports whether there was one. */
 function replace(list, message) {
-	const at = message.kind === "stream" ? list.findLastIndex((each) => each.kind === "stream" && each.stream_id === message.stream_id) : -1;
+	const at = message.kind === "stream" ? list.findLastIndex((each) => each.kind === "stream" && textKey(each) === textKey(message)) : -1;
 	if (at >= 0) list[at] = message;
 	return at >= 0;
 }
+/** Names a text: its publisher may have chosen the stream id. */
+function textKey({ channel, topic, stream_id }) {
+	return [
+		channel,
+		topic,
+		stream_id
+	].join();
+}
 // src/react/realtime.ts
-/** The fields that are found in `messages`. */
+/** The fields of `messages`. */
 const MESSAGES = [
 	"byTopic",
 	"all",
@@ -243,10 +250,10 @@ const MESSAGES = [
 ];
 /**
 * Subscribes a component to channels for as long as it is mounted. It connects after the first
-* rendering, so on a server nothing happens and all is as in the beginning: `idle`.
+* render, so on a server every field keeps its initial value (`idle`).
 *
-* Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection.
-* Otherwise, with a token, each hook has its own.
+* Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection. A hook
+* with its own token has its own connection.
 *
 * @example
 * const { messages, runStatus } = useRealtime({ channel: pipeline({ runId }), topics: ["status"] });
@@ -282,7 +289,7 @@ function useRealtime(options) {
 		reset
 	]);
 }
-/** Lets a store run until the function that it returns is called. */
+/** Starts a store, which runs until the returned function is called. */
 function run(store, pauseOnHidden) {
 	const page = pauseOnHidden ? globalThis.document : void 0;
 	const look = () => store.hide(!!page?.hidden);
@@ -293,7 +300,7 @@ function run(store, pauseOnHidden) {
 		store.stop();
 	};
 }
-/** A state whose fields note that they are read. */
+/** Returns the state with getters that note which fields are read. */
 function view(store, state, reset) {
 	const messages = {};
 	const result = {
@@ -309,9 +316,9 @@ function view(store, state, reset) {
 }
 // src/react/channelstate.ts
 /**
-* The data of the latest message of one topic, from the first rendering with it on: undefined
-* until there is one, and while the latest is a text stream. A component is rendered again when it
-* changes and for nothing else; whether the connection stands is told by {@link useRealtime}.
+* Returns the data of the latest message of one topic, or what there is of its latest text. It is
+* undefined until there is one. The component renders again only when the value changes. For the state
+* of the connection, use {@link useRealtime}.
 *
 * @example
 * const price = useChannelState(stock({ symbol }).price);
@@ -330,6 +337,6 @@ function useChannelState(ref, options) {
 		historyLimit: 0
 	});
 	const message = messages.byTopic[topic];
-	return message?.kind === "data" ? message.data : void 0;
+	return message?.kind === "stream" ? message.text : message?.data;
 }
 export { RealtimeProvider, useChannelState, useRealtime };

@@ -1,71 +1,72 @@
+import { c as TextRef, d as TopicRef, m as text, o as MergeRule, t as AnyChannel, u as TopicName } from "./shared-channel.js";
 import { n as Fault, r as SluiceError } from "./shared-error.js";
-import { c as TopicName, l as TopicRef, t as AnyChannel, x as Receipt } from "./shared-channel.js";
-import { t as Fetch } from "./shared-request.js";
+import { s as Receipt, t as Fetch } from "./shared-request.js";
 
 // src/server/caller.d.ts
 /** Options that every call takes. */
 interface CallOptions {
-  /** Ends the call: it rejects with the signal's reason. What was sent may have happened. */
+  /** Ends the call, which rejects with the signal's reason. The server may already have acted on the request. */
   readonly signal?: AbortSignal | undefined;
 }
 interface AskOptions<Output> extends CallOptions {
-  /** Where the answer comes, be it on another channel. */
+  /** The topic of the answer, which may be on another channel. */
   readonly reply: TopicRef<string, unknown, Output>;
-  /** Whether a message is the answer. Default: the first one is. */
+  /** Reports whether a message is the answer. Default: the first message is. */
   readonly match?: ((answer: NoInfer<Output>) => boolean) | undefined;
-  /** How long to wait, in milliseconds, the publish of the question included. Default: without end. */
+  /** How long to wait, in milliseconds, including the publish of the question. Default: forever. */
   readonly timeout?: number | undefined;
 }
-/** The version of JSON Schema that the server speaks. */
+/** The version of JSON Schema that the server uses. */
 declare const TARGET = "draft-2020-12";
 /** A JSON Schema; true accepts everything. */
 type JSONSchema = object | boolean;
 /**
-* What a {@link JSONSchemaConverter} is asked for, in the words of Zod and of Valibot: the schema of
-* what a publisher sends.
+* What a {@link JSONSchemaConverter} is asked for, in the terms of Zod and of Valibot: the schema of
+* the input, which is what a publisher sends.
 */
 interface ConverterOptions {
   readonly io: "input";
   readonly typeMode: "input";
   readonly target: typeof TARGET;
 }
-/** Writes a validator's schema as a JSON Schema: `z.toJSONSchema` of Zod, `toJsonSchema` of `@valibot/to-json-schema`. undefined: leave the topic without one. */
+/** Converts a validator's schema to JSON Schema: `z.toJSONSchema` of Zod, `toJsonSchema` of `@valibot/to-json-schema`. undefined: leave the topic without one. */
 type JSONSchemaConverter = (schema: any, options: ConverterOptions) => JSONSchema | undefined;
-/** What the server keeps of a channel for those who come later. What is left out is as the server is configured. */
+/** How much of a channel the server keeps for replay. The server's configuration supplies what is left out. */
 interface ReplayLimits {
   readonly messages?: number;
-  /** A number, or a text such as `64KiB` or `1MiB`. */
+  /** A number of bytes, or a size such as `64KiB` or `1MiB`. */
   readonly bytes?: number | string;
   /** `90s`, `10m`, `1h30m`. */
   readonly age?: string;
 }
 interface DefineOptions extends CallOptions {
-  /** The template to define, if it is not that of the channel. */
+  /** The template to define. Default: the channel's. */
   readonly name?: string;
   /** Refuse messages of topics that are not defined. Default: false. */
   readonly strict?: boolean;
   readonly replay?: ReplayLimits;
-  /** For validators that cannot write a JSON Schema by themselves. It is used for all topics but those of `staticSchema`. */
+  /** For validators that cannot produce a JSON Schema. It is used for all topics except those of `staticSchema`. */
   readonly toJSONSchema?: JSONSchemaConverter;
 }
-/** A definition as the server holds it. */
+/** A definition as the server stores it. */
 interface Definition {
   readonly name: string;
   readonly topics?: Readonly<Record<string, {
     readonly schema?: JSONSchema;
+    readonly merge?: MergeRule;
   } | null>>;
   readonly replay?: ReplayLimits;
   readonly strict?: boolean;
 }
-/** Whatever gives one value after the other. */
+/** Anything that yields values one after the other. */
 type Source<T> = AsyncIterable<T> | Iterable<T> | ReadableStream<T>;
-/** What became of one of several messages. */
+/** The result of one of several messages. */
 type PublishResult = Receipt | SluiceError;
-/** What goes with a message beside its data. */
+/** What a message has besides its data. */
 interface Attributes {
   /**
-  * Makes the publish durable: of all publishes to the topic with this key the first one happens,
-  * and the others get its receipt. 1 to 255 printable ASCII characters.
+  * Makes the publish durable: of all publishes to the topic with this key, only the first takes
+  * effect, and the others get its receipt. 1 to 255 printable ASCII characters.
   */
   readonly key?: string | undefined;
   /** The run that the message belongs to. */
@@ -77,165 +78,199 @@ interface PublishItem<Input = unknown> extends Attributes {
   readonly ref: TopicRef<string, Input>;
   readonly data: NoInfer<Input>;
 }
+interface StreamOptions extends CallOptions {
+  /** The run that it belongs to. */
+  readonly runId?: string | undefined;
+}
+interface TextOptions extends StreamOptions {
+  /**
+  * Identifies the text on its topic: 1 to 64 of `A-Z a-z 0-9 _ . : -`. Publishing under the same id with a
+  * higher `attempt` replaces the text. Repeating an attempt that is complete returns its receipt, as a
+  * duplicate. Default: a random one.
+  */
+  readonly streamId?: string | undefined;
+  /**
+  * The number of this attempt to publish the text, from 1. It rises each time the text has to begin
+  * again. Default: 1.
+  */
+  readonly attempt?: number | undefined;
+}
+/** The answer to a streamed text. */
+interface StreamReceipt {
+  readonly stream_id: string;
+  /** Into how many pieces the server split it. */
+  readonly chunks: number;
+  /** Its length in UTF-8. */
+  readonly bytes: number;
+  /** The id of the message that starts the stream. */
+  readonly first_id: string;
+  /** The id of the message that ends it. */
+  readonly last_id: string;
+  /** The text was complete before. */
+  readonly duplicate: boolean;
+}
 /** One channel of a definition, with its name. */
 type NamedChannel = AnyChannel & {
   readonly $name: string;
 };
-/** A channel that a token can be for: with its topics, by name, or all below a prefix (`pipeline:*`). */
+/** What a token can grant: a channel with its topics, a name, or a pattern (`pipeline:*`). */
 type Grantee = NamedChannel | string;
 /** What a token grants. Options that are left out grant nothing. */
 interface TokenRequest<C extends Grantee = Grantee> extends CallOptions {
-  /** What its holder may subscribe to. */
+  /** What the holder may subscribe to. */
   readonly channel?: C;
   readonly channels?: readonly C[];
-  /** Default: the topics that the channel defines; all topics of one that is given by name. */
+  /** Default: the topics that the channel defines, or all topics if it is given by name. */
   readonly topics?: readonly (C extends string ? string : TopicName<C>)[];
-  /** What its holder may publish to. */
+  /** What the holder may publish to. */
   readonly publish?: readonly {
     readonly channel: string;
     readonly topic: string;
   }[];
-  /** Whom it is for: streams can be listed, limited and ended by it. */
+  /** The user: streams can be listed, limited and ended by it. */
   readonly sub?: string;
-  /** How long it is good, `90s`, `10m`, `1h30m`: from 1 s to what the server allows. Default: 10 minutes. */
+  /** How long it is valid, such as `90s`, `10m` or `1h30m`: from 1 s to what the server allows. Default: 10 minutes. */
   readonly ttl?: string;
 }
-/** A token. The server does not keep it; it can be revoked by its `jti`. */
+/** A token. The server does not store it, but can revoke it by its `jti`. */
 interface IssuedToken {
   readonly token: string;
   readonly token_type: "Bearer";
   readonly jti: string;
   /** RFC 3339 in UTC. */
   readonly expires_at: string;
-  /** Where to subscribe, ready for an EventSource: it has the token in it. */
+  /** Where clients reach the server. They use it if they are given no address. */
+  readonly url: string;
+  /** The address to subscribe at, with the token in it, ready for an EventSource. */
   readonly subscribe_url: string;
 }
+interface RunOptions {
+  /**
+  * The number of this attempt at the run, from 1, under which it publishes its texts. Each attempt needs a
+  * higher number. If your queue counts retries from 0, add 1. Default: for each text, one above the
+  * latest attempt that the server knows.
+  */
+  readonly attempt?: number | undefined;
+}
 /**
-* One run of a job that a channel reports on. It holds no state: a program that crashed makes
-* another one of the same ids and runs again, and what has happened does not happen twice.
+* One run of a job that a channel reports on. The handle has no state: a program that crashed creates
+* another one with the same ids and runs again, and nothing is published twice.
 */
 interface RunHandle {
   readonly channel: string;
   readonly id: string;
-  /** Says that the run is on. Once it has ended that is a `conflict`. */
+  /** Marks the run as running. After the run has ended this is a `conflict`. */
   start(options?: CallOptions): Promise<Receipt>;
-  /** Ends the run. The same end again is a duplicate, another one a `conflict`; so for all three. */
+  /** Ends the run. The same end again is a duplicate, a different one a `conflict`. This holds for all three. */
   complete(result?: unknown, options?: CallOptions): Promise<Receipt>;
-  /** Ends the run with an error, of which subscribers see the message, or the value if it is no Error. */
+  /** Ends the run with an error. Subscribers see its message, or the value if it is not an Error. */
   fail(error?: unknown, options?: CallOptions): Promise<Receipt>;
   cancel(options?: CallOptions): Promise<Receipt>;
   /**
-  * Publishes the message of a step, once: made again with the same run, step and topic it returns
-  * the first receipt, whatever the data, for as long as the server remembers.
+  * Publishes the message of a step once. A second call with the same run, step and topic returns the
+  * first receipt, whatever its data, for as long as the server remembers it.
   *
-  * @param step is the step's own within the run
+  * @param step unique within the run
   */
   publish<Input>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
   /**
-  * Publishes a question, once, and waits for the first answer that was published after it and
-  * matches. Made again it finds the same answer, also one that came while the program was down.
+  * Publishes the text of a step once. It replaces a text that an earlier attempt has left half-written.
+  * If the text is complete, it closes the source and returns the first receipt, as a duplicate. It
+  * rejects with `superseded` if a later attempt takes over the text.
   *
-  * Messages that break the reply topic's schema are not answers. A {@link SluiceError} ends the
-  * wait: `timeout`; `run-ended` if the run has ended; `gap` if messages are lost that the answer may
-  * be among, so that the question must be asked anew, as another step; or the server's refusal.
+  * @param step unique within the run
+  */
+  stream(step: string, ref: TextRef, source: Source<string | Uint8Array>, options?: CallOptions): Promise<StreamReceipt>;
+  /**
+  * Publishes a question once and waits for the first matching answer after it. A second call finds
+  * the same answer, even one that arrived while the program was down.
+  *
+  * Messages that break the reply topic's schema are not answers. The wait ends with a
+  * {@link SluiceError}: `timeout`; `run-ended` if the run has ended; `gap` if the answer may be among
+  * lost messages, so the question must be asked again as another step; or the server's refusal.
   */
   ask<Input, Output>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
 }
-/** The answer to a text that was published while it was made. */
-interface StreamReceipt {
-  readonly stream_id: string;
-  /** How many pieces the server made of it. */
-  readonly chunks: number;
-  /** How long it is in UTF-8. */
-  readonly bytes: number;
-  /** Of the message that begins the stream. */
-  readonly first_id: string;
-  /** Of the message that ends it. */
-  readonly last_id: string;
-}
-interface StreamOptions extends CallOptions {
-  /** The run that it belongs to. */
-  readonly runId?: string | undefined;
-  /**
-  * What the source gives: the pieces of one text (`stream`), or messages (`data`). Default: what
-  * the first value says, where strings and bytes are text. It is needed for messages that are
-  * strings, and for messages if there may be none: without a first value it is an empty text.
-  */
-  readonly kind?: "stream" | "data" | undefined;
-}
 interface ServerOptions {
-  /** The server; a path in it is kept. */
+  /** The server's address; a path in it is kept. */
   readonly url: string | URL;
-  /** It may do everything: keep it out of pages, which get tokens. */
+  /** It may do everything. Keep it out of pages; give them tokens. */
   readonly apiKey: string;
   /** Default: the runtime's own. */
   readonly fetch?: Fetch | undefined;
-  /** How often a request is made again that failed for the moment. Default: 5; 0: never. */
+  /** How often to retry a request that failed temporarily. Default: 5; 0: never. */
   readonly retries?: number | undefined;
-  /** Bound of the random wait before the first of them, which doubles with each. Default: 250 ms. */
+  /** Upper bound of the random wait before the first retry. It doubles with each. Default: 250 ms. */
   readonly retryMinMs?: number | undefined;
-  /** Bound of the longest wait, unless the server asks for more. Default: 5000 ms. */
+  /** Upper bound of all waits, unless the server asks for more. Default: 5000 ms. */
   readonly retryMaxMs?: number | undefined;
-  /** How long one answer may take; streams may take longer. Default: 30000 ms. */
+  /** How long the server may take to answer. For a stream, this counts from its end. Default: 30000 ms. */
   readonly timeoutMs?: number | undefined;
 }
 /**
-* A Sluice server, for programs that hold its API key. It keeps nothing open and may be used
-* concurrently.
+* The client of a Sluice server, for programs that hold its API key. It keeps nothing open and may be
+* used concurrently.
 *
-* Whatever goes wrong is a {@link SluiceError}, but for a signal that aborts: then a call rejects
-* with the signal's reason. 429 and the server's own 503 say that nothing was done, and are tried
-* again after the time that the server asks for. When no answer comes, or a gateway has the word
-* (408, 502, 503, 504), nobody knows whether it was done: so only what can be done twice without
-* harm is tried again then. A publish is that with a `key`, which is the same each time.
+* Every failure is a {@link SluiceError}, except that a call rejects with the signal's reason if its
+* signal aborts. 429 and the server's own 503 mean that nothing was done, so the call is retried after
+* the time that the server asks for. If no answer comes, or a gateway answers (408, 502, 503, 504),
+* nobody knows whether the request was carried out. Then only what is safe to repeat is retried, such
+* as a publish with a `key`. A streamed text continues after any temporary failure; streamed messages are
+* never retried.
 */
 interface SluiceServer {
   /**
   * Publishes a message. Data that breaks the topic's schema is refused before anything is sent
-  * (`schema-violation`, status 0). It is sent as it was given, and not as the schema transforms it:
-  * that happens where it is read.
+  * (`schema-violation`, status 0). The data is sent as given, not as the schema transforms it:
+  * readers do that.
   */
   publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
   /**
-  * Publishes any number of messages in their order, in as few requests as the limits allow. What
-  * becomes of each stands in its place: a receipt or an error. It rejects only when the signal
-  * aborts. A message that is tried again comes after those that were not.
+  * Publishes any number of messages in order, in as few requests as the limits allow. The result has
+  * a receipt or an error in the place of each. It rejects only if the signal aborts. A retried message
+  * comes after those that succeeded at once.
   */
   publishMany<const Inputs extends readonly unknown[]>(items: { readonly [I in keyof Inputs]: PublishItem<Inputs[I]> }, options?: CallOptions): Promise<{ -readonly [I in keyof Inputs]: PublishResult }>;
   /**
-  * Publishes a text while it is made, such as the answer of a language model: strings, or UTF-8
-  * bytes. Subscribers read along. If the source throws they see the text as aborted, and this
-  * rejects with what was thrown. The topic's schema does not hold for it, and it is not tried again.
+  * Publishes a text while it is written, such as the answer of a language model, from strings or UTF-8
+  * bytes, to a topic that is `text()`. Subscribers read along. It always closes the source.
+  *
+  * If the connection breaks, the text continues where the server is. The server waits 30 seconds for
+  * that (`--text-grace`) before it ends the text as aborted. The client keeps up to 1 MiB that the server
+  * may not have. If the server has aborted or lost the text, it begins again as the next attempt. A text
+  * that has grown beyond 1 MiB cannot, and fails with `text-lost`.
+  *
+  * If the source throws, this rejects with what was thrown. Then, or if the signal aborts, subscribers see
+  * the text as aborted after those 30 seconds.
   */
-  stream(ref: TopicRef, source: Source<string | Uint8Array>, options?: StreamOptions & {
-    readonly kind?: "stream";
-  }): Promise<StreamReceipt>;
+  stream(ref: TextRef, source: Source<string | Uint8Array>, options?: TextOptions): Promise<StreamReceipt>;
   /**
-  * Publishes messages as they come, over one connection, and returns the results in their order;
-  * of data that breaks the schema an error, and the others happen. Where answers do not come
-  * before a request is complete (Bun, some proxies) it takes several requests. It is not tried
-  * again: it rejects when the connection breaks off, and with what the source throws. The source
-  * is closed in any case.
+  * Publishes messages as the source yields them, over one connection, and returns the results in
+  * order. Data that breaks the schema has an error as its result and does not stop the others. If
+  * answers do not arrive before a request is complete (Bun, some proxies), it takes several requests.
+  * It is not retried: it rejects if the connection breaks, and with what the source throws. It always
+  * closes the source.
   */
-  stream<Input>(ref: TopicRef<string, Input>, source: Source<NoInfer<Input>>, options?: StreamOptions & {
-    readonly kind?: "data";
-  }): Promise<PublishResult[]>;
-  /** Makes a token for a page or another program that is to have no API key. */
+  stream<Input>(ref: TopicRef<string, Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
+  /** Issues a token for a page, or for another program that must not have the API key. */
   token<const C extends Grantee = Grantee>(request: TokenRequest<C>): Promise<IssuedToken>;
   /**
-  * Tells the server what the messages of a channel, or of a family of channels, have to be like: it
-  * then refuses what does not fit, whoever publishes it. A topic whose validator cannot write its
-  * schema as JSON Schema, and one of `staticSchema`, is made known without one: the definition
-  * that is returned shows it.
+  * Tells the server which messages of a channel, or of a family of channels, are valid. The server
+  * then refuses all others, whoever publishes them. A topic of `staticSchema`, or whose validator
+  * cannot produce a JSON Schema, is defined without a schema, as the returned definition shows.
   */
   define(channel: AnyChannel, options?: DefineOptions): Promise<Definition>;
-  /** A run of the job that a channel reports on. */
-  run(channel: NamedChannel | string, runId: string): RunHandle;
+  /**
+  * Returns the handle of a run of the job that a channel reports on.
+  *
+  * @throws TypeError for an attempt that is not a whole number from 1
+  */
+  run(channel: NamedChannel | string, runId: string, options?: RunOptions): RunHandle;
 }
 /**
-* Makes the client of a server. It asks the server for nothing.
+* Creates the client of a server. It sends nothing to the server.
 *
-* @throws TypeError for an address that is none, and without an API key
+* @throws TypeError for an invalid address or a missing API key
 */
 declare function createServer(options: ServerOptions): SluiceServer;
-export { type AskOptions, type Attributes, type CallOptions, type ConverterOptions, type DefineOptions, type Definition, type Fault, type Grantee, type IssuedToken, type JSONSchema, type JSONSchemaConverter, type NamedChannel, type PublishItem, type PublishOptions, type PublishResult, type Receipt, type ReplayLimits, type RunHandle, type ServerOptions, SluiceError, type SluiceServer, type Source, type StreamOptions, type StreamReceipt, type TokenRequest, createServer };
+export { type AskOptions, type Attributes, type CallOptions, type ConverterOptions, type DefineOptions, type Definition, type Fault, type Grantee, type IssuedToken, type JSONSchema, type JSONSchemaConverter, type NamedChannel, type PublishItem, type PublishOptions, type PublishResult, type Receipt, type ReplayLimits, type RunHandle, type RunOptions, type ServerOptions, SluiceError, type SluiceServer, type Source, type StreamOptions, type StreamReceipt, type TextOptions, type TextRef, type TokenRequest, createServer, text };

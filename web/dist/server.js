@@ -1,72 +1,53 @@
-import { t as SluiceError } from "./shared-error.js";
-import { o as problemOf, r as endpoint, t as authorization } from "./shared-request.js";
-import { i as faultsOf, n as backoff, r as check, t as subscribe } from "./shared-subscribe.js";
+import { n as text } from "./shared-channel.js";
+import { a as lost, c as transient, d as after, o as problemOf, r as endpoint, t as authorization, u as SluiceError } from "./shared-request.js";
+import { t as orAbort } from "./shared-abort.js";
+import { o as backoff } from "./shared-connection.js";
+import { i as isText$1, n as check, r as faultsOf, t as subscribe } from "./shared-subscribe.js";
 // src/server/deadline.ts
 /**
-* Makes a signal that follows another one and aborts by itself when the time is over.
+* Returns a signal that follows another one and also aborts when time is up.
 *
-* @param ms undefined: it only follows
-* @param late makes the reason that it aborts with then
+* @param ms undefined: there is no time limit
+* @param late returns the reason to abort with when time is up
 */
 function within(ms, outer, late) {
 	const controller = new AbortController();
 	const follow = () => controller.abort(outer?.reason);
 	if (outer?.aborted) follow();
 	outer?.addEventListener("abort", follow, { once: true });
-	const timer = ms === void 0 ? void 0 : setTimeout(() => controller.abort(late?.()), ms);
+	const stop = ms === void 0 ? void 0 : after(ms, () => controller.abort(late?.()));
 	return {
 		signal: controller.signal,
+		expire: (reason) => controller.abort(reason),
 		done() {
-			clearTimeout(timer);
+			stop?.();
 			outer?.removeEventListener("abort", follow);
 			controller.abort();
 		}
 	};
 }
-/** Waits. It throws the signal's reason when that aborts. */
+/** Waits. If the signal aborts, it throws the signal's reason. */
 function wait(ms, signal) {
 	return new Promise((resolve, reject) => {
 		const abort = () => {
-			clearTimeout(timer);
+			stop();
 			reject(signal?.reason);
 		};
-		const timer = setTimeout(() => {
+		const stop = after(ms, () => {
 			signal?.removeEventListener("abort", abort);
 			resolve();
-		}, ms);
+		});
 		if (signal?.aborted) return abort();
 		signal?.addEventListener("abort", abort, { once: true });
 	});
 }
-/**
-* Waits for a promise, but no longer than until the signal aborts: then it throws the signal's
-* reason. The body of a response needs it too: in Node 20 a read hangs if the abort comes together
-* with the body's end.
-*/
-async function orAbort(promise, signal) {
-	if (!signal) return promise;
-	promise.catch(() => void 0);
-	let abort;
-	const aborted = new Promise((_, reject) => {
-		abort = () => {
-			reject(signal.reason);
-		};
-		if (signal.aborted) abort();
-		else signal.addEventListener("abort", abort);
-	});
-	try {
-		return await Promise.race([aborted, promise]);
-	} finally {
-		signal.removeEventListener("abort", abort);
-	}
-}
 // src/server/retry.ts
 /**
-* Whether a request that failed may be made again.
+* Reports whether a failed request may be repeated.
 *
 * @param once it has the same effect however often it is made: a read, or a publish under a key.
-*   Anything else is repeated only when it is certain that nothing was done: at 429, and at a 503
-*   that is the server's own word. A gateway's 503 may come after the server had the request.
+*   Other requests are repeated only if it is certain that nothing was done: after 429, and after
+*   the server's own 503. A gateway may answer 503 although the server received the request.
 */
 function mayRepeat({ code, status }, once) {
 	if (status === 429 || status === 503 && code !== "http-503") return true;
@@ -77,11 +58,11 @@ function mayRepeat({ code, status }, once) {
 		504
 	].includes(status));
 }
-/** Waits before the next attempt: with full jitter, but as long as the server asks for. */
+/** Waits before the next attempt: as long as the server asks for, or with full jitter. */
 function pause({ minMs, maxMs }, failures, error, signal) {
 	return wait(backoff(failures, minMs, maxMs, error.retryAfterMs), signal);
 }
-/** Makes attempts until one succeeds or {@link mayRepeat} says no. It throws the last error. */
+/** Makes attempts until one succeeds or must not be repeated, see {@link mayRepeat}. It throws the last error. */
 async function retrying(policy, { once, signal }, attempt) {
 	for (let failures = 0;; failures++) try {
 		return await attempt();
@@ -91,6 +72,8 @@ async function retrying(policy, { once, signal }, attempt) {
 	}
 }
 // src/server/caller.ts
+/** Goes with a body that is a stream: `fetch` wants to be told. */
+const STREAMED = { duplex: "half" };
 /** Sends requests to one server with one API key. It holds no state and may be used concurrently. */
 var Caller = class {
 	url;
@@ -105,7 +88,7 @@ var Caller = class {
 		this.policy = policy;
 		this.timeoutMs = timeoutMs;
 	}
-	/** Makes a request until it succeeds or cannot be repeated, and reads the answer. */
+	/** Repeats a request until it succeeds or must not be repeated, and reads the answer. */
 	call(question) {
 		return retrying(this.policy, {
 			once: question.once,
@@ -118,11 +101,12 @@ var Caller = class {
 		for (const [name, value] of query) url.searchParams.append(name, value);
 		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
 		try {
-			return await orAbort((await this.send(url, {
+			const response = await this.send(url, {
 				method,
 				signal,
 				...body !== void 0 && { body }
-			}, body && "application/json")).json(), signal);
+			}, body && "application/json");
+			return await orAbort(response.json(), signal);
 		} catch (cause) {
 			if (signal.aborted) throw signal.reason;
 			if (cause instanceof SyntaxError) throw new SluiceError("invalid-answer", "The answer is not JSON", { cause });
@@ -135,8 +119,7 @@ var Caller = class {
 	* Sends one request with the credential. An answer other than a success is thrown as a
 	* {@link SluiceError}; what `fetch` throws is passed on.
 	*
-	* The fields of a request that only browsers have a use for are left out, since some runtimes at
-	* the edge refuse them.
+	* It does not set request fields that only browsers use, because some edge runtimes refuse them.
 	*/
 	async send(url, init, contentType) {
 		const { fetch } = this;
@@ -144,27 +127,31 @@ var Caller = class {
 			...authorization(this.apiKey),
 			...contentType && { "Content-Type": contentType }
 		};
-		const response = await fetch(url, {
-			...init,
-			headers
-		});
-		if (!response.ok) throw await problemOf(response);
-		return response;
+		const request = async () => {
+			const response = await fetch(url, {
+				...init,
+				headers
+			});
+			if (!response.ok) throw await problemOf(response);
+			return response;
+		};
+		return orAbort(request(), init.signal ?? void 0);
 	}
 };
-/** The error of a request that no answer came to. It has been found out by nobody whether it happened. */
+/** The error of a request without an answer: nobody knows whether it was carried out. */
 function unanswered(once, cause) {
 	return new SluiceError("network", `The server gave no answer${once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be"}`, { cause });
 }
 // src/server/item.ts
 /**
-* Checks a message by its topic's schema and writes it as the server reads it, as JSON on one line.
+* Validates a message against its topic's schema and encodes it as the server reads it: JSON on one
+* line.
 *
-* What is sent is the data as it was given and not what the schema makes of it: subscribers run the
-* schema again, and it may not accept its own output.
+* It sends the data as it was given, not the schema's output: subscribers run the schema again, and
+* it may not accept its own output.
 *
-* @throws SluiceError of status 0: `schema-violation` with the place of each fault, or `malformed`
-*   for what JSON cannot express
+* @throws SluiceError of status 0: `schema-violation` with the location of each fault, or
+*   `malformed` for what JSON cannot express
 */
 async function itemOf(ref, data, { key, runId }) {
 	const { channel, topic, schema } = ref;
@@ -186,7 +173,7 @@ async function itemOf(ref, data, { key, runId }) {
 	});
 }
 /**
-* Writes a value as JSON.
+* Encodes a value as JSON.
 *
 * @throws SluiceError `malformed`
 */
@@ -197,22 +184,22 @@ function jsonOf(value) {
 		throw new SluiceError("malformed", `The data cannot be written as JSON: ${String(cause)}`, { cause });
 	}
 }
-/** Refuses what JSON.stringify would leave out without a word. */
+/** Refuses what JSON.stringify would silently leave out. */
 function written(data, topic) {
 	if (data === void 0 || typeof data === "function" || typeof data === "symbol") throw new SluiceError("malformed", `The data for ${topic} is ${typeof data}, which JSON cannot express`);
 	return data;
 }
-/** Reads what the server answers to one of several items: a receipt, or a problem, which alone has a status. */
+/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status. */
 async function resultOf(answer) {
 	if (!("status" in answer)) return answer;
 	return problemOf(new Response(jsonOf(answer), { status: answer.status }));
 }
 // src/server/jsonschema.ts
-/** The version of JSON Schema that the server speaks. */
+/** The version of JSON Schema that the server uses. */
 const TARGET = "draft-2020-12";
 /**
-* Finds the JSON Schema of a topic: the one that its definition gives, or what the converter makes,
-* or what the validator itself does. undefined: there is none.
+* Finds the JSON Schema of a topic: from its definition, from the converter, or from the validator
+* itself. undefined: there is none.
 *
 * @throws SluiceError `bad-schema` if the validator cannot express its schema
 */
@@ -231,7 +218,7 @@ function jsonSchemaOf(topic, { schema, jsonSchema }, convert) {
 		throw new SluiceError("bad-schema", `The schema of ${topic} cannot be written as a JSON Schema; give its jsonSchema instead: ${String(cause)}`, { cause });
 	}
 }
-/** Keywords whose values are data and not schemas. */
+/** Keywords whose values are data, not schemas. */
 const DATA = [
 	"const",
 	"enum",
@@ -239,8 +226,8 @@ const DATA = [
 	"examples"
 ];
 /**
-* Copies a schema without the patterns that the server's expressions (RE2) cannot say because they
-* look around, where a format stands beside them that says the same.
+* Copies a schema without patterns that use lookaround, which the server (RE2) does not support, if a
+* format beside them says the same.
 */
 function portable(node) {
 	if (typeof node !== "object" || node === null) return node;
@@ -250,13 +237,17 @@ function portable(node) {
 	return Object.fromEntries(Object.entries(node).filter(([key]) => key !== left).map(([key, value]) => [key, DATA.includes(key) ? value : portable(value)]));
 }
 // src/server/define.ts
-/** Adds or replaces a definition, as a whole. */
+/** Adds a definition, or replaces it completely. */
 async function define(caller, channel, options) {
 	const { name = channel.$template, strict, replay, toJSONSchema, signal } = options;
-	const topics = Object.fromEntries(Object.entries(channel.$topics).map(([topic, definition]) => [topic, { schema: jsonSchemaOf(topic, definition, toJSONSchema) }]));
+	const topics = Object.fromEntries(Object.entries(channel.$topics).map(([topic, definition]) => [topic, {
+		schema: jsonSchemaOf(topic, definition, toJSONSchema),
+		merge: definition.merge
+	}]));
 	return caller.call({
 		method: "PUT",
-		path: `/v1/schemas/${encodeURIComponent(name)}`,
+		path: "/v1/schemas/$",
+		query: [["name", name]],
 		once: true,
 		signal,
 		body: jsonOf({
@@ -267,14 +258,14 @@ async function define(caller, channel, options) {
 	});
 }
 // src/server/batch.ts
-/** How many messages the server takes in one request. */
+/** How many messages the server accepts in one request. */
 const MAX_ITEMS = 1e3;
 /**
-* How many bytes go into one request, unless a single message is longer. The server takes more; this
-* is what proxies let through that were not told otherwise.
+* How many bytes go into one request, unless a single message is longer. The server accepts more;
+* proxies with default settings accept this much.
 */
 const MAX_BYTES$1 = 524288;
-/** Publishes messages in as few requests as the limits allow, one after the other, and notes each result in its place. */
+/** Publishes messages in as few requests as the limits allow, one after the other, and stores each result in its place. */
 var Batch = class {
 	caller;
 	options;
@@ -286,7 +277,7 @@ var Batch = class {
 		this.options = options;
 		this.results = results;
 	}
-	/** Adds a message. It may send those before it. */
+	/** Adds a message. This may send earlier ones. */
 	async add(index, json, once) {
 		const bytes = new TextEncoder().encode(json).length + 1;
 		if (this.#entries.length === MAX_ITEMS || this.#bytes + bytes > MAX_BYTES$1) await this.flush();
@@ -298,14 +289,14 @@ var Batch = class {
 		});
 		this.#bytes += bytes;
 	}
-	/** Sends what waits. */
+	/** Sends the messages that wait. */
 	async flush() {
 		const entries = this.#entries;
 		this.#entries = [];
 		this.#bytes = 0;
 		await this.#settle(entries);
 	}
-	/** Publishes entries, and again those that failed for the moment, until all have their result. */
+	/** Publishes entries, and retries temporary failures, until all have their result. */
 	async #settle(entries) {
 		const { policy } = this.caller;
 		let pending = entries;
@@ -325,7 +316,7 @@ var Batch = class {
 			pending = again;
 		}
 	}
-	/** Sends one request. undefined: it is too large as a whole. */
+	/** Sends one request. undefined: it was too large as a whole. */
 	async #attempt(entries) {
 		try {
 			const body = `[${entries.map(({ json }) => json).join()}]`;
@@ -344,7 +335,7 @@ var Batch = class {
 			return error.status === 413 && entries.length > 1 ? void 0 : entries.map(() => error);
 		}
 	}
-	/** Goes on in two parts, so that of a server or proxy with lower limits only what is too large by itself is refused. */
+	/** Continues with two halves, so that a server or proxy with lower limits refuses only messages that are too large by themselves. */
 	async #halve(entries) {
 		const middle = entries.length >> 1;
 		await this.#settle(entries.slice(0, middle));
@@ -352,9 +343,9 @@ var Batch = class {
 	}
 };
 // src/server/publish.ts
-/** Publishes one message. Channel and topic go into the body, so that no name can be taken for a part of a path. */
+/** Publishes one message. Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function publish(caller, ref, data, options) {
-	const body = await itemOf(ref, data, options);
+	const body = await orAbort(itemOf(ref, data, options), options.signal);
 	return caller.call({
 		method: "POST",
 		path: "/v1/publish",
@@ -363,12 +354,12 @@ async function publish(caller, ref, data, options) {
 		signal: options.signal
 	});
 }
-/** Publishes messages in their order. What becomes of each stands in its place. */
+/** Publishes messages in order. The result of each is in its place. */
 async function publishMany(caller, items, options) {
 	const results = [];
 	const batch = new Batch(caller, options, results);
 	for (const [index, { ref, data, ...attributes }] of items.entries()) try {
-		await batch.add(index, await itemOf(ref, data, attributes), attributes.key !== void 0);
+		await batch.add(index, await orAbort(itemOf(ref, data, attributes), options.signal), attributes.key !== void 0);
 	} catch (error) {
 		if (!(error instanceof SluiceError)) throw error;
 		results[index] = error;
@@ -382,9 +373,9 @@ const TERMINAL = [
 	"failed",
 	"cancelled"
 ];
-/** How many messages the server gives at a time. */
+/** How many messages the server returns at a time. */
 const PAGE = 1e3;
-/** Asks and waits. Only what comes after the question's own position can be its answer. */
+/** Asks and waits. Only messages after the question can be its answer. */
 async function ask(caller, run, publish, options) {
 	const { timeout, reply } = options;
 	const late = () => new SluiceError("timeout", `No answer came on ${reply.topic} of ${reply.channel} within ${timeout} ms`);
@@ -398,10 +389,10 @@ async function ask(caller, run, publish, options) {
 		done();
 	}
 }
-/** Looks for the answer among what the server holds. Without one it returns the position up to which it has looked. */
+/** Searches what the server holds for the answer. If there is none, it returns the position that it has reached. */
 async function heldAnswer(caller, options, question, signal) {
 	const { reply } = options;
-	const path = `/v1/channels/${encodeURIComponent(reply.channel)}/messages`;
+	const path = "/v1/channels/$/messages";
 	let position = question;
 	for (;;) {
 		const page = await caller.call({
@@ -410,6 +401,7 @@ async function heldAnswer(caller, options, question, signal) {
 			once: true,
 			signal,
 			query: Object.entries({
+				channel: reply.channel,
 				topic: reply.topic,
 				after: position,
 				limit: String(PAGE)
@@ -417,7 +409,7 @@ async function heldAnswer(caller, options, question, signal) {
 		});
 		if (page.gap) throw gapError(reply.channel);
 		for (const message of page.messages) {
-			const answer = await answerOf(message, options);
+			const answer = await orAbort(answerOf(message, options), signal);
 			if (answer) return answer;
 			position = message.id;
 		}
@@ -425,7 +417,7 @@ async function heldAnswer(caller, options, question, signal) {
 		position = page.next;
 	}
 }
-/** Waits for the answer among what is published after a position. */
+/** Waits for the answer among the messages after a position. */
 function nextAnswer(caller, run, options, position, signal) {
 	const { reply } = options;
 	const { url, apiKey, fetch, policy } = caller;
@@ -464,11 +456,11 @@ function nextAnswer(caller, run, options, position, signal) {
 		else signal.addEventListener("abort", abort);
 	});
 }
-/** Whether a status is that of the asker's run. One without an id is of whatever job its channel is for, which is told of the asker's channel only if that is the only one. */
+/** Reports whether a status is that of the asker's run. One without an id counts only if the question and the answer share the asker's channel. */
 function concerns({ run_id }, run, reply) {
 	return run_id === void 0 ? run.channel === reply.channel : run_id === run.id;
 }
-/** Takes a message for the answer if it is one: data of the reply topic that fits its schema and that matches. */
+/** Returns the answer if the message is one: data of the reply topic that is valid and matches. */
 async function answerOf(message, { reply, match }) {
 	if (message.kind !== "data" || message.topic !== reply.topic) return void 0;
 	const result = await check(reply.schema, message.data);
@@ -482,19 +474,36 @@ function endError({ id }, { status }) {
 	return new SluiceError("run-ended", `The run ${id} is ${status}; nobody waits for an answer any more`, { detail: status });
 }
 // src/server/key.ts
-/** The longest key that the server takes, in bytes. */
+/** The longest key that the server accepts, in bytes. */
 const MAX_BYTES = 255;
+/** The longest stream id that the server accepts, in bytes. */
+const MAX_STREAM_ID_BYTES = 64;
+/** How much of a hash is in a stream id: 32 characters of base64, without padding. */
+const HASHED_BYTES = 24;
 /**
-* The key under which a step of a run publishes: the same in every SDK, and different for different
-* pairs. It is `run:RUN:STEP` with both percent-encoded, or its hash where that is too long.
+* Returns the key under which a step of a run publishes. It is the same in every SDK and unique to the
+* pair: `run:RUN:STEP`, both percent-encoded, or a hash of that if it is too long.
 */
 async function stepKey(runId, stepId) {
 	const key = `run:${encode(runId)}:${encode(stepId)}`;
 	if (key.length <= MAX_BYTES) return key;
-	const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
-	return `run:sha256:${Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+	return `run:sha256:${Array.from(await sha256(key), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
-/** Percent-encodes every byte of the UTF-8 text but `A-Z a-z 0-9 _ . -`. */
+/**
+* Returns the stream id of the text of a step. It is the same in every SDK and unique to the pair:
+* `RUN:STEP` if both consist of `A-Z a-z 0-9 _ . -` and that is short enough. Otherwise it is `h:` and the
+* first bytes of a hash of both, with a line feed between them: no run's id contains one.
+*/
+async function stepStreamId(runId, stepId) {
+	const id = `${runId}:${stepId}`;
+	if (id.length <= MAX_STREAM_ID_BYTES && [runId, stepId].every((part) => encode(part) === part)) return id;
+	const bytes = (await sha256(`${runId}\n${stepId}`)).subarray(0, HASHED_BYTES);
+	return `h:${btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_")}`;
+}
+async function sha256(text) {
+	return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+}
+/** Percent-encodes every byte of the UTF-8 text except `A-Z a-z 0-9 _ . -`. */
 function encode(text) {
 	const one = (byte) => {
 		const char = String.fromCharCode(byte);
@@ -502,80 +511,29 @@ function encode(text) {
 	};
 	return Array.from(new TextEncoder().encode(text), one).join("");
 }
-// src/server/run.ts
-/** Makes the handle of a run. It asks the server for nothing. */
-function runOf(caller, target, id) {
-	const channel = typeof target === "string" ? target : target.$name;
-	function set(status, { signal } = {}, outcome = {}) {
-		const path = `/v1/channels/${encodeURIComponent(channel)}/run`;
-		return caller.call({
-			method: "PUT",
-			path,
-			body: jsonOf({
-				status,
-				run_id: id,
-				...outcome
-			}),
-			once: true,
-			signal
-		});
-	}
-	async function publishStep(step, ref, data, { signal } = {}) {
-		return publish(caller, ref, data, {
-			key: await stepKey(id, step),
-			runId: id,
-			signal
-		});
-	}
-	return {
-		channel,
-		id,
-		start: async (options) => set("running", options),
-		complete: async (result, options) => set("completed", options, { result }),
-		fail: async (error, options) => set("failed", options, { error: error instanceof Error ? error.message : error }),
-		cancel: async (options) => set("cancelled", options),
-		publish: publishStep,
-		ask: (step, ref, data, options) => ask(caller, {
-			channel,
-			id
-		}, (call) => publishStep(step, ref, data, call), options)
-	};
-}
 // src/server/feed.ts
 /** Takes the values of a source, one at a time. */
 var Feed = class {
 	#iterator;
-	#next;
 	#closed = false;
-	/** @throws TypeError for what is no source */
+	/** @throws TypeError if it is not a source */
 	constructor(source) {
-		const whole = typeof source === "string" || source instanceof Uint8Array ? [source] : source;
+		const whole = isText(source) ? [source] : source;
 		if (Symbol.asyncIterator in whole) this.#iterator = whole[Symbol.asyncIterator]();
 		else if (Symbol.iterator in whole) this.#iterator = whole[Symbol.iterator]();
 		else throw new TypeError("The source is neither iterable nor a ReadableStream");
 	}
-	/** The next value, which stays the next one. */
-	peek() {
-		this.#next ??= this.#step();
-		this.#next.catch(() => void 0);
-		return this.#next;
-	}
-	/** The next value. What the source throws is thrown here. */
-	next() {
-		const next = this.peek();
-		this.#next = void 0;
-		return next;
-	}
 	/**
-	* Tells the source that nothing more will be taken of it. That is not waited for, since a source
-	* that is busy with its next value would hear of it only afterwards.
+	* Tells the source that nothing more will be taken. It does not wait for the source, which might
+	* first finish its next value.
 	*/
 	close() {
 		if (this.#closed) return;
 		this.#closed = true;
 		(async () => this.#iterator.return?.())().catch(() => void 0);
 	}
-	async #step() {
+	/** Takes the next value. It throws what the source throws. */
+	async next() {
 		if (this.#closed) return {
 			done: true,
 			value: void 0
@@ -590,8 +548,11 @@ var Feed = class {
 		}
 	}
 };
+function isText(source) {
+	return typeof source === "string" || source instanceof Uint8Array;
+}
 // src/server/ndjson.ts
-/** Reads the lines of a body, without their ends, as they arrive. Empty ones are left out. */
+/** Yields the lines of a body as they arrive, without line ends. Empty lines are left out. */
 async function* linesOf(body) {
 	if (!body) return;
 	const reader = body.getReader();
@@ -600,7 +561,8 @@ async function* linesOf(body) {
 	try {
 		for (;;) {
 			const { done, value } = await reader.read();
-			const lines = (rest + decoder.decode(value, { stream: !done })).split("\n");
+			const lines = decoder.decode(value, { stream: !done }).split("\n");
+			lines[0] = rest + lines[0];
 			rest = done ? "" : lines.pop();
 			for (const line of lines) if (line.trim()) yield line;
 			if (done) return;
@@ -609,92 +571,19 @@ async function* linesOf(body) {
 		reader.releaseLock();
 	}
 }
-// src/server/pieces.ts
-/** Encodes a text that comes in pieces, as strings or as bytes. */
-var PieceEncoder = class {
-	#high = "";
-	/**
-	* @returns what can be sent of it by now; it may be nothing
-	* @throws TypeError for what is no text
-	*/
-	encode(piece) {
-		if (piece instanceof Uint8Array) return this.#high ? join(this.end(), piece) : piece;
-		if (typeof piece !== "string") throw new TypeError(`A piece of a text is of type ${typeof piece}: neither a string nor a Uint8Array`);
-		const text = this.#high + piece;
-		this.#high = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : "";
-		return new TextEncoder().encode(this.#high ? text.slice(0, -1) : text);
-	}
-	/** What is left: half a character, as U+FFFD. */
-	end() {
-		const rest = new TextEncoder().encode(this.#high);
-		this.#high = "";
-		return rest;
-	}
-};
-function join(a, b) {
-	const whole = new Uint8Array(a.length + b.length);
-	whole.set(a);
-	whole.set(b, a.length);
-	return whole;
-}
-// src/server/text.ts
-/** Sends a text as the body of one request, piece by piece as the source gives it. */
-async function streamText(caller, { channel, topic }, feed, { runId, signal }) {
-	const url = endpoint(caller.url, `/v1/publish/${encodeURIComponent(channel)}/${encodeURIComponent(topic)}/stream`);
-	if (runId !== void 0) url.searchParams.set("run_id", runId);
-	let failure;
-	const body = bodyOf$1(feed, (error) => failure = { error });
-	try {
-		return await orAbort((await caller.send(url, {
-			method: "POST",
-			body,
-			signal: signal ?? null,
-			...HALF
-		})).json(), signal);
-	} catch (cause) {
-		if (signal?.aborted) throw signal.reason;
-		if (failure) throw failure.error;
-		throw cause instanceof SluiceError ? cause : new SluiceError("network", "The connection broke off; subscribers see the text as aborted", { cause });
-	} finally {
-		feed.close();
-	}
-}
-/** `fetch` wants to be told that the body is a stream. */
-const HALF = { duplex: "half" };
-/** Makes a body that takes from the source only what is sent. If the source fails the body breaks off, and subscribers are told. */
-function bodyOf$1(feed, onFailure) {
-	const encoder = new PieceEncoder();
-	async function pull(controller) {
-		for (;;) {
-			const step = await feed.next();
-			const bytes = step.done ? encoder.end() : encoder.encode(step.value);
-			if (bytes.length) controller.enqueue(bytes);
-			if (step.done) controller.close();
-			if (step.done || bytes.length) return;
-		}
-	}
-	return new ReadableStream({ async pull(controller) {
-		try {
-			await pull(controller);
-		} catch (error) {
-			onFailure(error);
-			controller.error(error);
-		}
-	} }, { highWaterMark: 0 });
-}
 // src/server/lines.ts
 /**
-* How many messages may be without an answer. Their receipts fit into the buffers on the way, so
-* that nobody is stuck where they cannot be read before all has been sent.
+* How many messages may be unanswered. Their receipts fit into the network's buffers, so nothing
+* blocks if they cannot be read until everything has been sent.
 */
 const WINDOW = 512;
 /**
-* How long after the first line the answer may take to begin. When it has not, the runtime (or a
-* proxy) holds it back until the request is complete, or the server refuses it and waits for its
-* end: either way the request is ended then, and the rest goes into another one.
+* How long after the first line the answer may take to start. If it takes longer, the runtime or a
+* proxy holds it back until the request is complete, or the server has refused the request and waits
+* for its end. Either way the request ends then, and the rest goes into another one.
 */
 const PATIENCE_MS = 1e3;
-/** Sends messages as lines of one request as they come, and reads the results meanwhile. */
+/** Sends messages as lines of one request as the source yields them, and reads the results meanwhile. */
 var LineStream = class {
 	caller;
 	ref;
@@ -714,7 +603,7 @@ var LineStream = class {
 		this.feed = feed;
 		this.options = options;
 	}
-	/** Publishes all that the source gives. It rejects if the connection breaks off, and with what the source throws. */
+	/** Publishes everything that the source yields. It rejects if the connection breaks, and with what the source throws. */
 	async run() {
 		const { signal } = this.options;
 		try {
@@ -725,7 +614,7 @@ var LineStream = class {
 			this.feed.close();
 		}
 	}
-	/** The next line to send, which stays the next one until it is taken; undefined: that was all. */
+	/** Returns the next line without taking it; undefined: there is none. */
 	#next() {
 		return this.#line ??= this.#prepare();
 	}
@@ -746,11 +635,17 @@ var LineStream = class {
 			}
 		}
 	}
-	/** Makes one request and reads its answer to the end. */
+	/** Makes one request and reads its whole answer. */
 	async #exchange() {
 		const exchange = newExchange();
 		const { signal: outer } = this.options;
-		const { signal, done } = within(void 0, outer);
+		const { timeoutMs } = this.caller;
+		const { signal, expire, done } = within(void 0, outer);
+		let stop;
+		exchange.waitAnew = () => {
+			stop?.();
+			stop = after(timeoutMs, () => expire(/* @__PURE__ */ new Error(`no answer within ${timeoutMs} ms`)));
+		};
 		const body = new ReadableStream({ pull: (controller) => this.#pull(controller, exchange) }, { highWaterMark: 0 });
 		try {
 			const url = endpoint(this.caller.url, "/v1/publish");
@@ -758,18 +653,19 @@ var LineStream = class {
 				method: "POST",
 				body,
 				signal,
-				...HALF
+				...STREAMED
 			}, "application/x-ndjson");
 			if (!exchange.sent) this.#duplex = true;
 			exchange.answering = true;
 			exchange.begin();
-			await orAbort(this.#read(response), signal);
+			await orAbort(this.#read(response, exchange), signal);
 			if (!exchange.sent || this.#unanswered.length) throw this.#brokenOff();
 		} catch (cause) {
 			if (outer?.aborted) throw outer.reason;
 			throw cause instanceof SluiceError ? cause : this.#brokenOff(cause);
 		} finally {
 			clearTimeout(exchange.timer);
+			stop?.();
 			done();
 		}
 	}
@@ -779,6 +675,7 @@ var LineStream = class {
 		if (!line) {
 			exchange.sent = true;
 			controller.close();
+			exchange.waitAnew();
 			return;
 		}
 		this.#line = void 0;
@@ -790,17 +687,20 @@ var LineStream = class {
 		}, PATIENCE_MS);
 		controller.enqueue(new TextEncoder().encode(line.json + "\n"));
 	}
-	/** Waits for room and for the next line. undefined: the request is to end. */
+	/** Waits for room and for the next line. undefined: the request must end. */
 	async #lineFor(exchange) {
 		while (this.#unanswered.length >= WINDOW) if (exchange.answering) await new Promise((resolve) => this.#onAnswer = resolve);
 		else if (this.#duplex && !exchange.late) await exchange.begun;
 		else return void 0;
 		return (exchange.answering ? void 0 : await Promise.race([this.#next(), exchange.begun])) ?? (exchange.answering ? this.#next() : void 0);
 	}
-	async #read({ body }) {
-		for await (const line of linesOf(body)) await this.#take(line);
+	async #read({ body }, exchange) {
+		for await (const line of linesOf(body)) {
+			if (exchange.sent) exchange.waitAnew();
+			await this.#take(line);
+		}
 	}
-	/** Takes a line of the answer. One more than there were messages is the server's last word. */
+	/** Takes a line of the answer. A line beyond the number of messages is about the whole request. */
 	async #take(line) {
 		const result = await resultOf(JSON.parse(line));
 		const index = this.#unanswered.shift();
@@ -822,25 +722,527 @@ function newExchange() {
 		sent: false,
 		begun: new Promise((resolve) => begin = resolve),
 		begin,
-		timer: void 0
+		timer: void 0,
+		waitAnew: () => void 0
 	};
 }
+// src/server/streamoptions.ts
+/** @throws TypeError if it is not the number of an attempt */
+function checkAttempt(attempt) {
+	if (attempt === void 0 || Number.isSafeInteger(attempt) && attempt >= 1) return;
+	throw new TypeError(`The attempt is ${attempt}: attempts are whole numbers from 1`);
+}
+// src/server/backlog.ts
+/** How much is kept at most, in bytes. */
+const CAPACITY = 1 << 20;
+/**
+* How much is kept although the server has it. A server that crashes may lose what it has confirmed last, and
+* then the text continues before that.
+*/
+const MARGIN = 262144;
+/** The end of a text that the server may not have yet. All offsets are in bytes from the beginning of the text. */
+var Backlog = class {
+	#bytes = /* @__PURE__ */ new Uint8Array(1024);
+	#start = 0;
+	#end = 0;
+	/** The offset of the first byte that is kept. */
+	get start() {
+		return this.#start;
+	}
+	/** The offset after the last byte. */
+	get end() {
+		return this.#end;
+	}
+	get isFull() {
+		return this.#end - this.#start === CAPACITY;
+	}
+	/** Appends as much of a piece as there is room for, and returns how many bytes that is. */
+	add(piece) {
+		const held = this.#end - this.#start;
+		const added = piece.subarray(0, CAPACITY - held);
+		this.#reserve(held + added.length);
+		this.#bytes.set(added, held);
+		this.#end += added.length;
+		return added.length;
+	}
+	/** Drops what comes before an offset, except for a margin. */
+	drop(offset) {
+		const start = Math.max(this.#start, Math.min(offset, this.#end - MARGIN));
+		this.#bytes.copyWithin(0, start - this.#start, this.#end - this.#start);
+		this.#start = start;
+	}
+	/**
+	* Returns the offset of the last character before an offset. A request that continues there has something
+	* to send at once. Node.js sends nothing of a request before it has some of the body, and the source may
+	* be silent for longer than the server waits.
+	*/
+	before(offset) {
+		let at = Math.min(offset, this.#end) - this.#start;
+		while (at > 0 && (this.#bytes[--at] & 192) === 128);
+		return this.#start + at;
+	}
+	/** Returns a copy of at most max bytes from an offset on, which must be kept. */
+	slice(offset, max) {
+		const from = offset - this.#start;
+		return this.#bytes.slice(from, Math.min(from + max, this.#end - this.#start));
+	}
+	#reserve(size) {
+		if (size <= this.#bytes.length) return;
+		const grown = new Uint8Array(Math.min(CAPACITY, Math.max(size, this.#bytes.length * 2)));
+		grown.set(this.#bytes.subarray(0, this.#end - this.#start));
+		this.#bytes = grown;
+	}
+};
+// src/server/pieces.ts
+const REPLACEMENT = "�";
+/**
+* Encodes a text that arrives in pieces, as strings or bytes. The result is valid UTF-8 whatever the
+* source gives: the server would replace other bytes, and count what it has made of them.
+*/
+var PieceEncoder = class {
+	#high = "";
+	#decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+	/**
+	* @returns a copy of what can be sent so far, possibly nothing
+	* @throws TypeError if the piece is not text
+	*/
+	encode(piece) {
+		let text;
+		if (piece instanceof Uint8Array) text = (this.#high && REPLACEMENT) + this.#decoder.decode(piece, { stream: true });
+		else if (typeof piece === "string") text = this.#decoder.decode() + this.#high + piece;
+		else throw new TypeError(`A piece of a text is of type ${typeof piece}: neither a string nor a Uint8Array`);
+		this.#high = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : "";
+		return new TextEncoder().encode(this.#high ? text.slice(0, -1) : text);
+	}
+	/** Returns the rest: part of a character becomes U+FFFD. */
+	end() {
+		const rest = this.#decoder.decode() + (this.#high && REPLACEMENT);
+		this.#high = "";
+		return new TextEncoder().encode(rest);
+	}
+};
+// src/server/textfeed.ts
+/** How much is read at once, in bytes, at most. */
+const MAX_READ = 65536;
+/** Takes a text from its source as fast as it is read, and keeps its end in a {@link Backlog}. */
+var TextFeed = class {
+	feed;
+	room;
+	backlog = new Backlog();
+	/** What the source threw. */
+	failure;
+	#encoder = new PieceEncoder();
+	#rest = /* @__PURE__ */ new Uint8Array();
+	#drained = false;
+	#filling;
+	/** @param room waits until the backlog is not full */
+	constructor(feed, room) {
+		this.feed = feed;
+		this.room = room;
+	}
+	/**
+	* Returns a copy of some of the text from an offset on, which must be within the backlog. Nothing: the
+	* text ends there. It throws what the source throws. A request that was given up may still be waiting
+	* here while the next one reads; both get the same.
+	*/
+	async read(offset) {
+		const { backlog } = this;
+		while (offset === backlog.end && !(this.#drained && !this.#rest.length)) {
+			if (this.failure) throw this.failure.error;
+			await (this.#filling ??= this.#fill().finally(() => this.#filling = void 0));
+		}
+		return backlog.slice(offset, MAX_READ);
+	}
+	/** Moves some of the text from the source into the backlog, if there is more. */
+	async #fill() {
+		try {
+			while (!this.#rest.length && !this.#drained) {
+				const step = await this.feed.next();
+				this.#drained = !!step.done;
+				this.#rest = step.done ? this.#encoder.end() : this.#encoder.encode(step.value);
+			}
+		} catch (error) {
+			this.failure = { error };
+			throw error;
+		}
+		if (this.#rest.length) await this.room();
+		this.#rest = this.#rest.subarray(this.backlog.add(this.#rest));
+	}
+};
+// src/server/textrequest.ts
+/** One request that sends a text from some offset on, to its end. */
+var TextRequest = class {
+	caller;
+	text;
+	offset;
+	confirm;
+	/** Up to where the request has been given the text. */
+	sent;
+	/**
+	* @param confirm asks the server how much of the text it has. undefined: it cannot tell, perhaps because
+	*   a proxy holds the request back until it is complete.
+	*/
+	constructor(caller, text, offset, confirm) {
+		this.caller = caller;
+		this.text = text;
+		this.offset = offset;
+		this.confirm = confirm;
+		this.sent = offset;
+	}
+	/** Sends the request and returns the answer. It throws a {@link SluiceError}, what the source throws, or the signal's reason. */
+	async send(url, outer) {
+		const { timeoutMs } = this.caller;
+		const deadline = within(void 0, outer);
+		const { signal, expire, done } = deadline;
+		let stop;
+		const body = this.#body(signal, () => {
+			stop = after(timeoutMs, () => expire(new SluiceError("network", `The text was sent, and no answer came within ${timeoutMs} ms`)));
+		});
+		this.#watch(deadline);
+		try {
+			const response = await this.caller.send(url, {
+				method: "POST",
+				body,
+				signal,
+				...STREAMED
+			});
+			return await orAbort(response.json(), signal);
+		} catch (cause) {
+			if (signal.aborted) throw signal.reason;
+			if (cause instanceof SyntaxError) throw new SluiceError("invalid-answer", "The answer is not JSON", { cause });
+			if (cause instanceof SluiceError) throw cause;
+			throw new SluiceError("network", "The connection broke off before the text was complete", { cause });
+		} finally {
+			stop?.();
+			done();
+		}
+	}
+	/** Creates a body that takes from the source only what is sent. If the source fails, the body breaks off: an end would complete the text. */
+	#body(signal, onEnd) {
+		return new ReadableStream({ pull: async (controller) => {
+			try {
+				const bytes = await this.text.read(this.sent);
+				if (signal.aborted) return;
+				this.sent += bytes.length;
+				if (bytes.length) return controller.enqueue(bytes);
+				controller.close();
+				onEnd();
+			} catch (error) {
+				controller.error(error);
+			}
+		} }, { highWaterMark: 0 });
+	}
+	/**
+	* Ends the request if text was sent and none of it reaches the server. Otherwise it could take a quarter
+	* of an hour to notice that the other end of a connection is gone.
+	*/
+	async #watch({ signal, expire }) {
+		const intervalMs = this.caller.timeoutMs / 2;
+		try {
+			for (let last, had = 0;; last = had) {
+				const { sent } = this;
+				await wait(intervalMs, signal);
+				if (had >= sent) continue;
+				const now = await this.confirm(signal);
+				if (now === void 0 && !this.text.backlog.isFull) continue;
+				had = now ?? 0;
+				if (had < sent && had === last) throw new SluiceError("network", `Nothing of the text has reached the server for ${intervalMs} ms`);
+			}
+		} catch (error) {
+			expire(error);
+		}
+	}
+};
+// src/server/textstate.ts
+/** The codes of refusals. The answer to HEAD has no body that could tell them. */
+const CODES = {
+	400: "malformed",
+	401: "unauthorized",
+	403: "forbidden"
+};
+/**
+* Asks the server once how far it is with a text. undefined: it does not know the text. It throws a
+* {@link SluiceError}, or the signal's reason.
+*/
+async function textState(caller, url, outer) {
+	const late = () => new SluiceError("network", `The server gave no answer within ${caller.timeoutMs} ms`);
+	const { signal, done } = within(caller.timeoutMs, outer, late);
+	try {
+		return stateOf(await caller.send(url, {
+			method: "HEAD",
+			signal
+		}));
+	} catch (cause) {
+		if (signal.aborted) throw signal.reason;
+		if (!(cause instanceof SluiceError)) throw lost(cause);
+		const { status, message, retryAfterMs } = cause;
+		if (status === 404) return void 0;
+		throw status in CODES ? new SluiceError(CODES[status], message, {
+			status,
+			retryAfterMs
+		}) : cause;
+	} finally {
+		done();
+	}
+}
+function stateOf({ headers }) {
+	const attempt = Number(headers.get("Stream-Attempt"));
+	if (!attempt) throw new SluiceError("invalid-answer", "The answer does not say how far the text is");
+	return {
+		attempt,
+		offset: Number(headers.get("Stream-Offset")),
+		state: headers.get("Stream-State")
+	};
+}
+// src/server/textpublisher.ts
+const PATH = "/v1/publish/$/$/stream";
+/** How long an error may wait for the server to end the text. */
+const GIVE_UP_MS = 2e3;
+/**
+* Publishes one text, in as many requests as it takes. Each request sends the text from some offset to its
+* end. When one breaks off, the publisher asks the server how much it has and continues there. It can,
+* because it keeps the end of the text until the server has it.
+*
+* The server decides who may write a text. When a higher attempt takes over, the request of the lower one
+* is refused as `superseded`. If that one has no request then, it learns so when it asks.
+*/
+var TextPublisher = class {
+	caller;
+	plan;
+	signal;
+	#names;
+	#text;
+	#attempt;
+	#request;
+	#confirmed = 0;
+	#conflict;
+	constructor(caller, { channel, topic }, feed, plan, signal) {
+		this.caller = caller;
+		this.plan = plan;
+		this.signal = signal;
+		this.#names = {
+			channel,
+			topic,
+			stream_id: plan.streamId ?? crypto.randomUUID()
+		};
+		this.#text = new TextFeed(feed, () => this.#room());
+		this.#attempt = plan.attempt ?? 1;
+	}
+	/** Publishes the text. It gives up after as many failures in a row as the policy allows, counted anew whenever the server has got more. */
+	async run() {
+		const { policy } = this.caller;
+		let reached = 0;
+		for (let failures = 0;; failures++) try {
+			return await (this.#request ? this.#goOn() : this.#begin());
+		} catch (error) {
+			if (this.signal.aborted || this.#text.failure) await this.#giveUp();
+			if (this.signal.aborted) throw this.signal.reason;
+			if (this.#text.failure) throw this.#text.failure.error;
+			if (!(error instanceof SluiceError) || !this.#mayGoOn(error)) throw error;
+			if (this.#confirmed > reached) failures = 0;
+			reached = Math.max(reached, this.#confirmed);
+			if (failures >= policy.retries) throw error;
+			await pause(policy, failures, error, this.signal);
+		}
+	}
+	/** Reports whether to go on after a failure. A conflict has several reasons, and is final if {@link #goOn} throws it again. */
+	#mayGoOn(error) {
+		if (error.code !== "conflict") return transient(error);
+		const known = this.#conflict === error;
+		this.#conflict = error;
+		return !known;
+	}
+	async #begin() {
+		const { once, attempt } = this.plan;
+		const known = once ? await this.#ask() : void 0;
+		if (known?.state === "complete") return this.#receiptOf(known);
+		if (known && attempt === void 0) this.#attempt = known.attempt + 1;
+		return this.#send(0);
+	}
+	/** Finds out where to go on, and does. */
+	async #goOn() {
+		const { backlog } = this.#text;
+		const known = await this.#ask();
+		const attempt = known?.attempt ?? 0;
+		if (attempt > this.#attempt) throw new SluiceError("superseded", `Attempt ${attempt} has taken over the text`, { status: 409 });
+		if (!known || attempt < this.#attempt) return this.#sendAll("The server does not know the text any more");
+		this.#confirmed = known.offset;
+		if (known.state === "complete") return this.#receiptOf(known);
+		if (known.state === "aborted") return this.#sendAnew("The server has ended the text as aborted");
+		if (this.#conflict && known.offset >= this.#request.offset) {
+			if (this.plan.attempt !== void 0) throw this.#conflict;
+			return this.#sendAnew("Somebody else has published the text");
+		}
+		if (known.offset < backlog.start) return this.#sendAll("The server has lost some of the text");
+		return this.#send(backlog.before(known.offset));
+	}
+	/** Ends the text as aborted, so that readers need not wait for more. If that fails, the server does it after a while. */
+	async #giveUp() {
+		if (!this.#request) return;
+		const { signal, done } = within(Math.min(this.caller.timeoutMs, GIVE_UP_MS), void 0);
+		const url = this.#url({
+			...this.#names,
+			attempt: String(this.#attempt)
+		});
+		await this.caller.send(url, {
+			method: "DELETE",
+			signal
+		}).catch(() => {});
+		done();
+	}
+	/** Begins the text again, as the next attempt. */
+	#sendAnew(why) {
+		this.#attempt++;
+		return this.#sendAll(why);
+	}
+	/** Sends the text from its beginning, if that is still there. */
+	#sendAll(why) {
+		if (this.#text.backlog.start > 0) throw lostText(`${why}, and its beginning is no longer held here`);
+		this.#confirmed = 0;
+		return this.#send(0);
+	}
+	#send(offset) {
+		this.#conflict = void 0;
+		this.#request = new TextRequest(this.caller, this.#text, offset, (signal) => this.#confirm(signal));
+		const { runId } = this.plan;
+		const query = {
+			...this.#names,
+			...runId !== void 0 && { run_id: runId },
+			...at(this.#attempt, offset)
+		};
+		return this.#request.send(this.#url(query), this.signal);
+	}
+	/** Gets the receipt of a complete text. If the server no longer knew it, the offset would be refused. */
+	#receiptOf({ attempt, offset }) {
+		const query = Object.entries({
+			...this.#names,
+			...at(attempt, offset)
+		});
+		return this.caller.attempt({
+			method: "POST",
+			path: PATH,
+			query,
+			once: true,
+			signal: this.signal
+		});
+	}
+	#ask(signal = this.signal) {
+		return textState(this.caller, this.#url(this.#names), signal);
+	}
+	/**
+	* Returns how much of the attempt the server has, which need not be sent again. undefined: it does not
+	* say, or has aborted the attempt. It throws if there is no answer.
+	*/
+	async #confirm(signal) {
+		const known = await this.#ask(signal).catch((error) => {
+			if (!(error instanceof SluiceError) || error.code === "network") throw error;
+		});
+		return known?.attempt === this.#attempt && known.state !== "aborted" ? known.offset : void 0;
+	}
+	/** Waits until the server has more of the text, so that the backlog has room. */
+	async #room() {
+		const { backlog } = this.#text;
+		const { minMs, maxMs } = this.caller.policy;
+		for (let waits = 0; backlog.isFull; waits++) {
+			const confirmed = await this.#confirm().catch(() => void 0);
+			backlog.drop(confirmed ?? 0);
+			if (backlog.isFull) await wait(backoff(waits, minMs, maxMs), this.signal);
+		}
+	}
+	#url(query) {
+		const url = endpoint(this.caller.url, PATH);
+		for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+		return url;
+	}
+};
+function at(attempt, offset) {
+	return {
+		attempt: String(attempt),
+		offset: String(offset)
+	};
+}
+function lostText(why) {
+	return new SluiceError("text-lost", why);
+}
+// src/server/text.ts
+/** Publishes a text piece by piece as the source yields it. */
+async function streamText(caller, ref, feed, plan) {
+	checkAttempt(plan.attempt);
+	const { signal, done } = within(void 0, plan.signal);
+	try {
+		return Object.assign({ duplicate: false }, await new TextPublisher(caller, ref, feed, plan, signal).run());
+	} finally {
+		done();
+	}
+}
 // src/server/stream.ts
-/** Publishes what a source gives: as one text, or as messages. The source is closed in any case. */
+/** Publishes what a source yields: as one text if the topic is text(), and otherwise as messages. It always closes the source. */
 async function stream(caller, ref, source, options) {
 	const feed = new Feed(source);
 	try {
-		if ((options.kind ?? kindOf(await orAbort(feed.peek(), options.signal))) === "stream") return await streamText(caller, ref, feed, options);
+		options.signal?.throwIfAborted();
+		if (isText$1(ref.schema)) return await streamText(caller, ref, feed, options);
 		return await new LineStream(caller, ref, feed, options).run();
 	} finally {
 		feed.close();
 	}
 }
-function kindOf({ done, value }) {
-	return done || typeof value === "string" || value instanceof Uint8Array ? "stream" : "data";
+// src/server/run.ts
+/**
+* Creates the handle of a run. It sends nothing to the server.
+*
+* @throws TypeError for an attempt that is not a whole number from 1
+*/
+function runOf(caller, target, id, { attempt }) {
+	checkAttempt(attempt);
+	const channel = typeof target === "string" ? target : target.$name;
+	function set(status, { signal } = {}, outcome = {}) {
+		return caller.call({
+			method: "PUT",
+			path: "/v1/channels/$/run",
+			query: [["channel", channel]],
+			body: jsonOf({
+				status,
+				run_id: id,
+				...outcome
+			}),
+			once: true,
+			signal
+		});
+	}
+	async function publishStep(step, ref, data, { signal } = {}) {
+		return publish(caller, ref, data, {
+			key: await stepKey(id, step),
+			runId: id,
+			signal
+		});
+	}
+	async function streamStep(step, ref, source, { signal } = {}) {
+		return stream(caller, ref, source, {
+			streamId: await stepStreamId(id, step),
+			attempt,
+			runId: id,
+			signal,
+			once: true
+		});
+	}
+	return {
+		channel,
+		id,
+		start: async (options) => set("running", options),
+		complete: async (result, options) => set("completed", options, { result }),
+		fail: async (error, options) => set("failed", options, { error: error instanceof Error ? error.message : error }),
+		cancel: async (options) => set("cancelled", options),
+		publish: publishStep,
+		stream: streamStep,
+		ask: (step, ref, data, options) => ask(caller, {
+			channel,
+			id
+		}, (call) => publishStep(step, ref, data, call), options)
+	};
 }
 // src/server/token.ts
-/** Makes a token. An attempt without an answer is repeated: a token that nobody has received harms nobody. */
+/** Issues a token. An attempt without an answer is repeated: a token that nobody received does no harm. */
 function issue(caller, request) {
 	return caller.call({
 		method: "POST",
@@ -850,7 +1252,7 @@ function issue(caller, request) {
 		signal: request.signal
 	});
 }
-/** Writes a request in the short form where that is possible. */
+/** Uses the short form of the request if possible. */
 function bodyOf({ channel, channels = [], topics, publish = [], sub, ttl }) {
 	const subscribe = [...channel === void 0 ? [] : [channel], ...channels].map((each) => grantOf(each, topics));
 	if (subscribe.length === 1 && !publish.length && sub === void 0) return {
@@ -884,9 +1286,9 @@ function byChannel(refs) {
 }
 // src/server/server.ts
 /**
-* Makes the client of a server. It asks the server for nothing.
+* Creates the client of a server. It sends nothing to the server.
 *
-* @throws TypeError for an address that is none, and without an API key
+* @throws TypeError for an invalid address or a missing API key
 */
 function createServer(options) {
 	const { url, apiKey, fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
@@ -903,7 +1305,7 @@ function createServer(options) {
 		stream: (ref, source, streamOptions = {}) => stream(caller, ref, source, streamOptions),
 		token: (request) => issue(caller, request),
 		define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
-		run: (channel, runId) => runOf(caller, channel, runId)
+		run: (channel, runId, runOptions = {}) => runOf(caller, channel, runId, runOptions)
 	};
 }
-export { SluiceError, createServer };
+export { SluiceError, createServer, text };

@@ -1,84 +1,9 @@
-/** A message whose data the publisher gave as a whole. */
-interface DataMessage<Topic extends string = string, Data = unknown> {
-  /** The message's position: opaque, to resume after it. */
-  readonly id: string;
-  readonly channel: string;
-  readonly topic: Topic;
-  readonly kind: "data";
-  readonly data: Data;
-  readonly run_id?: string;
-  /** When the server took it, RFC 3339 in UTC. */
-  readonly created_at: string;
-}
+import { i as DataMessage, o as Message, u as TextStream } from "./shared-request.js";
+
+// src/schema.d.ts
 /**
-* A text that is streamed to its readers while it is made. It is handed over when it begins, and
-* grows: each further piece makes a new message of the same `stream_id` with a longer text.
-*/
-interface TextStream<Topic extends string = string> {
-  /** The position of its last piece so far. */
-  readonly id: string;
-  readonly channel: string;
-  readonly topic: Topic;
-  readonly kind: "stream";
-  readonly stream_id: string;
-  /** What has arrived. Of a text of more than 1 Mi characters, the end. */
-  readonly text: string;
-  readonly state: "open" | "complete" | "aborted";
-  /** Something is missing from the text: its beginning, or what a gap took. */
-  readonly partial: boolean;
-  readonly run_id?: string;
-  /** When the server took its last piece, RFC 3339 in UTC. */
-  readonly created_at: string;
-  /**
-  * The text from its beginning, piece by piece, until its end; what arrives between two steps
-  * comes as one. Each iteration is its own. It ends early with the subscription.
-  */
-  readonly chunks: AsyncIterable<string>;
-}
-/** What a subscription hands over. */
-type Message<Topic extends string = string, Data = unknown> = DataMessage<Topic, Data> | TextStream<Topic>;
-/** Says that the messages of a channel after an id are lost to the subscription for good. */
-interface Gap {
-  readonly channel: string;
-  /** The id that was asked for. */
-  readonly after: string;
-  /** The id from which on nothing is missing; null: not known yet. */
-  readonly resumes_at: string | null;
-  /** `overrun`: the server's buffer was too short; `expired`: they were too old, or the channel was deleted; `restarted`: the server has begun anew. */
-  readonly reason: "overrun" | "expired" | "restarted";
-}
-/** How the job stands that a channel reports on. */
-interface Run {
-  readonly status: "unknown" | "running" | "completed" | "failed" | "cancelled";
-  readonly run_id?: string | undefined;
-  readonly result?: unknown;
-  readonly error?: unknown;
-}
-/** The message that brings a run's status. */
-interface RunMessage {
-  readonly id: string;
-  readonly channel: string;
-  readonly topic: "$run";
-  readonly kind: "run";
-  readonly data: Run;
-  readonly run_id?: string;
-  readonly created_at: string;
-}
-/** What the server answers to a publish. */
-interface Receipt {
-  readonly id: string;
-  readonly channel: string;
-  readonly topic: string;
-  readonly kind: "data" | "run";
-  readonly created_at: string;
-  /** It was published under a key, which makes it happen once. */
-  readonly durable: boolean;
-  /** It had been published before; this is the receipt of that time. */
-  readonly duplicate: boolean;
-}
-/**
-* The interface by which validators offer themselves, https://standardschema.dev: Zod, Valibot,
-* ArkType and others implement it. Only what is used here is declared.
+* The common interface of validators, https://standardschema.dev, which Zod, Valibot, ArkType and
+* others implement. Only what is used here is declared.
 */
 interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": {
@@ -97,7 +22,7 @@ type Result<Output> = {
 } | {
   readonly issues: readonly Issue[];
 };
-/** One thing that is wrong with a value, and where. */
+/** One fault in a value, and its location. */
 interface Issue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | {
@@ -106,44 +31,64 @@ interface Issue {
 }
 /** What a schema accepts. */
 type InferInput<S> = S extends StandardSchema<infer Input, unknown> ? Input : never;
-/** What a schema makes of what it accepts. */
+/** What a schema turns its input into. */
 type InferOutput<S> = S extends StandardSchema<unknown, infer Output> ? Output : never;
 /**
-* A schema for a type that nothing checks at run time.
+* Returns a schema for a type that is not checked at run time.
 *
 * @example staticSchema<{ token: string }>()
 */
 declare function staticSchema<T>(): StandardSchema<T>;
-/** A topic as it is defined: the schema of the data that its messages carry. */
+/** The schema of a topic that carries texts. A message that was published as a whole breaks it. */
+interface TextSchema extends StandardSchema<never, string> {
+  readonly "~standard": StandardSchema<never, string>["~standard"] & {
+    readonly text: true;
+  };
+}
+/** The definition of a topic: the schema of the data in its messages. */
 interface TopicDefinition {
   readonly schema: StandardSchema;
-  /** The same as a JSON Schema (2020-12), for a validator that cannot give one itself. */
+  /** The same as a JSON Schema (2020-12), for validators that cannot produce one. */
   readonly jsonSchema?: object;
+  /** Which messages the server holds as one. Default: none. */
+  readonly merge?: MergeRule;
+}
+/**
+* Says that messages which follow each other on a topic, and agree in what `key` points to, are held
+* as one. Its string at `append` is theirs joined, and everything else is the first one's. A value that is
+* missing agrees with one that is missing. Readers that are up to date get each message as it was
+* published. Both are JSON Pointers (RFC 6901).
+*/
+interface MergeRule {
+  readonly append: string;
+  readonly key?: readonly string[];
 }
 type Topics = Readonly<Record<string, TopicDefinition>>;
-/** One topic of one channel: where to publish, and what fits there. */
+/** One topic of one channel: where to publish, and what is valid there. */
 interface TopicRef<Topic extends string = string, Input = unknown, Output = unknown> {
   readonly channel: string;
   readonly topic: Topic;
   readonly schema: StandardSchema<Input, Output>;
 }
+/** A topic that is {@link text}. Only texts can be streamed to it, and nothing else can be published. */
+type TextRef<Topic extends string = string> = TopicRef<Topic, never, string>;
 /**
-* One channel with its topics: `run42.status` is a {@link TopicRef}. What is not a topic begins
-* with `$`, which a topic cannot.
+* One channel with its topics: `run42.status` is a {@link TopicRef}. Everything else starts with
+* `$`, which a topic cannot.
 */
 type Channel<T extends Topics = Topics> = { readonly [Topic in keyof T & string]: TopicRef<Topic, InferInput<T[Topic]["schema"]>, InferOutput<T[Topic]["schema"]>> } & {
   /** The channel's name. */readonly $name: string; /** The name with a placeholder for each parameter: `pipeline:{runId}`. */
   readonly $template: string;
   readonly $topics: T;
 };
-/** Channels whose names differ in their parameters. Call it with these to get one {@link Channel}. */
+/** Channels whose names differ in their parameters. Call it with the parameters to get one {@link Channel}. */
 interface ChannelFamily<P extends object = never, T extends Topics = Topics> {
   (params: P): Channel<T>;
   /** The name with a placeholder for each parameter: `pipeline:{runId}`. */
   readonly $template: string;
   readonly $topics: T;
 }
-/** What {@link channel} makes, of either kind. */
+/** What {@link channel} returns, of either kind. */
 type AnyChannel = {
   readonly $template: string;
   readonly $topics: Topics;
@@ -155,29 +100,43 @@ type TopicsOf<C> = C extends {
 } ? T : never;
 /** The names of the topics of a channel. */
 type TopicName<C> = keyof TopicsOf<C> & string;
-type MessageOf<T extends Topics, Topic extends keyof T & string> = { [Each in Topic]: Message<Each, InferOutput<T[Each]["schema"]>> }[Topic];
+type MessageOf<T extends Topics, Topic extends keyof T & string> = { [Each in Topic]: T[Each]["schema"] extends TextSchema ? TextStream<Each> : DataMessage<Each, InferOutput<T[Each]["schema"]>> }[Topic];
 /**
-* The messages of a channel, a family of channels or one topic, as they are handed over. The
-* union can be told apart by `topic`.
+* The messages of a channel, a family of channels or one topic, as a subscription delivers them. The
+* union is discriminated by `topic`.
 *
 * @example InferMessage<typeof pipeline>, InferMessage<typeof pipeline, "status">
 */
-type InferMessage<C, Topic extends string = string> = C extends TopicRef<infer Only, unknown, infer Output> ? Message<Only, Output> : C extends {
+type InferMessage<C, Topic extends string = string> = C extends TopicRef<infer Only, infer Input, infer Output> ? [Input] extends [never] ? TextStream<Only> : DataMessage<Only, Output> : C extends {
   readonly $topics: infer T extends Topics;
-} ? MessageOf<T, keyof T & string & Topic> : Message<Topic>;
-/** The data of one topic, as it is handed over. */
+} ? string extends keyof T ? Message<Topic> : MessageOf<T, keyof T & string & Topic> : Message<Topic>;
+/** The data of one topic, as a subscription delivers it; of a topic that is {@link text}, `string`. */
 type InferData<R> = R extends TopicRef<string, unknown, infer Output> ? Output : never;
 /**
-* Defines a channel, or with a function as its name a family of channels.
+* Defines a topic that carries texts, which are streamed while they are written. All other topics
+* carry messages that are published as a whole. A subscription refuses what is not of its topic's kind
+* (`onInvalid`).
 *
-* The name must come from the parameters by putting them into a text as they are: so the same
-* function also tells the template that the server knows the channels by. A parameter that is empty
-* or has a `:` or `*` is refused with a TypeError: it would name another channel, or many.
+* @example channel({ name: "chat", topics: { answer: text() } })
+*/
+declare function text(): {
+  readonly schema: TextSchema;
+};
+/**
+* Defines a channel, or a family of channels if the name is a function.
+*
+* The function must insert the parameters into the name unchanged, because it also produces the
+* template under which the server knows the channels.
+*
+* The returned function throws a TypeError for a parameter that is empty or contains `:` or `*`,
+* which would name other channels, and for one that the name uses but that is null, undefined or
+* missing. A name with a segment `.` or `..` between slashes is a TypeError, too: it would be
+* another path.
 *
 * @example
 * const pipeline = channel({
 *   name: ({ runId }: { runId: string }) => `pipeline:${runId}`,
-*   topics: { status: { schema: z.object({ message: z.string() }) } },
+*   topics: { status: { schema: z.object({ message: z.string() }) }, draft: text() },
 * });
 * pipeline({ runId: "42" }).status;
 */
@@ -189,4 +148,4 @@ declare function channel<P extends object, const T extends Topics>(definition: {
   name: (params: P) => string;
   topics: T;
 }): ChannelFamily<P, T>;
-export { RunMessage as C, Run as S, staticSchema as _, InferMessage as a, Message as b, TopicName as c, channel as d, InferInput as f, StandardSchema as g, Result as h, InferData as i, TopicRef as l, Issue as m, Channel as n, Params as o, InferOutput as p, ChannelFamily as r, TopicDefinition as s, AnyChannel as t, Topics as u, DataMessage as v, TextStream as w, Receipt as x, Gap as y };
+export { Issue as _, InferMessage as a, TextSchema as b, TextRef as c, TopicRef as d, Topics as f, InferOutput as g, InferInput as h, InferData as i, TopicDefinition as l, text as m, Channel as n, MergeRule as o, channel as p, ChannelFamily as r, Params as s, AnyChannel as t, TopicName as u, Result as v, staticSchema as x, StandardSchema as y };

@@ -1,22 +1,24 @@
-import { l as TopicRef, x as Receipt } from "./shared-channel.js";
-import { n as Token, t as Fetch } from "./shared-request.js";
+import { d as TopicRef } from "./shared-channel.js";
+import { n as Token, s as Receipt, t as Fetch } from "./shared-request.js";
 
 // src/publish.d.ts
 interface PublishOptions {
-  /** The server. Default: the page's origin. */
+  /** The server. Default: the one that the token function's answer names in `url`, or else the page's origin. */
   url?: string | URL | undefined;
-  /** A token with a grant to publish to the topic. */
+  /** A token that grants publishing to the topic. */
   token?: Token | undefined;
-  /** Makes it happen once, however often it is sent with this key: 1 to 255 printable ASCII characters. */
+  /** Publishes only once, however often it is sent with this key: 1 to 255 printable ASCII characters. */
   idempotencyKey?: string | undefined;
   runId?: string | undefined;
   signal?: AbortSignal | undefined;
+  /** The limit for getting the token, and again for the answer. Default: 30000 ms. */
+  timeoutMs?: number | undefined;
   fetch?: Fetch | undefined;
 }
 /**
-* Publishes a message, once: it is not tried again. It throws a SluiceError.
+* Publishes a message without retrying. It throws a SluiceError, or the signal's reason.
 *
-* The data is not validated here; the server does that, by the schema it knows.
+* It does not validate the data. The server does, against the schema that it knows.
 */
 declare function publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
 export { publish as n, PublishOptions as t };

@@ -1,36 +1,120 @@
-import { t as SluiceError } from "./shared-error.js";
-// src/request.ts
-/** Gets the credential; "": none. A failure of its source is an error of code `token`. */
-async function credential(token) {
-	try {
-		const answer = typeof token === "function" ? await token() : token;
-		return typeof answer === "object" ? answer.token : answer ?? "";
-	} catch (cause) {
-		throw cause instanceof SluiceError ? cause : new SluiceError("token", "No token", { cause });
+// src/timer.ts
+/** The longest wait that a runtime's timer supports. A longer one fires at once. */
+const MAX_MS = 2 ** 31 - 1;
+/**
+* Does something after any number of milliseconds, even months of them; `Infinity` means never.
+*
+* @returns a function that cancels it
+*/
+function after(ms, work) {
+	let timer;
+	const next = () => {
+		const part = Math.min(ms, MAX_MS);
+		ms -= part;
+		timer = setTimeout(ms ? next : work, part);
+	};
+	next();
+	return () => clearTimeout(timer);
+}
+/** Waits for a promise of somebody else's code, but at most for ms. After that it throws an Error. */
+async function atMost(ms, promise) {
+	let stop;
+	const late = new Promise((_, reject) => {
+		stop = after(ms, () => reject(/* @__PURE__ */ new Error(`Nothing came within ${ms} ms`)));
+	});
+	return Promise.race([promise, late]).finally(stop);
+}
+// src/error.ts
+/** Any failure between a program and the server. */
+var SluiceError = class extends Error {
+	name = "SluiceError";
+	/** The HTTP status; 0: there was no answer. */
+	status = 0;
+	constructor(code, message, details) {
+		super(message);
+		Object.assign(this, details, { code });
 	}
+};
+// src/request.ts
+/** How long getting a token may take. */
+const TOKEN_TIMEOUT_MS = 3e4;
+/** Returned by {@link latestOf} for no token at all. Any other answer without a token is an error. */
+const NO_TOKEN = { token: "" };
+/** Returns a token function that never changes and always gives the latest token. */
+function latestOf(get) {
+	return () => {
+		const token = get();
+		return typeof token === "function" ? token() : token ?? NO_TOKEN;
+	};
+}
+/**
+* Gets the credential. A function that throws, takes too long, or returns no
+* token is an error of code `token`, because the next attempt may succeed.
+*/
+async function credential(token, timeoutMs = TOKEN_TIMEOUT_MS) {
+	if (typeof token !== "function") return { token: token ?? "" };
+	try {
+		return await atMost(timeoutMs, tokenOf(token));
+	} catch (cause) {
+		throw cause instanceof SluiceError ? cause : new SluiceError("token", `No token: ${cause?.message}`, { cause });
+	}
+}
+async function tokenOf(source) {
+	let answer = await source();
+	if (answer === NO_TOKEN) return NO_TOKEN;
+	if (typeof answer?.text === "function") {
+		const response = answer;
+		if (!response.ok) {
+			const cause = await problemOf(response);
+			throw new SluiceError("token", `No token: ${cause.message}`, {
+				cause,
+				retryAfterMs: cause.retryAfterMs
+			});
+		}
+		const text = await response.text();
+		try {
+			answer = JSON.parse(text);
+		} catch {
+			answer = text;
+		}
+	}
+	const { token = answer, url } = Object(answer);
+	if (typeof token === "string" && /^[!-~]+$/.test(token.trim())) return {
+		token: token.trim(),
+		url
+	};
+	throw new Error("the answer has none");
 }
 function authorization(token) {
 	return token ? { Authorization: `Bearer ${token}` } : {};
 }
 /**
-* The address of an endpoint below the server's, whose path is kept. Without a server it is the
-* page's origin.
+* Returns the address of an endpoint. It keeps the path of the server's address. The default server
+* is the page's origin.
 */
 function endpoint(server, path) {
 	const base = new URL(server ?? globalThis.location?.origin ?? "", globalThis.location?.href);
 	return new URL(base.pathname.replace(/\/*$/, path), base);
 }
-/** What there is to say of a network that failed. */
+/** The error for a network failure. */
 function lost(cause) {
 	return new SluiceError("network", "Connection lost", { cause });
 }
-/** Sends a request. A network fault is an error of code `network`; an abort is passed on as it is. */
-function send(fetch, url, init) {
-	return (fetch ?? globalThis.fetch)(url, init).catch((cause) => {
-		throw init.signal?.aborted ? cause : lost(cause);
-	});
+/** The error for a runtime that lacks a feature. No retry would help. */
+function unsupported(feature) {
+	return new SluiceError("unsupported", `This runtime has no ${feature}`);
 }
-/** Reads the problem document of an answer that is not a success, RFC 9457. */
+/** Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged. */
+async function send(fetch, url, init) {
+	const request = fetch ?? globalThis.fetch;
+	if (!request) throw unsupported("fetch");
+	try {
+		return await request(url, init);
+	} catch (cause) {
+		throw init.signal?.aborted ? cause : lost(cause);
+	}
+}
+/** Reads the problem document, RFC 9457, of an unsuccessful response. */
 async function problemOf(response) {
 	const { status } = response;
 	const { type = status === 401 ? "unauthorized" : "http-" + status, title = "Status " + status, detail, errors, instance } = await response.json().catch(() => null) ?? {};
@@ -44,12 +128,12 @@ async function problemOf(response) {
 		retryAfterMs
 	});
 }
-/** Whether the same request may succeed a little later. */
-function passing({ status, code }) {
+/** Reports whether the same request may succeed a little later. */
+function transient({ status, code }) {
 	return ["network", "token"].includes(code) || [
 		408,
 		425,
 		429
 	].includes(status) || status >= 500;
 }
-export { passing as a, lost as i, credential as n, problemOf as o, endpoint as r, send as s, authorization as t };
+export { lost as a, transient as c, after as d, atMost as f, latestOf as i, unsupported as l, credential as n, problemOf as o, endpoint as r, send as s, authorization as t, SluiceError as u };

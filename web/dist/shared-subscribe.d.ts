@@ -1,120 +1,133 @@
-import { C as RunMessage, S as Run, a as InferMessage, b as Message, c as TopicName, t as AnyChannel, w as TextStream, y as Gap } from "./shared-channel.js";
-import { i as Replay, n as Route, r as EventData, t as Source } from "./shared-hub.js";
-import { n as Token, t as Fetch } from "./shared-request.js";
+import { a as InferMessage, t as AnyChannel, u as TopicName } from "./shared-channel.js";
+import { i as WireMessage, n as Route, r as Replay, t as Pool } from "./shared-pool.js";
+import { a as Gap, c as Run, l as RunMessage, n as Token, o as Message, t as Fetch, u as TextStream } from "./shared-request.js";
 import { r as SluiceError } from "./shared-error.js";
 
 // src/snapshot.d.ts
 type Status = "connecting" | "open" | "paused" | "closed" | "error";
-/** A subscription at one moment. It does not change; each change makes a new one. */
+/** A subscription at one moment. It is immutable: each change makes a new snapshot. */
 interface Snapshot<M extends Message = Message> {
   readonly status: Status;
-  /** Why it is paused; null: it is not. */
+  /** Why it is paused; null: it is not paused. */
   readonly pauseReason: string | null;
   /**
-  * What went wrong last: the reason of status `error` or `closed`, why the connection was lost
-  * that is being made anew, or a message that broke its schema. null: nothing since it opened.
+  * The latest error: the reason for status `error` or `closed`, why it is reconnecting, or a message
+  * that is unreadable or breaks its schema. null: none since it opened.
   */
   readonly error: SluiceError | null;
-  /** How the job stands; of several channels, the one that was heard of last. */
+  /** The status of the job. With several channels, the one that was reported last. */
   readonly run: Run;
-  /** What was lost for good, the last 100. */
+  /** The last 100 permanent losses. */
   readonly gaps: readonly Gap[];
   readonly last: M | null;
   /** The latest message of each topic. */
   readonly byTopic: { readonly [Topic in M["topic"]]?: Extract<M, {
     readonly topic: Topic;
   }> };
-  /** Everything up to here has been handed over: a later subscription can go on from it (`lastEventId`). */
+  /** Everything up to here was delivered. A later subscription can resume from it (`lastEventId`). */
   readonly position: string | null;
 }
-/** What a subscription calls. What they throw is reported and does not stop it. */
+/** Handlers of a subscription. An error in one is reported and stops nothing. */
 interface Handlers<M extends Message = Message> {
-  /** Takes a message. While a promise that it returns is pending, the next one waits. */
+  /** Receives a message. If it returns a promise, the next message waits for it. */
   onMessage?: ((message: M) => unknown) | undefined;
-  /** Takes what a text stream has grown by, after onMessage has had its beginning. */
+  /** Receives each addition to a text, after onMessage received its start. */
   onChunk?: ((message: Extract<M, TextStream>, chunk: string) => unknown) | undefined;
-  /** Takes a change of a run's status; message tells of which channel, and when. */
+  /** Receives a change of a run's status. The message has the channel and the time. */
   onRun?: ((run: Run, message: RunMessage) => unknown) | undefined;
   onGap?: ((gap: Gap) => unknown) | undefined;
   onStatus?: ((status: Status, snapshot: Snapshot<M>) => unknown) | undefined;
-  /** Takes a message whose data breaks the topic's schema; it is not handed over. */
-  onInvalid?: ((error: SluiceError, message: EventData) => unknown) | undefined;
+  /** Receives a message that is unreadable or whose data breaks the topic's schema. It is not delivered otherwise. The data of an unreadable message may be its text. */
+  onInvalid?: ((error: SluiceError, message: WireMessage) => unknown) | undefined;
 }
 /**
-* A subscription, which lives until it is closed or refused: as an async iterable, by its handlers
-* and as a store. Messages come in the order of their ids, each once.
+* A subscription, which lasts until it is closed or refused. Read it as an async iterable, with
+* handlers, or as a store. Each message arrives once, and those of one channel in the order of their
+* ids. With several channels and a server on NATS, a message may arrive after newer ones of other
+* channels.
 *
-* Without onMessage and without a listener, messages wait for the iteration. When too many wait the
-* connection is left until they were taken, so that neither memory grows nor a message is lost.
+* Without onMessage and without a listener, messages wait for a loop to take them. While too many
+* wait, nothing more is read, so memory does not grow; the server buffers within its own limits. If
+* nothing is taken for ten seconds, the subscription disconnects, and resumes when there is room. If
+* others share the connection and keep up, sixteen times as much may wait; then the slow subscription
+* gets its own connection.
 *
-* An iteration throws what the subscription ended with, and closes it when the loop is left.
+* A loop throws the error that the subscription ended with. Leaving the loop closes the subscription.
 */
 interface Subscription<M extends Message = Message> extends AsyncIterable<M> {
-  /** The subscription as it is now. */
+  /** Returns the current state. */
   getSnapshot(): Snapshot<M>;
-  /** Calls listener after each change of the snapshot, until the function that it returns is called. */
+  /** Calls the listener after each change of the snapshot, until the returned function is called. */
   subscribe(listener: () => void): () => void;
   /**
-  * Leaves the connection and keeps the position, from which resume() goes on. There is none
-  * before the first connection has opened, so that is waited for. Default reason: "".
+  * Disconnects and keeps the position, from which resume() continues. Before the first connection
+  * has opened there is no position yet, so it waits for that. Default reason: "".
   */
   pause(reason?: string): void;
-  /** Takes a reason to pause away; without another it goes on. */
+  /** Removes a reason to pause. Without any other, it resumes. */
   resume(reason?: string): void;
-  /** Ends the subscription. What waits to be taken is dropped. */
+  /** Ends the subscription and drops the messages that wait to be taken. */
   close(): void;
 }
 /** A channel, a whole family of channels, a name, or a pattern (`pipeline:*`). */
 type ChannelLike = string | AnyChannel;
-/** The topics that can be asked for: those of the definition, or any of a channel known by name alone. */
+/** The topics that C can be asked for: those of its definition, or any if only its name is known. */
 type TopicOf<C> = C extends string ? string : TopicName<C>;
-/** What a subscription to C hands over. */
+/** What a subscription to C delivers. */
 type MessageOf<C, Topic extends string = string> = C extends string ? Message<Topic> : InferMessage<C, Topic>;
-/** How to reach the server, and what to do when that fails. Subscriptions of a page for which all of this is the same share one connection. */
+/** How to reach the server, and what to do when that fails. Subscriptions with equal options share one connection. */
 interface ConnectOptions {
-  /** The server; a path in it is kept. Default: the page's origin. */
+  /** The server's address; a path in it is kept. Default: the one that the token function's answer names in `url`, or else the page's origin. */
   url?: string | URL | undefined;
-  /** The token, or what gets one: that is asked before each connection, so a stream outlives its tokens. */
+  /** The token, or a function that gets one. It is called before each connection, so a stream outlives its tokens. */
   token?: Token | undefined;
-  /** Make a lost connection anew. Default: true. */
+  /** How long the token function may take before it is called again. Default: 30000 ms. */
+  tokenTimeoutMs?: number | undefined;
+  /** Reconnect when the connection is lost. Default: true. */
   reconnect?: boolean | undefined;
-  /** Bound of the first wait before that, which doubles with each failure. Default: 250 ms. */
+  /** Upper bound of the first random wait before that. It doubles with each failure. Default: 250 ms. */
   reconnectMinMs?: number | undefined;
-  /** Bound of the longest wait. Default: 5000 ms. */
+  /** Upper bound of all waits. Default: 5000 ms. */
   reconnectMaxMs?: number | undefined;
-  /** How often the server shows that it is alive. A connection silent for two and a half times as long is dead. Default: 15000 ms; 0: never. */
+  /** The server's heartbeat interval. After two and a half times as long without a sign of life, the connection counts as dead. Default: what the server announces; 0: never. */
   heartbeatMs?: number | undefined;
-  /** Read with the browser's EventSource, for where `fetch` does not stream. Needs `topics`. Default: false. */
+  /** Use the browser's EventSource, where `fetch` cannot stream. Needs `topics`. Default: false. */
   eventSource?: boolean | undefined;
   /** Share one connection among the tabs of this browser: `tabs("user-7")` of `@sluicehq/sluice/tabs`. Default: each tab has its own. */
-  shareTabs?: ((source: Source, route: Route) => Source) | undefined;
+  shareTabs?: ((pool: Pool, route: Route) => Pool) | undefined;
   /** Default: the runtime's own. */
   fetch?: Fetch | undefined;
-  /** Reads the JSON of an event. Default: JSON.parse, for which an integer beyond 2^53 is not exact. */
+  /** Parses the JSON of a message. If it throws, the message goes to onInvalid. Default: JSON.parse, which rounds integers beyond 2^53. */
   parse?: ((json: string) => unknown) | undefined;
 }
 interface SubscribeOptions<C extends ChannelLike, Topic extends TopicOf<C>> extends ConnectOptions, Handlers<MessageOf<C, Topic>> {
-  /** What to subscribe to. Default, also of `channels`: the one channel that the token names. */
+  /** What to subscribe to. Default for both this and `channels`: the one channel that the token names. */
   channel?: C | undefined;
   channels?: readonly C[] | undefined;
-  /** Default: all that the token grants. */
+  /** Default: every topic that the token grants. */
   topics?: readonly Topic[] | undefined;
-  /** What comes before the live messages when there is no position to go on from. Default: "none". */
+  /** What to receive before the live messages if there is no position to resume from. Default: "none". */
   replay?: Replay | undefined;
-  /** A position to go on from: `snapshot.position` of an earlier subscription; null: none. */
+  /** A position to resume from: the `snapshot.position` of an earlier subscription; null: none. */
   lastEventId?: string | null | undefined;
-  /** Check messages by the schemas of their topics, and hand over what these make of them. Default: true. */
+  /** Validate messages against their topics' schemas, and deliver the schemas' output. Default: true. */
   validate?: boolean | undefined;
-  /** Close when the run of the channel, if it is just one, has ended. Default: false. */
+  /** With a single channel, close when its run has ended. Default: false. */
   autoCloseOnTerminal?: boolean | undefined;
+  /**
+  * `end`: the server ends the stream of a single channel when its run has ended and everything before
+  * that was sent. If it had ended before and there is nothing to replay, the subscription closes at
+  * once. It has a connection of its own. Default: it does not end.
+  */
+  until?: "end" | undefined;
   /** Closes the subscription. */
   signal?: AbortSignal | undefined;
 }
 /**
-* Subscribes to channels. The subscription connects by itself, again and again, and resumes where
-* it was, until it is closed or refused.
+* Subscribes to channels. The subscription reconnects and resumes by itself until it is closed or
+* refused.
 *
-* @throws TypeError for options that make no sense together
+* @throws TypeError for options that contradict each other
 */
 declare function subscribe<const C extends ChannelLike = string, const Topic extends TopicOf<C> = TopicOf<C>>(options: SubscribeOptions<C, Topic>): Subscription<MessageOf<C, Topic>>;
 export { TopicOf as a, Handlers as c, SubscribeOptions as i, Snapshot as l, ConnectOptions as n, subscribe as o, MessageOf as r, Subscription as s, ChannelLike as t, Status as u };

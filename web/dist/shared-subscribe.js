@@ -1,9 +1,8 @@
-import { n as epochOf, t as covered } from "./shared-position.js";
-import { a as passing, i as lost, n as credential, o as problemOf, r as endpoint, s as send, t as authorization } from "./shared-request.js";
-import { t as SluiceError } from "./shared-error.js";
+import { a as RUN_ENDED, c as epochOf, i as matches, l as notAfter, r as connect, s as askFor } from "./shared-connection.js";
+import { a as lost, f as atMost, l as unsupported, o as problemOf, s as send, t as authorization, u as SluiceError } from "./shared-request.js";
 // src/schema.ts
 /**
-* A schema for a type that nothing checks at run time.
+* Returns a schema for a type that is not checked at run time.
 *
 * @example staticSchema<{ token: string }>()
 */
@@ -14,265 +13,189 @@ function staticSchema() {
 		validate: (value) => ({ value })
 	} };
 }
-/** Checks a value. What a validator throws is an issue like any other. */
+function textSchema() {
+	return { "~standard": {
+		version: 1,
+		vendor: "sluice",
+		text: true,
+		validate: () => ({ issues: [{ message: "Not a streamed text" }] })
+	} };
+}
+/** Reports whether a schema is that of texts. */
+function isText(schema) {
+	return "text" in schema["~standard"];
+}
+/** How long a validator may take. */
+const CHECK_TIMEOUT_MS = 3e4;
+/** Validates a value. If the validator throws or does not finish, that is an issue like any other. */
 function check(schema, value) {
 	const fault = (cause) => ({ issues: [{ message: String(cause) }] });
 	try {
 		const result = schema["~standard"].validate(value);
-		return result instanceof Promise ? result.catch(fault) : result;
+		return "then" in result ? atMost(CHECK_TIMEOUT_MS, result).catch(fault) : result;
 	} catch (cause) {
 		return fault(cause);
 	}
 }
-/** Tells what is wrong, as the server would. */
+/** Converts issues into the form that the server uses. */
 function faultsOf({ issues }) {
 	return issues.map(({ message, path = [] }) => ({
 		pointer: path.map((part) => "/" + String(typeof part === "object" ? part.key : part).replace(/~/g, "~0").replace(/\//g, "~1")).join(""),
 		detail: message
 	}));
 }
-// src/ask.ts
+// src/watch.ts
 /**
-* Asks for what all members want together, from the position of the one that is furthest behind.
-* Topics hold for all channels of a stream, so with different ones all that are granted are asked
-* for, and each member picks its own.
-*/
-function askFor(members, server) {
-	const url = endpoint(server, "/v1/subscribe");
-	const [{ replay, topics: wanted }] = members;
-	const topics = members.flatMap((member) => member.topics ?? []);
-	const position = members.map((member) => member.position).reduce((a, b) => a && b && covered(b, a) ? b : a);
-	const add = (name, values) => new Set(values).forEach((value) => url.searchParams.append(name, String(value)));
-	add("channel", members.flatMap((member) => member.channels));
-	if (members.every((member) => `${member.topics}` === `${wanted}`)) add("topic", topics);
-	if (!position && replay !== "none") add("replay", [replay]);
-	return {
-		url,
-		position,
-		topics
-	};
-}
-// src/backoff.ts
-/** The longest that is waited because a server asks for it. */
-const MAX_ASKED_MS = 3e5;
-/**
-* How long to wait before the next attempt: what the server asks for, since servers spread that;
-* otherwise anything up to a bound that doubles with each failure in a row ("full jitter"), so that
-* all who lost a server do not come back in one moment.
+* Calls back when the network returns, and when the user shows or hides the page: moments at which
+* a connection may turn out to be dead, or a wait to be pointless. Where there is no page it never does.
 *
-* @param failures in a row, before this one
+* @param onChange online: the network has returned, so older connections are surely dead
+* @returns what ends the watching
 */
-function backoff(failures, minMs, maxMs, askedMs) {
-	return askedMs ? Math.min(askedMs, MAX_ASKED_MS) : Math.random() * Math.min(maxMs, minMs * 2 ** failures);
-}
-// src/member.ts
-/** Whether a member wants an event. */
-function concerns({ channels, topics }, type, { channel }) {
-	if (topics && type[0] !== "$" && !topics.includes(type)) return false;
-	return !channels.length || channels.some((own) => matches(own, channel) || matches(channel, own));
-}
-/** Whether a name or pattern stands for a channel. */
-function matches(pattern, name) {
-	return pattern === name || pattern.endsWith("*") && name.startsWith(pattern.slice(0, -1));
-}
-// src/connection.ts
-/** Aborts an attempt so that the next one begins at once. */
-const RESTART = 0;
-/**
-* @param members all without a position and with the same replay, or all at positions that can be
-*   compared
-*/
-function connect(route, members, owner) {
-	const { token, reconnect, silenceMs, parse } = route;
-	let closed = false;
-	let attempt;
-	let wake;
-	let watch;
-	let lastSign = 0;
-	let start;
-	let openedAt;
-	let bye;
-	const connection = {
-		members,
-		isOpen: () => openedAt > 0,
-		close() {
-			closed = true;
-			connection.revive(true);
-		},
-		revive(surely) {
-			if (surely || silenceMs && Date.now() - lastSign > silenceMs) attempt.abort(RESTART);
-			wake?.();
-		}
+function watchPage(onChange) {
+	const notice = ({ type }) => onChange(type === "online");
+	const each = (method) => {
+		globalThis[method]?.("online", notice);
+		globalThis.document?.[method]("visibilitychange", notice);
 	};
-	async function run() {
-		let failures = 0;
-		let renewed = false;
-		while (!closed && members.size) {
-			const error = await once();
-			if (openedAt) {
-				renewed = false;
-				if (bye || Date.now() - openedAt >= route.reconnectMaxMs) failures = 0;
-			}
-			openedAt = 0;
-			if (closed || attempt.signal.reason === RESTART) continue;
-			const why = error ?? new SluiceError(bye?.code ?? "network", `Stream ended: ${bye?.reason ?? "early"}`);
-			if (why.status === 401 && typeof token === "function" && !renewed) renewed = true;
-			else if (!reconnect || error && !passing(error) || bye?.reconnect === false) over(why);
-			else {
-				for (const member of members) member.lost(why);
-				const ms = backoff(failures++, route.reconnectMinMs, route.reconnectMaxMs, bye?.retry_after_ms ?? why.retryAfterMs);
-				await new Promise((resolve) => {
-					const timer = setTimeout(resolve, ms);
-					wake = () => resolve(clearTimeout(timer));
-				});
-			}
-		}
-	}
-	/** Makes one connection and reads it to its end. */
-	async function once() {
-		attempt = new AbortController();
-		const { signal } = attempt;
-		openedAt = 0;
-		bye = void 0;
-		try {
-			const key = await credential(token);
-			if (signal.aborted) return null;
-			onSign();
-			await route.transport({
-				...route,
-				...askFor([...members], route.url),
-				token: key,
-				signal,
-				onSign,
-				onEvent
-			});
-		} catch (cause) {
-			if (!bye) return cause instanceof SluiceError ? cause : lost(cause);
-		} finally {
-			clearTimeout(watch);
-			attempt.abort();
-		}
-		return null;
-	}
-	function onSign() {
-		const { signal } = attempt;
-		lastSign = Date.now();
-		clearTimeout(watch);
-		if (silenceMs && !signal.aborted) watch = setTimeout(() => attempt.abort(), silenceMs);
-	}
-	function onEvent({ type, data, id }) {
-		if (attempt.signal.aborted) return;
-		const value = parse(data);
-		if (type === "$close") {
-			bye = value;
-			return attempt.abort();
-		}
-		if (type === "$open") {
-			openedAt = Date.now();
-			start = id;
-			owner.opened();
-		}
-		for (const member of members) {
-			const { position } = member;
-			const ahead = position && covered(id, position);
-			const had = type === "$gap" ? position && position !== start && covered(value.resumes_at ?? "", position) : ahead && type !== "$run";
-			if (id && !ahead) member.position = id;
-			if (!value.channel || !had && concerns(member, type, value)) member.take(type, value, ahead ? position : id);
-		}
-	}
-	/** Ends it for good for those whom the end concerns. */
-	function over(error) {
-		const together = members.size > 1;
-		if (together && error.status && error.status !== 401) closed = true;
-		for (const member of closed ? [] : [...members]) {
-			if (together && bye?.channel && !member.channels.includes(bye.channel)) continue;
-			members.delete(member);
-			member.failed(error, !!bye);
-		}
-		if (closed || !members.size) owner.ended(connection);
-	}
-	run();
-	return connection;
+	each("addEventListener");
+	return () => each("removeEventListener");
 }
-// src/hub.ts
-/** How long the members must have been the same before they are brought together. */
+// src/pool.ts
+/** How long the members must stay the same before their connections are merged. */
 const SETTLE_MS = 1e3;
-/** The longest address, in characters: a common proxy refuses a request line of more than 8 KiB. */
+/** The longest address, in characters. Common proxies refuse a request line of more than 8 KiB. */
 const MAX_URL = 4e3;
-/** The sources of this page that have connections. */
+/** The server's limits: channels of a stream, and patterns among them. */
+const MAX_CHANNELS = 256;
+const MAX_PATTERNS = 16;
+/** The statuses of a request that was too large. A proxy may have lower limits than these. */
+const TOO_LARGE = [
+	413,
+	414,
+	431
+];
+/** The pools of this page that have members. */
 const inUse = /* @__PURE__ */ new Map();
-/** The source that leads this way. */
-function hubFor(route) {
-	for (const [hub, other] of inUse) if (Object.keys(route).every((key) => route[key] === other[key])) return hub;
-	return createHub(route);
+/** Returns the pool for a route. Equal routes share one. */
+function poolFor(route) {
+	for (const [pool, other] of inUse) if (Object.keys(route).every((key) => route[key] === other[key])) return pool;
+	advise(route);
+	return createPool(route);
+}
+let advised = false;
+/** Tells developers, once, that an inline function is a new one each time, so no connection is shared. Browsers allow six connections to a server. */
+function advise(route) {
+	try {
+		if (process.env.NODE_ENV === "production") return;
+		const textOf = ({ url, token }) => String([url, token]);
+		const alike = [...inUse.values()].filter((other) => textOf(other) === textOf(route));
+		if (advised || typeof route.token !== "function" || alike.length < 2) return;
+		advised = true;
+		console.warn("Sluice: subscriptions with the same token function share a connection.");
+	} catch {}
 }
 /**
-* The connections that lead one way: as few as it can be done with without losing a message.
+* Pools subscriptions to one server onto as few connections as possible.
 *
-* A member that joins comes on a connection of its own (shared with those that join in the same
-* moment and want the same replay, or go on from somewhere), since only so the server can replay to it. When things have
-* settled the connections are joined into one, which begins at the position of the member that is
-* furthest behind; what the others have had is kept from them. So this works only for positions
-* that can be compared, and where that is not so each connection stays.
+* A member that joins gets a connection of its own, because only then can the server replay to it.
+* Members that join in the same moment share one if they want the same replay, or resume. Once the
+* members have stayed the same for a while, connections are merged into as few as the limits of a
+* stream allow. A merged connection starts at the position of the member that is furthest behind, and
+* the others are not given again what they have had. This takes positions that can be compared; where
+* they cannot, each connection stays.
+*
+* A request that is refused is made again in two halves, until only the member that is refused by
+* itself fails.
 */
-function createHub(route) {
+function createPool(route) {
 	const connections = /* @__PURE__ */ new Set();
 	let joining = [];
 	let settling;
+	let unwatch;
 	let shrunk = false;
-	const revive = ({ type }) => connections.forEach((connection) => connection.revive(type === "online"));
-	const listen = (method) => {
-		globalThis[method]?.("online", revive);
-		globalThis.document?.[method]("visibilitychange", revive);
-	};
+	let longest = MAX_URL;
+	const merged = /* @__PURE__ */ new WeakSet();
+	/** Merges the connections once the members stay the same. */
 	const settle = () => {
 		clearTimeout(settling);
-		settling = setTimeout(join, SETTLE_MS);
+		settling = setTimeout(merge, SETTLE_MS);
 	};
 	const owner = {
-		opened: settle,
-		ended(connection) {
-			drop(connection);
-			for (const member of connection.members) {
-				member.alone = true;
-				open([member]);
+		onOpen: settle,
+		onApart(member) {
+			pool.remove(member);
+			member.alone = true;
+			open([member]);
+		},
+		onEnd(connection, status) {
+			const members = [...connection.members];
+			if (members.length && (TOO_LARGE.includes(status) || status === 400 && merged.has(connection))) longest = Math.min(longest, lengthOf(members) - 1);
+			for (const half of halves(members)) {
+				if (!half[1] && half[0]) half[0].alone = true;
+				open(half);
 			}
+			drop(connection);
 		}
 	};
-	function open(members) {
-		if (!connections.size) listen("addEventListener");
-		connections.add(connect(route, new Set(members), owner));
+	/** The server may not be known yet. Its address hardly matters for the length. */
+	function lengthOf(members) {
+		return askFor(members, route.url ?? "http://sluice").url.href.length;
+	}
+	/** Reports whether one stream can carry the members. */
+	function fits(members) {
+		const names = new Set(members.flatMap(({ channels }) => channels));
+		const patterns = [...names].filter((name) => name.endsWith("*"));
+		return names.size <= MAX_CHANNELS && patterns.length <= MAX_PATTERNS && lengthOf(members) <= longest;
+	}
+	/** Connects members, over one connection if a stream can carry them all. */
+	function open(members, merging = false) {
+		if (!members.length) return;
+		if (members[1] && !fits(members)) return halves(members).forEach((half) => open(half, merging));
+		if (!connections.size) unwatch = watchPage((online) => connections.forEach((each) => each.revive(online)));
+		const connection = connect(route, new Set(members), owner);
+		connections.add(connection);
+		if (merging) merged.add(connection);
 	}
 	function drop(connection) {
 		connection.close();
 		connections.delete(connection);
 		if (connections.size) return;
-		listen("removeEventListener");
+		unwatch();
 		clearTimeout(settling);
 		rest();
 	}
 	function rest() {
-		if (!connections.size && !joining.length) inUse.delete(hub);
+		if (!connections.size && !joining.length) inUse.delete(pool);
 	}
-	/** Makes one connection of all that can be joined. */
-	function join() {
-		const epoch = ({ isOpen, members: [first] }) => isOpen() && !first.alone && epochOf(first.position) || void 0;
+	/** Merges all connections that can be merged. */
+	function merge() {
+		const epoch = ({ isRead, members: [first] }) => isRead() && !first.alone && epochOf(first.position);
 		for (const group of grouped(connections, epoch).values()) {
-			const members = group.flatMap((connection) => [...connection.members]);
-			if (group.length < 2 && !shrunk || askFor(members, route.url).url.href.length > MAX_URL) continue;
-			open(members);
-			group.forEach(drop);
+			let batch = [];
+			const mergeBatch = () => {
+				const done = batch;
+				batch = [];
+				if (done.length < 2 && !shrunk) return;
+				open(membersOf(done), true);
+				done.forEach(drop);
+			};
+			for (const connection of group) {
+				if (batch.length && !fits(membersOf([...batch, connection]))) mergeBatch();
+				batch.push(connection);
+			}
+			mergeBatch();
 		}
 		shrunk = false;
 	}
-	const hub = {
+	const pool = {
 		add(member) {
-			inUse.set(hub, route);
+			inUse.set(pool, route);
 			if (joining.push(member) > 1) return;
 			queueMicrotask(() => {
 				const groups = grouped(joining, (each) => each.alone ? each : each.position ? epochOf(each.position) ?? each : `replay ${each.replay}`);
 				joining = [];
-				groups.forEach(open);
+				for (const group of groups.values()) open(group);
 			});
 		},
 		remove(member) {
@@ -286,23 +209,64 @@ function createHub(route) {
 			}
 		}
 	};
-	return hub;
+	return pool;
 }
-/** Puts together what has the same key; what has none stays out. */
+function membersOf(connections) {
+	return connections.flatMap(({ members }) => [...members]);
+}
+function halves(all) {
+	const middle = all.length >> 1;
+	return [all.slice(0, middle), all.slice(middle)];
+}
+/** Groups what has the same key. What has no key is left out. */
 function grouped(all, keyOf) {
 	const groups = /* @__PURE__ */ new Map();
 	for (const each of all) {
 		const key = keyOf(each);
-		if (key !== void 0) groups.set(key, [...groups.get(key) ?? [], each]);
+		if (key) groups.set(key, [...groups.get(key) ?? [], each]);
 	}
 	return groups;
 }
+// src/arrival.ts
+/** Returns what has to be handed over because of an event; undefined: nothing. A piece of a text that has begun is only added to it. */
+function arrive(event, runs, texts) {
+	const { type, value } = event;
+	let text;
+	try {
+		if (type === ":" || type === "$position") return runs.caughtUp();
+		if (event.fault) text = void 0;
+		else if (type === "$gap") texts.tear(value.channel);
+		else if (type === "$run" ? !runs.isNew(value) : !/^(m|.l)/.test(type)) return void 0;
+		else if (isPiece(value) && !(text = texts.add(value))) return void 0;
+	} catch (fault) {
+		event = {
+			...event,
+			fault
+		};
+	}
+	return {
+		event,
+		text
+	};
+}
+function isPiece(value) {
+	return !!value.stream_id;
+}
+// src/bell.ts
+/** Waits for the next ring. */
+function wait(bell) {
+	return new Promise((resolve) => void bell.add(resolve));
+}
+function ring(bell) {
+	bell.forEach((resolve) => resolve());
+	bell.clear();
+}
 // src/call.ts
-/** Calls what is not ours. What it throws, or its promise, is reported like any uncaught error and stops nothing. */
+/** Calls a handler of the user. If it throws, or its promise rejects, that is reported like any uncaught error and stops nothing. */
 function call(handler, ...args) {
 	try {
 		const result = handler?.(...args);
-		if (result instanceof Promise) return result.catch(report);
+		if (result?.then) return Promise.resolve(result).catch(report);
 	} catch (error) {
 		report(error);
 	}
@@ -312,76 +276,251 @@ function report(error) {
 		throw error;
 	});
 }
-// src/text.ts
+// src/delivery.ts
 /**
-* @param first the first piece that was received
-* @param wait is fulfilled when something has arrived
+* @param isOver the snapshot then keeps the error that ended the subscription
 */
-function incomingText(first, wait) {
-	let text = "";
-	let dropped = 0;
-	let missing = +(first.kind !== "datastream-start");
-	let ended = false;
-	let state = "open";
-	let last;
-	async function* read() {
-		const before = missing;
-		let at = 0;
-		for (;;) {
-			const fresh = text.slice(Math.max(0, at - dropped));
-			at = dropped + text.length;
-			if (fresh) yield fresh;
-			else if (ended || missing !== before) return;
-			else await wait();
-		}
+function createDelivery(options, store, runs, iteration, isOver) {
+	function judge(message, result) {
+		return result.issues ? refuse(message, result.issues) : deliver({
+			...message,
+			data: result.value
+		});
 	}
-	function take(piece) {
-		last = piece;
-		if (piece.kind === "datastream-end") {
-			ended = true;
-			state = piece.data.reason === "complete" ? "complete" : "aborted";
-		}
-		if (piece.kind !== "chunk") return "";
-		const data = piece.data;
-		dropped += text.length + data.length;
-		text = (text + data).slice(-1048576);
-		dropped -= text.length;
-		return data;
+	function refuse(message, cause) {
+		const error = new SluiceError("invalid-message", `Invalid message of ${message.topic}`, { cause });
+		store.update(isOver() ? {} : { error });
+		return call(options.onInvalid, error, message);
 	}
-	take(first);
+	function deliver(message) {
+		store.show(message);
+		return iteration.offer(message, call(options.onMessage, message), options.onMessage ?? store.listeners.size);
+	}
+	function hand({ event, text }) {
+		if (event.type === "$gap") {
+			store.update({ gaps: [...store.get().gaps, event.value].slice(-100) });
+			return call(options.onGap, event.value);
+		}
+		if (event.type === "$live") return runs.caughtUp();
+		if (event.fault) return refuse(event.value, event.fault);
+		if (event.type === "$run") {
+			const run = runs.take(event.value, event.id);
+			store.update({ run });
+			return call(options.onRun, run, event.value);
+		}
+		const message = event.value;
+		const schema = options.schemaOf(message.channel, event.topic);
+		if (text) {
+			if (schema && !isText(schema)) return refuse(event.value, "The topic is not text()");
+			text.isShown = true;
+			return deliver(text.message());
+		}
+		if (!schema) return deliver(message);
+		const result = check(schema, message.data);
+		return result instanceof Promise ? result.then((late) => judge(message, late)) : judge(message, result);
+	}
+	function grow(text, chunk) {
+		const message = text.message();
+		store.show(message);
+		call(options.onChunk, message, chunk);
+	}
 	return {
-		take,
-		tear() {
-			missing++;
-			return "";
+		hand,
+		grow
+	};
+}
+// src/inbox.ts
+/** Events that may wait before nothing more is read. */
+const MAX_WAITING = 1024;
+/** How long the waiting events may be on the wire, all together, in UTF-16 units. */
+const MAX_UNITS = 1 << 20;
+/**
+* @param hand hands an item over. If it returns a promise, the next item waits for that
+* @param taken is called when an item has been taken
+* @param emptied is called when the last item has been taken, and by a pump that finds none
+*/
+function createInbox(hand, taken, emptied) {
+	let items = [];
+	let units = 0;
+	let busy = false;
+	return {
+		push(item) {
+			items.push(item);
+			units += item.event.size;
 		},
-		end: () => ended = true,
-		message() {
-			const { data: _, ...rest } = last;
-			return {
-				...rest,
-				kind: "stream",
-				text,
-				state,
-				partial: missing > 0,
-				chunks: { [Symbol.asyncIterator]: read }
+		async pump() {
+			if (busy) return;
+			busy = true;
+			for (let item; item = items[0]; taken(item)) {
+				const pending = call(hand, item);
+				if (pending) await pending;
+				units -= item.event.size;
+				items.shift();
+			}
+			busy = false;
+			emptied();
+		},
+		dropAll() {
+			items = [];
+			units = 0;
+		},
+		fullness: () => Math.max(items.length / MAX_WAITING, units / MAX_UNITS)
+	};
+}
+// src/iteration.ts
+/** @param ended returns what the subscription ended with, once no message can come any more */
+function createIteration(bell, ended, close) {
+	let begun = false;
+	let offered;
+	async function* loop() {
+		try {
+			while (offered ?? !ended()) if (offered) {
+				const { message, taken } = offered;
+				offered = void 0;
+				yield message;
+				taken();
+			} else await wait(bell);
+			const { error } = ended();
+			if (error) throw error;
+		} finally {
+			close();
+		}
+		return void 0;
+	}
+	async function offerAfter(message, handled) {
+		await handled;
+		await new Promise((taken) => {
+			offered = {
+				message,
+				taken
 			};
+			ring(bell);
+		});
+	}
+	return {
+		offer: (message, handled, taken) => begun || !taken ? offerAfter(message, handled) : handled,
+		skip: () => begun || offered?.taken(),
+		withdraw() {
+			offered = void 0;
+		},
+		newLoop() {
+			begun = true;
+			return loop();
 		}
 	};
 }
-// src/subscription.ts
-/** Messages that may wait to be taken before the connection is left. */
-const MAX_WAITING = 1024;
-/** The kind of the last piece of a text. */
-const END = "datastream-end";
-/** @param sourceOf finds the source; it is asked at each joining, so that what leads one way comes together again */
-function createSubscription(sourceOf, options) {
-	const { channels, topics, replay, lastEventId: position = null } = options;
-	const listeners = /* @__PURE__ */ new Set();
+// src/membership.ts
+/**
+* Joins a pool.
+*
+* @param findPool is called on every (re)join
+* @param onChange is told what changes in the snapshot
+* @param bell rings when it has left the pool: nobody waits for its room any more
+* @param rest of a member
+*/
+function createMembership(findPool, { channels, topics, replay, until, lastEventId: position = null }, onChange, bell, { take, room, onEnd }) {
 	const pauses = /* @__PURE__ */ new Set();
-	const texts = /* @__PURE__ */ new Map();
-	const runs = /* @__PURE__ */ new Map();
-	const awaited = /* @__PURE__ */ new Set();
+	let pool;
+	let isOpen = false;
+	let isFull = false;
+	let over = false;
+	const member = {
+		channels,
+		topics,
+		replay,
+		until,
+		alone: !channels.length || !!until,
+		position,
+		take(event) {
+			take(event);
+			if (event.type === "$open") connected(true, null);
+		},
+		room,
+		rest: () => hold(true),
+		onLost: (error) => connected(false, error),
+		onEnd
+	};
+	/** Joins the pool or leaves it, as it should be now. */
+	function sync(change) {
+		const wanted = !over && !isFull && !(pauses.size && member.position);
+		if (wanted && !pool) (pool = findPool()).add(member);
+		else if (!wanted && pool) {
+			pool.remove(member);
+			pool = void 0;
+			isOpen = false;
+			ring(bell);
+		}
+		const [pauseReason = null] = pauses;
+		onChange({
+			...!over && {
+				status: pauses.size ? "paused" : isOpen ? "open" : "connecting",
+				pauseReason
+			},
+			...change
+		});
+	}
+	function connected(opened, error) {
+		isOpen = opened;
+		sync({ error });
+	}
+	function hold(full) {
+		if (full === isFull) return;
+		isFull = full;
+		sync();
+	}
+	sync();
+	return {
+		position: () => member.position,
+		pause(reason = "") {
+			pauses.add(reason);
+			sync();
+		},
+		resume(reason = "") {
+			pauses.delete(reason);
+			sync();
+		},
+		hold,
+		end(status, error) {
+			over = true;
+			sync({
+				status,
+				error,
+				pauseReason: null
+			});
+		},
+		isOver: () => over
+	};
+}
+// src/runstate.ts
+function createRunState() {
+	const latest = /* @__PURE__ */ new Map();
+	let end;
+	return {
+		isNew({ channel, id }) {
+			if (notAfter(id, latest.get(channel))) return false;
+			latest.set(channel, id);
+			return true;
+		},
+		take({ id, run_id, data }, at) {
+			const run = {
+				run_id,
+				...data
+			};
+			end = run.status === "running" ? void 0 : {
+				id,
+				caughtUp: id === at
+			};
+			return run;
+		},
+		caughtUp() {
+			if (end) end.caughtUp = true;
+		},
+		isOver: (position) => !!end && (end.caughtUp || notAfter(end.id, position))
+	};
+}
+// src/store.ts
+function createStore(position, onStatus) {
+	const listeners = /* @__PURE__ */ new Set();
 	let snapshot = {
 		status: "connecting",
 		pauseReason: null,
@@ -392,275 +531,250 @@ function createSubscription(sourceOf, options) {
 		byTopic: {},
 		position
 	};
-	let alive = true;
-	let source;
-	let opened = false;
-	let tooMuch = false;
-	let reading = 0;
-	let terminal;
-	let inbox = [];
-	let busy = false;
-	let iterated = false;
-	let offer;
-	const member = {
-		channels,
-		topics,
-		replay,
-		alone: !channels.length,
-		position,
-		take,
-		lost(error) {
-			opened = false;
-			update({ error });
-		},
-		failed: (error, closed) => end(closed ? "closed" : "error", error)
-	};
-	/** Joins the connection or leaves it, as it should be now. */
-	function sync() {
-		const paused = pauses.size > 0 && member.position !== null;
-		const wanted = alive && !paused && !tooMuch;
-		if (paused) opened = false;
-		if (wanted && !source) (source = sourceOf()).add(member);
-		else if (!wanted && source) {
-			source.remove(member);
-			source = void 0;
-		}
-		update({});
-	}
-	function end(status, error) {
-		if (!alive) return;
-		alive = false;
-		sync();
-		texts.forEach((text) => text.end());
-		update({
-			status,
-			error,
-			pauseReason: null
-		});
-		ring();
-	}
-	function close() {
-		inbox = [];
-		offer = void 0;
-		end("closed", null);
-	}
 	function update(change) {
 		const before = snapshot.status;
-		const [pauseReason = null] = pauses;
-		const status = pauseReason !== null ? "paused" : opened ? "open" : "connecting";
 		snapshot = {
 			...snapshot,
-			...alive && {
-				status,
-				pauseReason
-			},
 			...change
 		};
-		if (snapshot.status !== before) call(options.onStatus, snapshot.status, snapshot);
+		if (snapshot.status !== before) call(onStatus, snapshot.status, snapshot);
 		for (const listener of listeners) call(listener);
 	}
-	/** Everything up to there has been handed over. Nobody shows that, so nobody is told. */
-	function moveTo(position) {
-		snapshot = {
-			...snapshot,
-			position
-		};
-	}
-	function take(type, value, id) {
-		const { channel } = value;
-		if (type === "$open") {
-			opened = true;
-			if (!inbox.length) moveTo(member.position);
-			update({ error: null });
-			sync();
-		} else if (channel) push(type, value, id);
-		else if (terminal && [":", "$position"].includes(type)) terminal.caughtUp = true;
-		pump();
-	}
-	function push(type, value, id) {
-		const { channel, stream_id } = value;
-		if (type === "$run") {
-			if (covered(value.id, runs.get(channel) ?? "")) return;
-			runs.set(channel, value.id);
-		} else if (type === "$gap") tear(channel);
-		else if (type[0] === "$" || grow(value)) return;
-		const text = stream_id ? incomingText(value, waitForText) : void 0;
-		if (text && value.kind !== END) texts.set(stream_id, text);
-		inbox.push({
-			type,
-			value,
-			id,
-			text
-		});
-		if (inbox.length > MAX_WAITING && !reading) hold(true);
-	}
-	/** Leaves the connection while too much waits. */
-	function hold(now) {
-		if (now === tooMuch) return;
-		tooMuch = now;
-		sync();
-	}
-	function wait() {
-		return new Promise((resolve) => void awaited.add(resolve));
-	}
-	/** Who waits for more of a text may be the one for whom the rest waits, so that must not hold it up. */
-	async function waitForText() {
-		reading++;
-		hold(false);
-		await wait();
-		reading--;
-	}
-	/** Adds to a text that has begun. Tells whether it has. */
-	function grow(piece) {
-		const text = texts.get(piece.stream_id);
-		if (text) grown(text, text.take(piece));
-		if (piece.kind === END) texts.delete(piece.stream_id);
-		return !!text;
-	}
-	/** Tells what a gap took. A text that lacks something already may have lost its end then: what comes of it yet begins anew. */
-	function tear(channel) {
-		for (const [name, text] of texts) {
-			const before = text.message();
-			if (!matches(channel, before.channel)) continue;
-			if (before.partial) texts.delete(name);
-			grown(text, text.tear());
-		}
-	}
-	function grown(text, chunk) {
-		ring();
-		if (inbox.slice(+busy).some((item) => item.text === text)) return;
-		const message = text.message();
-		show(message);
-		call(options.onChunk, message, chunk);
-	}
-	function ring() {
-		awaited.forEach((resolve) => resolve());
-		awaited.clear();
-	}
-	/** Hands over what waits, one after the other. */
-	async function pump() {
-		if (busy) return;
-		busy = true;
-		for (let item; item = inbox[0]; inbox.shift()) {
-			const taken = call(hand, item);
-			if (taken) await taken;
-			moveTo(item.id);
-		}
-		busy = false;
-		if (alive) moveTo(member.position);
-		ring();
-		if (terminal && (terminal.caughtUp || covered(terminal.id, member.position ?? "")) && options.autoCloseOnTerminal) close();
-	}
-	/** Hands one item over. A promise is fulfilled once it has been taken. */
-	function hand({ type, value, id, text }) {
-		if (inbox.length < MAX_WAITING / 4) hold(false);
-		if (type === "$gap") {
-			const gap = value;
-			update({ gaps: [...snapshot.gaps, gap].slice(-100) });
-			return call(options.onGap, gap);
-		}
-		if (type === "$run") {
-			const run = {
-				run_id: value.run_id,
-				...value.data
+	return {
+		get: () => snapshot,
+		update,
+		moveTo(position) {
+			snapshot = {
+				...snapshot,
+				position
 			};
-			terminal = run.status === "running" ? void 0 : {
-				id: value.id,
-				caughtUp: value.id === id
-			};
-			update({ run });
-			return call(options.onRun, run, value);
-		}
-		if (text) return deliver(text.message());
-		const schema = options.schemaOf(value.channel, type);
-		if (!schema) return deliver(value);
-		const result = check(schema, value.data);
-		return result instanceof Promise ? result.then((late) => judge(value, late)) : judge(value, result);
-	}
-	function judge(message, result) {
-		if (!result.issues) return deliver({
-			...message,
-			data: result.value
-		});
-		const error = new SluiceError("invalid-message", `Invalid message of ${message.topic}`, { cause: result.issues });
-		update(alive ? { error } : {});
-		return call(options.onInvalid, error, message);
-	}
-	function deliver(message) {
-		show(message);
-		const handled = call(options.onMessage, message);
-		return iterated || !(options.onMessage ?? listeners.size) ? offerAfter(handled, message) : handled;
-	}
-	/** Lets the iteration have a message. */
-	async function offerAfter(handled, message) {
-		await handled;
-		await new Promise((taken) => {
-			offer = {
-				message,
-				taken
-			};
-			ring();
-		});
-	}
-	function show(message) {
-		update({
+		},
+		show: (message) => update({
 			last: message,
 			byTopic: {
 				...snapshot.byTopic,
 				[message.topic]: message
 			}
-		});
-	}
-	async function* iterate() {
+		}),
+		listeners
+	};
+}
+// src/text.ts
+/**
+* Collects a text. A chunk that has an offset is put where it belongs, so the text is right whatever
+* is sent twice, and it is known whether something is missing.
+*
+* @param first the first piece that was received
+* @param wait is fulfilled when something has arrived
+*/
+function incomingText(first, wait) {
+	const readers = /* @__PURE__ */ new Set();
+	let text = "";
+	let bytes = 0;
+	let lossy = false;
+	let doubtful = first.kind !== "datastream-start";
+	let tears = 0;
+	let ended = false;
+	let state = "open";
+	let last;
+	async function* read() {
+		const before = tears;
+		const reader = { fresh: text };
+		readers.add(reader);
 		try {
-			while (offer ?? (alive || inbox.length)) if (offer) {
-				const { message, taken } = offer;
-				offer = void 0;
-				yield message;
-				taken();
-			} else await wait();
-			if (snapshot.error) throw snapshot.error;
+			for (;;) {
+				const { fresh } = reader;
+				reader.fresh = "";
+				if (fresh) yield fresh;
+				else if (ended || tears !== before) return;
+				else await wait();
+			}
 		} finally {
-			close();
+			readers.delete(reader);
 		}
-		return void 0;
 	}
-	sync();
+	/** Returns what is new in a chunk. Without an offset, all of it is. */
+	function place(data, offset = bytes) {
+		const encoded = new TextEncoder().encode(data);
+		const known = bytes - offset;
+		lossy ||= known < 0;
+		bytes = Math.max(bytes, offset + encoded.length);
+		return known > 0 ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(encoded.subarray(known)) : data;
+	}
+	function append(fresh) {
+		const whole = text + fresh;
+		text = clip(whole);
+		lossy ||= text.length < whole.length;
+		for (const reader of readers) reader.fresh = clip(reader.fresh + fresh);
+		return fresh;
+	}
+	function take(piece) {
+		last = piece;
+		if (piece.kind === "datastream-end") {
+			ended = true;
+			state = piece.data.reason;
+		}
+		if (piece.kind !== "chunk") return "";
+		doubtful &&= piece.offset === void 0;
+		return append(place(piece.data, piece.offset));
+	}
+	take(first);
 	return {
-		getSnapshot: () => snapshot,
-		subscribe(listener) {
-			listeners.add(listener);
-			if (!iterated) offer?.taken();
-			return () => void listeners.delete(listener);
+		channel: first.channel,
+		isShown: false,
+		take,
+		tear() {
+			const before = doubtful;
+			doubtful = true;
+			tears++;
+			return before;
 		},
-		pause(reason = "") {
-			pauses.add(reason);
-			sync();
-		},
-		resume(reason = "") {
-			pauses.delete(reason);
-			sync();
-		},
-		close,
-		[Symbol.asyncIterator]() {
-			iterated = true;
-			return iterate();
+		end: () => ended = true,
+		message() {
+			const { data: _, offset: __, ...rest } = last;
+			return {
+				...rest,
+				kind: "stream",
+				text,
+				complete: state === "complete",
+				state,
+				partial: lossy || doubtful,
+				chunks: { [Symbol.asyncIterator]: read }
+			};
 		}
 	};
 }
+function clip(text) {
+	return text.length > 1310720 ? text.slice(-1048576) : text;
+}
+// src/texts.ts
+/**
+* @param bell rings when something has arrived
+* @param onAwaited is told when a loop begins to wait for more of a text
+* @param onGrown is told of a text that was handed over and has changed, and of what was added to it
+*/
+function createTexts(bell, onAwaited, onGrown) {
+	const open = /* @__PURE__ */ new Map();
+	let waiting = 0;
+	async function waitForMore() {
+		if (!waiting++) ring(bell);
+		onAwaited();
+		await wait(bell);
+		waiting--;
+	}
+	function grown(text, chunk) {
+		ring(bell);
+		if (text.isShown) onGrown(text, chunk);
+	}
+	return {
+		add(piece) {
+			const id = [
+				piece.channel,
+				piece.topic,
+				piece.stream_id
+			].join();
+			const known = open.get(id);
+			let begun;
+			if (known && piece.kind !== "datastream-start") grown(known, known.take(piece));
+			else {
+				known?.end();
+				open.set(id, begun = incomingText(piece, waitForMore));
+			}
+			if (piece.kind === "datastream-end") open.delete(id);
+			return begun;
+		},
+		tear(channel) {
+			for (const [id, text] of open) {
+				if (!matches(channel, text.channel)) continue;
+				if (text.tear()) open.delete(id);
+				grown(text, "");
+			}
+		},
+		isAwaited: () => waiting > 0,
+		end: () => open.forEach((text) => text.end())
+	};
+}
+// src/subscription.ts
+/** How many times the usual amount may wait where reading cannot stop: in an EventSource, and for other tabs. */
+const MOST = 32;
+/** How full the inbox may be for a subscription to join its pool again that left it for lack of room. */
+const ROOMY = 1 / 4;
+/**
+* Creates a subscription from its parts. Events arrive through the membership of a pool. Those that
+* are for the user wait in the inbox until the delivery hands them over; a text that has begun grows
+* at once, past the inbox.
+*
+* @param findPool is called on every (re)join, so that equal routes share a pool
+*/
+function createSubscription(findPool, options) {
+	const { signal } = options;
+	const bell = /* @__PURE__ */ new Set();
+	const runs = createRunState();
+	const store = createStore(options.lastEventId ?? null, options.onStatus);
+	const iteration = createIteration(bell, () => membership.isOver() && !inbox.fullness() ? store.get() : void 0, close);
+	const delivery = createDelivery(options, store, runs, iteration, () => membership.isOver());
+	const inbox = createInbox(delivery.hand, taken, emptied);
+	const texts = createTexts(bell, () => membership.hold(false), delivery.grow);
+	const membership = createMembership(findPool, options, store.update, bell, {
+		take(event) {
+			const item = arrive(event, runs, texts);
+			if (item) inbox.push(item);
+			if (inbox.fullness() > MOST && !texts.isAwaited()) membership.hold(true);
+			inbox.pump();
+		},
+		room: (scale) => inbox.fullness() >= scale && !texts.isAwaited() ? wait(bell) : void 0,
+		onEnd: (error, closed) => end(closed ? "closed" : "error", error.code === 4e3 ? null : error)
+	});
+	function taken({ event }) {
+		store.moveTo(event.id);
+		ring(bell);
+		if (inbox.fullness() < ROOMY) membership.hold(false);
+	}
+	function emptied() {
+		const position = membership.position();
+		if (!membership.isOver()) store.moveTo(position);
+		if (options.autoCloseOnTerminal && runs.isOver(position)) close();
+	}
+	function end(status, error) {
+		if (membership.isOver()) return;
+		signal?.removeEventListener("abort", close);
+		texts.end();
+		membership.end(status, error);
+		ring(bell);
+	}
+	function close() {
+		inbox.dropAll();
+		iteration.withdraw();
+		end("closed", null);
+	}
+	if (signal?.aborted) close();
+	else signal?.addEventListener("abort", close);
+	return {
+		getSnapshot: store.get,
+		subscribe(listener) {
+			store.listeners.add(listener);
+			iteration.skip();
+			return () => void store.listeners.delete(listener);
+		},
+		pause: membership.pause,
+		resume: membership.resume,
+		close,
+		[Symbol.asyncIterator]: iteration.newLoop
+	};
+}
 // src/events.ts
-/** The longest line that is read, in UTF-16 units. A server's longest is about 1 Mi. */
+/** The longest line that is accepted, in UTF-16 units. The server's longest is about 1 Mi. */
 const MAX_LINE = 4 << 20;
 /**
-* Makes a parser of the event stream as Sluice writes it: a subset of
+* Creates a parser for event streams as Sluice writes them: a subset of
 * https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 * with line feeds only and an id in every event.
 *
-* An event has no id but its own, and counts once it has arrived whole: the position must not move
-* by what was cut off. Comments, which are heartbeats, come as events of type ":".
+* An event does not inherit the id of an earlier one, and counts only once it is complete: an event
+* that was cut off must not move the position. Comments are heartbeats and become events of type ":".
 *
-* @returns what to feed decoded text to, in pieces of any size; it throws a {@link SluiceError} of
-*   code `too-large` at a line of more than 4 Mi units
+* @returns a function that takes decoded text in pieces of any size. It throws a {@link SluiceError}
+*   of code `too-large` at a line of more than 4 Mi units
 */
 function parser(onEvent) {
 	let rest = "";
@@ -688,15 +802,18 @@ function parser(onEvent) {
 		};
 	}
 	return (text) => {
-		const lines = (rest + text).split("\n");
+		const lines = text.split("\n");
+		lines[0] = rest + lines[0];
 		rest = lines.pop();
 		lines.forEach(takeLine);
 		if (rest.length > MAX_LINE) throw new SluiceError("too-large", "Line too long");
 	};
 }
 // src/transport.ts
-/** Reads the stream with `fetch`: the token goes into a header and the status is seen. */
-async function overFetch({ url, token, position, signal, fetch, onEvent, onSign }) {
+/** Reads the stream with `fetch`: the token is in a header, and the status is known. */
+async function overFetch({ url, token, position, signal, fetch, onEvent, onSign, untilRoom }) {
+	if (!fetch && globalThis.Response && !("body" in Response.prototype)) throw unsupported("Response.body");
+	if (!globalThis.TextDecoder) throw unsupported("TextDecoder");
 	const headers = {
 		Accept: "text/event-stream",
 		...authorization(token),
@@ -706,29 +823,46 @@ async function overFetch({ url, token, position, signal, fetch, onEvent, onSign 
 		headers,
 		signal
 	});
+	if (response.status === 204) return onEvent({
+		type: "$close",
+		data: `{"code":${RUN_ENDED},"reconnect":false}`,
+		id: ""
+	});
 	if (response.status !== 200) throw await problemOf(response);
 	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw lost();
+	if (!response.body?.getReader) throw response.body === null ? lost() : unsupported("Response.body");
 	const feed = parser(onEvent);
-	const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-	for (let read; !signal.aborted && !(read = await reader.read()).done;) {
+	const decoder = new TextDecoder();
+	const reader = response.body.getReader();
+	for (;;) {
+		await untilRoom();
+		if (signal.aborted) return;
+		const { done, value } = await reader.read().catch((cause) => {
+			throw lost(cause);
+		});
+		if (done) return;
 		onSign();
-		feed(read.value);
+		feed(decoder.decode(value, { stream: true }));
 	}
 }
-/** Events that Sluice sends of itself. */
+/** The events that are not messages. */
 const CONTROL = [
 	"$open",
 	"$run",
 	"$gap",
+	"$live",
 	"$position",
 	"$close"
 ];
 /**
-* Reads the stream with the browser's `EventSource`, for where `fetch` does not stream. The token
-* is seen in the address, a refusal looks like any other fault, and heartbeats are not seen.
+* Reads the stream with the browser's `EventSource`, where `fetch` cannot stream. The token is in the
+* address, a refusal looks like any other failure, heartbeats are invisible, and the browser keeps
+* reading whether there is room or not.
 */
-function overEventSource({ url, token, position, topics, signal, onEvent, onSign }) {
+async function overEventSource({ url, token, position, topics, signal, onEvent, onSign }) {
+	if (!globalThis.EventSource) throw unsupported("EventSource");
 	if (token) url.searchParams.set("access_token", token);
+	url.searchParams.delete("until");
 	if (position) url.searchParams.set("last_event_id", position);
 	const source = new EventSource(url);
 	for (const type of /* @__PURE__ */ new Set([...CONTROL, ...topics])) source.addEventListener(type, ({ data, lastEventId: id }) => {
@@ -746,48 +880,48 @@ function overEventSource({ url, token, position, topics, signal, onEvent, onSign
 }
 // src/subscribe.ts
 /**
-* Subscribes to channels. The subscription connects by itself, again and again, and resumes where
-* it was, until it is closed or refused.
+* Subscribes to channels. The subscription reconnects and resumes by itself until it is closed or
+* refused.
 *
-* @throws TypeError for options that make no sense together
+* @throws TypeError for options that contradict each other
 */
 function subscribe(options) {
-	const { channel, channels = channel === void 0 ? [] : [channel], topics, validate = true, signal } = options;
+	const { channel, channels = channel === void 0 ? [] : [channel], topics, validate = true } = options;
 	if (options.eventSource && !topics) throw new TypeError("eventSource needs topics");
 	const known = channels.map((each) => [nameOf(each), each]);
+	const single = !known[1] && !known[0]?.[0].endsWith("*");
+	if (options.until && !single) throw new TypeError("until needs one channel");
 	const route = routeOf(options);
-	const sourceOf = () => {
-		const hub = hubFor(route);
-		return options.shareTabs?.(hub, route) ?? hub;
+	const findPool = () => {
+		const pool = poolFor(route);
+		return !options.until && options.shareTabs?.(pool, route) || pool;
 	};
-	const subscription = createSubscription(sourceOf, {
+	return createSubscription(findPool, {
 		...options,
 		channels: known.map(([name]) => name),
 		topics,
 		replay: options.replay ?? "none",
-		autoCloseOnTerminal: options.autoCloseOnTerminal && !known[1] && !known[0]?.[0].endsWith("*"),
+		autoCloseOnTerminal: (options.autoCloseOnTerminal || !!options.until) && single,
 		schemaOf: (name, topic) => known.find(([own, { $topics }]) => validate && $topics?.[topic] && matches(own, name))?.[1].$topics[topic].schema
 	});
-	if (signal?.aborted) subscription.close();
-	signal?.addEventListener("abort", subscription.close, { once: true });
-	return subscription;
 }
-/** A family is asked for by the pattern of its names. */
+/** Returns the name of a channel, or the pattern of a family. */
 function nameOf(channel) {
 	return channel.$name ?? channel.$template?.replace(/\{.*/, "*") ?? channel;
 }
 function routeOf(options) {
-	const { url, token, fetch, reconnect = true, reconnectMinMs = 250, reconnectMaxMs = 5e3, heartbeatMs = 15e3, eventSource, parse = JSON.parse } = options;
+	const { url, token, tokenTimeoutMs, fetch, reconnect = true, reconnectMinMs = 250, reconnectMaxMs = 5e3, heartbeatMs, eventSource, parse = JSON.parse } = options;
 	return {
 		url,
 		token,
+		tokenTimeoutMs,
 		fetch,
 		parse,
 		transport: eventSource ? overEventSource : overFetch,
 		reconnect,
 		reconnectMinMs,
 		reconnectMaxMs,
-		silenceMs: eventSource ? 0 : heartbeatMs * 2.5
+		silenceMs: eventSource ? 0 : heartbeatMs && heartbeatMs * 2.5
 	};
 }
-export { staticSchema as a, faultsOf as i, backoff as n, check as r, subscribe as t };
+export { staticSchema as a, isText as i, check as n, textSchema as o, faultsOf as r, subscribe as t };

@@ -15,8 +15,8 @@ const feed = createFeed({
 });
 
 const counts = { messages: 0, gaps: 0, reconnects: 0 };
-let stream = null; // the stream that is on, if any
-let resume = null; // where a stream with an expired token was left
+let stream = null; // the open stream, if any
+let resume = null; // where to resume a stream whose token has expired
 
 // The connection form.
 
@@ -48,7 +48,7 @@ function proposePublish(channels, topics) {
   if (topic && $("publish-topic").value === "") $("publish-topic").value = topic;
 }
 
-/** Takes what a link carries, and its secret out of the address bar and the history. */
+/** Takes the settings from a link, and removes the secret from the address bar and the history. */
 function takeFragment() {
   const settings = settingsOf(location.hash);
   if (!settings) return;
@@ -61,7 +61,7 @@ function takeFragment() {
 
 function connect() {
   const settings = readForm();
-  if (!/^[!-~]+$/.test(settings.credential)) return refuse("This cannot be a token or an API key.");
+  if (!/^[!-~]+$/.test(settings.credential)) return refuse("This is not a valid token or API key.");
   $("connect-outcome").textContent = "";
   stream?.stop();
   const fragment = fragmentOf(settings);
@@ -104,12 +104,12 @@ function takeMessage(message) {
 function takeNote(note) {
   if (note.tone === "gap") counts.gaps++;
   if (note.tone === "open") counts.reconnects++;
-  // The latest status comes again with every stream.
+  // Every new stream begins with the latest status of the run.
   if (note.tone === "run" && feed.has(note.id, note.channel)) return;
   feed.addNote(note);
 }
 
-// What is shown.
+// The display.
 
 function showPhase({ name, why = "" }) {
   const words = {
@@ -122,7 +122,7 @@ function showPhase({ name, why = "" }) {
   const phase = $("phase");
   phase.dataset.phase = name;
   phase.textContent = why ? `${words[name]}: ${why}` : words[name];
-  $("connect-button").textContent = name === "idle" || name === "stopped" ? "Connect" : "Connect again";
+  $("connect-button").textContent = name === "idle" || name === "stopped" ? "Connect" : "Reconnect";
   $("disconnect").disabled = name === "idle" || name === "stopped";
   if (name === "live" && narrow.matches) fold($("connect-panel"));
   if (name === "stopped") $("connect-panel").open = true;
@@ -140,7 +140,7 @@ function showFeed({ rows, visible, waiting, topics, full }) {
   const offered = new Set([...filter.options].map((option) => option.value));
   for (const topic of topics) if (!offered.has(topic)) filter.add(new Option(topic, topic));
   $("empty").hidden = visible > 0;
-  $("empty").textContent = rows > 0 ? "No row that is kept is on this topic." : "Nothing yet. Messages show up here, the newest first.";
+  $("empty").textContent = rows > 0 ? "No rows for this topic." : "No messages yet. They will appear here, newest first.";
   $("bound").hidden = !full;
   const pause = $("pause");
   if (pause.dataset.on === "true") pause.textContent = waiting > 0 ? `Resume (${waiting})` : "Resume";

@@ -1,14 +1,14 @@
 import { memberText, pretty } from "./json.js";
 
-/** How many rows are kept, and how many wait while the list is paused. */
+/** How many rows are kept, and how many may wait while the list is paused. */
 export const MAX_ROWS = 500;
 
 /** How many topics the filter offers. */
 const MAX_TOPICS = 200;
 
 /**
- * The list of rows, newest first. What is added is drawn once a frame, so that
- * a busy stream costs the browser no more than it can show.
+ * Creates the list of rows, newest first. It is drawn at most once per frame, so a busy stream does
+ * not cost the browser more than it can show.
  *
  * @param {object} parts
  * @param {HTMLOListElement} parts.list
@@ -21,7 +21,7 @@ export function createFeed({ list, messageTemplate, noteTemplate, onDraw }) {
   const view = { paused: false, topic: "", pretty: false };
   let rows = []; // what is drawn, newest first
   let waiting = []; // what is not drawn yet, oldest first
-  let full = false; // whether a row has been let go
+  let full = false; // whether a row has been dropped
   let scheduled = false;
 
   function schedule() {
@@ -67,7 +67,7 @@ export function createFeed({ list, messageTemplate, noteTemplate, onDraw }) {
     addNote: add,
 
     /**
-     * Adds a message, or lets the row of a text grow.
+     * Adds a message, or extends the row of a text.
      *
      * @param {object} message of the SDK; of kind "data" with its `source`
      * @returns {boolean} whether it is a new one
@@ -76,7 +76,7 @@ export function createFeed({ list, messageTemplate, noteTemplate, onDraw }) {
       const text = message.kind === "stream";
       const json = text ? JSON.stringify(message.text) : memberText(message.source, "data");
       const kind = text ? `text, ${message.state}` : message.kind;
-      const known = text && [...waiting, ...rows].find((row) => row.stream_id === message.stream_id);
+      const known = text && [...waiting, ...rows].find((row) => ["stream_id", "topic", "channel"].every((name) => row[name] === message[name]));
       if (known) {
         Object.assign(known, { json, kind });
         if (known.element) showMessage(known.element, known, view);
@@ -87,7 +87,7 @@ export function createFeed({ list, messageTemplate, noteTemplate, onDraw }) {
       return true;
     },
 
-    /** Tells whether a message is among the rows that are kept. */
+    /** Reports whether the row of a message is still kept. */
     has: (id, channel) => [...rows, ...waiting].some((row) => row.id === id && row.channel === channel),
 
     clear() {
@@ -152,7 +152,7 @@ function noteRow(template, note) {
   return row;
 }
 
-/** Everything that comes from outside goes through here: as text, never as markup. */
+/** All outside data goes through here: as text, never as markup. */
 function put(row, selector, text) {
   row.querySelector(selector).textContent = text;
 }

@@ -1,7 +1,7 @@
-// JSON text as text. JSON.parse and JSON.stringify would change what a
-// publisher sent: 1.0 becomes 1, and integers above 2^53 become others.
+// Handles JSON as text. JSON.parse and JSON.stringify would change what a
+// publisher sent: 1.0 becomes 1, and integers above 2^53 are rounded.
 
-/** Returns the index after the string that begins at start. */
+/** Returns the index after the string that starts at start. */
 function stringEnd(text, start) {
   let i = start + 1;
   while (i < text.length && text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
@@ -17,7 +17,7 @@ function stringEnd(text, start) {
  */
 export function memberText(text, name) {
   let depth = 0;
-  let start = -1; // where the value begins, once its name has been read
+  let start = -1; // where the value starts, once its name has been read
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
     if (c === '"') {
@@ -34,8 +34,8 @@ export function memberText(text, name) {
 }
 
 /**
- * Lays JSON text out over lines, two spaces a level. A text that is one string
- * is shown as what it says, since that is how streamed text arrives.
+ * Formats JSON text with two spaces per level. A single string is shown as its
+ * content, since that is how streamed text arrives.
  *
  * @param {string} text valid JSON without insignificant white space
  */

@@ -1,9 +1,9 @@
 /**
- * Reads why a request was refused: a problem of RFC 9457, or, when something
- * else answered in the server's place, its status.
+ * Reads why a request was refused: from a problem document of RFC 9457, or, if
+ * something else answered instead of the server, from the status.
  *
  * @param {Response} response with a status that is not 2xx; its body is read
- * @returns {Promise<string>} one or more lines for people
+ * @returns {Promise<string>} one or more lines of text for the user
  */
 export async function explainRefusal(response) {
   const status = `${response.status} ${response.statusText}`.trim();

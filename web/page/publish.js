@@ -10,14 +10,14 @@ const TIMEOUT_MS = 30_000;
  * @param {string} message.credential
  * @param {string} message.channel
  * @param {string} message.topic
- * @param {string} message.data JSON text; it is sent as it is
+ * @param {string} message.data JSON text, sent unchanged
  * @param {string} message.key idempotency key, "" for none
- * @returns {Promise<{ok: boolean, text: string}>} what came of it, in words
+ * @returns {Promise<{ok: boolean, text: string}>} the result as text
  */
 export async function publish({ base, credential, channel, topic, data, key }) {
   const headers = { Authorization: `Bearer ${credential}`, "Content-Type": "application/json" };
   if (key !== "") headers["Idempotency-Key"] = key;
-  const path = `v1/publish/${encodeURIComponent(channel)}/${encodeURIComponent(topic)}`;
+  const path = `v1/publish/$/$?${new URLSearchParams({ channel, topic })}`; // proxies leave the query unchanged
   try {
     const response = await fetch(new URL(path, base), {
       method: "POST",
@@ -31,13 +31,13 @@ export async function publish({ base, credential, channel, topic, data, key }) {
     if (!response.ok) return { ok: false, text: await explainRefusal(response) };
     return { ok: true, text: describeReceipt(response.status, await response.json()) };
   } catch {
-    const advice = key === "" ? "It is unknown whether the message was published." : "Publishing again with the same key is safe.";
-    return { ok: false, text: `No answer came. ${advice}` };
+    const advice = key === "" ? "The message may or may not have been published." : "You can safely publish it again with the same key.";
+    return { ok: false, text: `The server did not answer. ${advice}` };
   }
 }
 
 function describeReceipt(status, { id, durable, duplicate }) {
-  if (duplicate) return `${status} Published before, as ${id}. Nothing was sent again.`;
+  if (duplicate) return `${status} Already published as ${id}. Nothing was sent again.`;
   return `${status} Published as ${id}${durable ? ", durably" : ""}.`;
 }
 
@@ -65,7 +65,7 @@ export function attachPublishForm(form, { base, credential }) {
     const data = elements["publish-data"];
     const fault = jsonFault(data.value);
     if (fault) return tell(false, `The data is not JSON: ${fault}`, data);
-    if (!/^[ -~]*$/.test(key.value)) return tell(false, "An idempotency key has printable ASCII characters only.", key);
+    if (!/^[ -~]*$/.test(key.value)) return tell(false, "An idempotency key may contain only printable ASCII characters.", key);
     if (credential() === "") return tell(false, "Enter a token or an API key above first.");
     busy = true;
     tell(true, "Publishing…");

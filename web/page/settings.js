@@ -7,8 +7,8 @@
  */
 
 /**
- * Reads the settings that a link carries in its fragment, which browsers send
- * to no server: #token=…&channel=…&topic=…&replay=…, or key=… for an API key.
+ * Reads the settings from the fragment of a link, which browsers never send to a
+ * server: #token=…&channel=…&topic=…&replay=…, or key=… for an API key.
  *
  * @param {string} hash as in location.hash
  * @returns {Settings | null} null if the fragment is about something else
@@ -27,10 +27,10 @@ export function settingsOf(hash) {
 }
 
 /**
- * Writes the settings as a fragment, but for the credential.
+ * Writes the settings as a fragment, without the credential.
  *
  * @param {Settings} settings
- * @returns {string} "" or a text that begins with #
+ * @returns {string} "" or a text that starts with #
  */
 export function fragmentOf(settings) {
   const text = subscription(settings).toString();

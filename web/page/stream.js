@@ -1,17 +1,17 @@
 import { subscribe } from "./sdk/sluice.js";
 import { closeNote, gapNote, lostNote, openNote, runNote } from "./notes.js";
 
-/** The server ended the stream since the token has expired. A page cannot get another by itself. */
+/** The server ended the stream because the token expired. The page cannot get another by itself. */
 const TOKEN_EXPIRED = 4001;
 
 /**
- * Follows what the settings ask for, until it is stopped or refused.
+ * Subscribes according to the settings, until it is stopped or refused.
  *
  * @param {object} options
  * @param {string} options.base the address of the server's root
  * @param {import("./settings.js").Settings} options.settings
- * @param {string} options.lastEventId where to go on; "" begins anew
- * @param {(message: object) => void} options.onMessage each message, and each text again whenever it has grown. A
+ * @param {string} options.lastEventId where to resume; "" starts from the beginning
+ * @param {(message: object) => void} options.onMessage receives each message, and each text again whenever it has grown. A
  *   message of kind "data" has its JSON text, as the server sent it, as `source`
  * @param {(note: import("./notes.js").Note) => void} options.onNote
  * @param {(phase: {name: "connecting" | "live" | "waiting" | "stopped", why: string, expired?: boolean}) => void} options.onPhase

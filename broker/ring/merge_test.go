@@ -1,0 +1,142 @@
+package ring_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// kept is what an engine keeps of a channel.
+func kept(m ...schemas.Message) []schemas.Message {
+	for i := range m {
+		m[i].Channel, m[i].ID.Epoch, m[i].CreatedAt = "c", 1, schemas.TimeOf(time.Now())
+	}
+	return m
+}
+
+func older(seq uint64, topic schemas.Topic, kind schemas.Kind, stream, data string) schemas.Message {
+	return schemas.Message{ID: schemas.ID{Seq: seq}, Topic: topic, Kind: kind, StreamID: stream, Data: []byte(data)}
+}
+
+// TestLog_Merge_kept: what an engine keeps of before a loss is kept over the limits here, too,
+// and is sent to whoever asks for the latest messages.
+func TestLog_Merge_kept(t *testing.T) {
+	snapshot := func() []schemas.Message {
+		all := kept(
+			older(1, "status", schemas.KindData, "", `1`),
+			older(2, "draft", schemas.KindStreamStart, "s", `{}`),
+			older(3, "draft", schemas.KindChunk, "s", `"all of it"`),
+			older(4, "draft", schemas.KindStreamEnd, "s", `{}`),
+			older(5, "tokens", schemas.KindData, "", `1`),
+			older(6, "log", schemas.KindChunk, "open", `"goes "`),
+		)
+		for seq := range uint64(4) {
+			all = append(all, kept(older(101+seq, "tokens", schemas.KindData, "", `1`))...)
+		}
+		return all
+	}
+	for name, newer := range map[string]func(x *texts){
+		"alone": func(*texts) {},
+		"before newer ones": func(x *texts) {
+			x.Cold = 104
+			m := older(105, "log", schemas.KindChunk, "open", `"on"`)
+			m.Offset = 5
+			x.Append(&kept(m)[0])
+		},
+		"before newer ones of which some are lost": func(x *texts) {
+			x.Cold = 104
+			for seq := range uint64(20) {
+				x.Append(&kept(older(105+seq, "tokens", schemas.KindData, "", `1`))[0])
+			}
+			m := older(130, "log", schemas.KindChunk, "open", `"on"`)
+			m.Offset = 5
+			x.Append(&kept(m)[0])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
+			newer(x)
+			before := x.Bytes()
+			if grown := x.Merge(snapshot(), 100, ring.Overrun); grown != x.Bytes()-before {
+				t.Errorf("grew by %d, says %d", x.Bytes()-before, grown)
+			}
+			if first, _ := x.Span(); first != 101 && first != 6 && first < 105 {
+				t.Errorf("the log begins at %d", first)
+			}
+			if x.Lost() < 100 {
+				t.Errorf("lost %d", x.Lost())
+			}
+			r := x.listen("status", "draft", "log").replay("latest")
+			r.read(nil)
+			r.wants("s", "all of it")
+			if text := r.text["open"]; text != "goes " && text != "goes on" || (name == "alone") != (text == "goes ") {
+				t.Errorf("the open text is %q", text)
+			}
+			if !slices.Contains(r.seen, 1) {
+				t.Errorf("saw %v", r.seen)
+			}
+			all := x.listen("tokens").replay("all")
+			all.read(nil)
+			if slices.Contains(all.seen, 5) {
+				t.Errorf("a replay of everything has %v", all.seen)
+			}
+			x.Drop(x.Len(), ring.Overrun)
+			if x.Len() != 0 || x.Bytes() != 0 || x.Frames() != 0 {
+				t.Errorf("%d messages and %d bytes are left", x.Len(), x.Bytes())
+			}
+		})
+	}
+}
+
+// TestLog_Merge_gone: what was deleted does not come back.
+func TestLog_Merge_gone(t *testing.T) {
+	x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
+	x.Lose(10, ring.Expired)
+	x.Merge(kept(older(5, "a", schemas.KindData, "", `1`), older(11, "a", schemas.KindData, "", `1`)), 0, ring.Expired)
+	r := x.listen().replay("all")
+	if r.read(nil); fmt.Sprint(r.seen) != "[11]" {
+		t.Errorf("saw %v", r.seen)
+	}
+}
+
+// TestLog_Merge_manyKept: the kept ones of both sides together are bounded.
+func TestLog_Merge_manyKept(t *testing.T) {
+	x := newTexts(t, engine.Limits{Messages: 4, Bytes: 1 << 20})
+	x.Cold = 1000
+	for seq := range uint64(60) {
+		x.Append(&kept(older(1001+seq, schemas.Topic(fmt.Sprint("new", seq)), schemas.KindData, "", `1`))[0])
+	}
+	var all []schemas.Message
+	for seq := range uint64(32) {
+		all = append(all, kept(older(1+seq, schemas.Topic(fmt.Sprint("old", seq)), schemas.KindData, "", `1`))...)
+	}
+	x.Merge(all, 500, ring.Overrun)
+	if x.Len() > 4+32 {
+		t.Errorf("%d messages are held", x.Len())
+	}
+	r := x.listen("new59", "new30").replay("latest")
+	if r.read(nil); fmt.Sprint(r.seen) != "[1031 1060]" {
+		t.Errorf("saw %v", r.seen)
+	}
+}
+
+// TestLog_Merge_begunLongAgo: messages that are held as one expire with the newest of them,
+// also when an engine has kept them.
+func TestLog_Merge_begunLongAgo(t *testing.T) {
+	var l ring.Log
+	l.Limits = engine.Limits{Messages: 8, Bytes: 1 << 20, Age: time.Hour, Merge: chatRules(t)}
+	all := kept(
+		older(1, "parts", schemas.KindData, "", `{"type":"a","id":"1","delta":"x"}`),
+		older(2, "parts", schemas.KindData, "", `{"type":"a","id":"1","delta":"y"}`),
+	)
+	all[0].CreatedAt = schemas.TimeOf(time.Now().Add(-2 * time.Hour))
+	l.Merge(all, 0, ring.Kept)
+	if first, last := l.Span(); first != 1 || last != 2 || l.Lost() != 0 {
+		t.Errorf("it has %d to %d, and lost up to %d", first, last, l.Lost())
+	}
+}

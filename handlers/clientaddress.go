@@ -1,0 +1,65 @@
+package handlers
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// clientAddress returns a function that finds the client's address: that of the
+// connection, or what trusted proxies report in X-Forwarded-For. Forwarded (RFC 7239) is
+// not read: a proxy that writes one of the two headers passes on the other as the client
+// sent it.
+func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
+	return func(r *http.Request) string {
+		direct := echo.ExtractIPDirect()(r)
+		if len(trusted) == 0 {
+			return direct
+		}
+		return forwardedFor(direct, r.Header.Values(echo.HeaderXForwardedFor), trusted)
+	}
+}
+
+// forwardedFor goes back from proxy to proxy and returns the first address that is not a
+// trusted proxy's. If a proxy does not report its client, that is the proxy itself.
+func forwardedFor(direct string, header []string, trusted []netip.Prefix) string {
+	at, ok := parseHop(direct)
+	if !ok || !trusts(trusted, at) {
+		return direct
+	}
+	hops := strings.Split(strings.Join(header, ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		before, ok := parseHop(hop)
+		if !ok {
+			break
+		}
+		if at = before; !trusts(trusted, at) {
+			break
+		}
+	}
+	return at.String()
+}
+
+func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// parseHop reads an element of X-Forwarded-For. There is no standard for it: some proxies
+// quote the address, or add brackets or a port. A name, such as unknown, is not an
+// address.
+func parseHop(hop string) (netip.Addr, bool) {
+	hop = strings.Trim(strings.TrimSpace(hop), `"`)
+	if host, _, err := net.SplitHostPort(hop); err == nil {
+		hop = host
+	}
+	hop = strings.TrimSuffix(strings.TrimPrefix(hop, "["), "]")
+	addr, err := netip.ParseAddr(hop)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return addr.Unmap().WithZone(""), true
+}

@@ -1,0 +1,60 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/broker"
+)
+
+// Connection is what the server knows about the connection of a request.
+type Connection interface {
+	// Reserved reports whether the connection has one of the last descriptors of the
+	// process. No stream may keep it then.
+	Reserved() bool
+	// Dispensable tells the server that nothing is lost if the connection closes now.
+	Dispensable()
+}
+
+type connectionKey struct{}
+
+// WithConnection returns a context for [http.Server.ConnContext].
+func WithConnection(ctx context.Context, c Connection) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// connection returns the connection of the request, nil if the server did not give it.
+func connection(r *http.Request) Connection {
+	c, _ := r.Context().Value(connectionKey{}).(Connection)
+	return c
+}
+
+// spare closes the connection right after the answer if descriptors are running out.
+func (a *api) spare(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if conn := connection(c.Request()); conn != nil && conn.Reserved() {
+			closeAfter(c)
+		}
+		return next(c)
+	}
+}
+
+// closeAfter closes the connection after the answer, except over HTTP/2, where other
+// requests share it.
+func closeAfter(c echo.Context) {
+	if c.Request().ProtoMajor == 1 {
+		c.Response().Header().Set(echo.HeaderConnection, "close")
+	}
+}
+
+// mayStay returns [broker.ErrTooManyStreams] if the request must not occupy its
+// connection for long.
+func mayStay(c echo.Context) error {
+	if conn := connection(c.Request()); conn != nil && conn.Reserved() {
+		return fmt.Errorf("%w: the server has no descriptors left for them", broker.ErrTooManyStreams)
+	}
+	return nil
+}
