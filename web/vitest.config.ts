@@ -18,8 +18,7 @@ export default defineConfig({
     restoreMocks: true,
     unstubGlobals: true,
     include: ["test/**/*.test.{js,ts,tsx}"],
-    // Faults elsewhere are for npm run typecheck to tell.
-    typecheck: { enabled: true, include: ["test/**/*.test-d.{ts,tsx}"], ignoreSourceErrors: true },
+    // Not here: the tests of types, test/*.test-d.ts. They are checked by npm run typecheck.
   },
 });
 

@@ -1,5 +1,5 @@
-// The application: one function that asks a human in its middle. It keeps nothing. Killed and started
-// again it runs from its first line: what it has published and asked, it does not publish and ask twice.
+// The application: one function that asks a person halfway through. It stores nothing. When it is killed
+// and started again, it runs from its first line, and does not publish or ask anything twice.
 
 import { createServer, SluiceError } from "@sluicehq/sluice/server";
 import { refund } from "./channel.ts";
@@ -13,7 +13,7 @@ async function main(): Promise<void> {
   await run.start();
   await run.publish("received", topics.log, { message: "The customer wants 240 € back for a broken lamp." });
 
-  // Waits for as long as it takes. An answer that came while nobody was here is found, too.
+  // Waits as long as it takes, and also finds an answer that came while this process was dead.
   const { approved } = await run.ask("approve", topics.question, { text: "Refund 240 €?" }, { reply: topics.answer });
 
   await run.publish("decided", topics.log, {
@@ -23,6 +23,6 @@ async function main(): Promise<void> {
 }
 
 await main().catch((error: unknown) => {
-  // It was started again although it had come to its end.
+  // It was started again after its end.
   if (!(error instanceof SluiceError && error.code === "conflict")) throw error;
 });

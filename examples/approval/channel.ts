@@ -1,4 +1,4 @@
-// What the application, its server and the page say to each other.
+// The messages between the application, its server and the page.
 
 import { channel } from "@sluicehq/sluice";
 import { z } from "zod";
@@ -9,11 +9,11 @@ export const refund = channel({
   topics: {
     /** What the application has done. */
     log: { schema: z.object({ message: z.string() }) },
-    /** What it wants to know. */
+    /** What the application wants to know. */
     question: { schema: z.object({ text: z.string() }) },
-    /** What somebody says to that, in the browser. */
+    /** What somebody answers in the browser. Who it was is not in the data: Sluice adds it to the message. */
     answer: { schema: z.object({ approved: z.boolean() }) },
-    /** Whether the application's process is there, told by whoever starts it. */
+    /** Whether the application's process is running, reported by the server that starts it. */
     process: { schema: z.object({ state: z.enum(["running", "killed", "ended"]), pid: z.int() }) },
   },
 });

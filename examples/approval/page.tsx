@@ -1,4 +1,4 @@
-// The page: where the human answers.
+// The page where the person answers.
 
 import { StrictMode, useState, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
@@ -7,7 +7,7 @@ import { call } from "../shared/call.ts";
 import { refund } from "./channel.ts";
 import { Application, Question } from "./parts.tsx";
 
-/** Shows the refund that the address names, so that a reload shows it again. */
+/** Shows the refund in the address, so that a reload shows it again. */
 function Page(): ReactNode {
   const [id, setId] = useState(new URLSearchParams(location.search).get("id"));
 
@@ -44,15 +44,14 @@ function Refund({ id }: { id: string }): ReactNode {
     channel: topics,
     replay: "all",
     historyLimit: null,
-    autoCloseOnTerminal: false, // the process ends after its run, and that is shown, too
+    autoCloseOnTerminal: false, // the page also shows the end of the process, after the run
   });
   const [refusal, setRefusal] = useState<string>();
-  const data = messages.all.filter((message) => message.kind === "data");
   const over = runStatus === "completed";
 
   async function reply(approved: boolean): Promise<void> {
     try {
-      // The key makes the first answer the only one, also when two people answer at once.
+      // The key makes the first answer the only one, even if two people answer at once.
       await publish(topics.answer, { approved }, { idempotencyKey: "the-answer" });
     } catch (failure) {
       setRefusal(String(failure));
@@ -61,10 +60,10 @@ function Refund({ id }: { id: string }): ReactNode {
 
   return (
     <>
-      <Application id={id} state={data.findLast((message) => message.topic === "process")?.data} over={over} />
+      <Application id={id} state={messages.all.findLast((message) => message.topic === "process")?.data} over={over} />
       <Question
-        asked={data.filter((message) => message.topic === "question")}
-        answer={data.find((message) => message.topic === "answer")?.data}
+        asked={messages.all.filter((message) => message.topic === "question")}
+        answer={messages.all.find((message) => message.topic === "answer")}
         over={over}
         onReply={(approved) => void reply(approved)}
       />
@@ -74,7 +73,7 @@ function Refund({ id }: { id: string }): ReactNode {
           What the application did <small data-state={runStatus}>run: {runStatus}</small>
         </h2>
         <ul className="log">
-          {data
+          {messages.all
             .filter((message) => message.topic === "log")
             .map(({ id, created_at, data: { message } }) => (
               <li key={id}>

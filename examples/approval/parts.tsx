@@ -1,4 +1,4 @@
-// The parts of the page. What a message carries, they know from the channel.
+// The parts of the page. The channel gives them the types of the messages.
 
 import type { ReactNode } from "react";
 import type { DataMessage, InferData } from "@sluicehq/sluice";
@@ -10,7 +10,7 @@ type Topics = ReturnType<typeof refund>;
 interface ApplicationProps {
   id: string;
   state: InferData<Topics["process"]> | undefined;
-  /** The run has come to its end: there is nothing to start again. */
+  /** The run has ended: there is nothing to start again. */
   over: boolean;
 }
 
@@ -41,8 +41,8 @@ export function Application({ id, state, over }: ApplicationProps): ReactNode {
 
 interface QuestionProps {
   asked: readonly DataMessage<"question", InferData<Topics["question"]>>[];
-  answer: InferData<Topics["answer"]> | undefined;
-  /** The application has acted upon the answer. */
+  answer: DataMessage<"answer", InferData<Topics["answer"]>> | undefined;
+  /** The application has acted on the answer. */
   over: boolean;
   onReply: (approved: boolean) => void;
 }
@@ -57,7 +57,7 @@ export function Question({ asked, answer, over, onReply }: QuestionProps): React
       </h2>
       {answer ? (
         <p aria-live="polite">
-          {answer.approved ? "Approved" : "Declined"}. {!over && "Sluice keeps the answer for the application."}
+          {answer.data.approved ? "Approved" : "Declined"} by {answer.sub}. {!over && "Sluice keeps the answer for the application."}
         </p>
       ) : (
         <div className="actions">

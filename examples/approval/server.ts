@@ -1,4 +1,4 @@
-// The web server: it starts and kills the application, and gives the page its token.
+// The web server: it starts and kills the application, and issues the page's token.
 
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -8,9 +8,13 @@ import { startWorker } from "../shared/worker.ts";
 import { refund } from "./channel.ts";
 
 const sluice = createServer({ url: process.env.SLUICE_URL!, apiKey: process.env.SLUICE_API_KEY! });
+
+/** Who uses the page. A real application would take this from the session of whoever is signed in. */
+const REVIEWER = "ana@lamps.example";
+
 const running = new Map<string, ChildProcess>(); // by refund
 
-await sluice.define(refund, { strict: true }); // from now on Sluice refuses an answer that is none, whoever sends it
+await sluice.define(refund, { strict: true }); // from now on Sluice refuses invalid answers, whoever sends them
 
 export const routes: Routes = {
   "POST /refunds": async () => {
@@ -21,11 +25,11 @@ export const routes: Routes = {
   "POST /start": (query) => start(query.get("id") ?? ""),
   "POST /kill": (query) => void running.get(query.get("id") ?? "")?.kill("SIGKILL"),
 
-  // The page may read all of this refund, and publish to one topic only: the answer. Who may approve
-  // refunds, an application would know by its login.
+  // The page may read everything about this refund and publish only to the answer topic. What it
+  // publishes carries the subject of this token, so everybody sees who answered.
   "POST /token": (query) => {
     const topics = refund({ id: query.get("id") ?? "" });
-    return sluice.token({ channel: topics, publish: [topics.answer], sub: "reviewer", ttl: "10m" });
+    return sluice.token({ channel: topics, publish: [topics.answer], sub: REVIEWER, ttl: "10m" });
   },
 };
 

@@ -9,7 +9,7 @@ export interface Card {
   follow(): void;
 }
 
-/** Makes the card of a post, which nobody follows yet. */
+/** Creates the card of a post. It does not follow the post yet. */
 export function createCard(id: string, title: string, sluice: ConnectOptions): Card {
   const template = document.getElementById("card") as HTMLTemplateElement;
   const element = template.content.firstElementChild!.cloneNode(true) as HTMLElement;
@@ -18,7 +18,7 @@ export function createCard(id: string, title: string, sluice: ConnectOptions): C
   let subscription: Subscription | undefined;
   let position: string | null = null;
   let received = 0;
-  let missed = 0; // updates that were not the next one
+  let missed = 0; // updates that arrived out of turn
   let next: number | undefined;
 
   function follow(): void {
@@ -26,9 +26,8 @@ export function createCard(id: string, title: string, sluice: ConnectOptions): C
       ...sluice,
       channel: post({ id }),
       replay: "latest", // the first time
-      lastEventId: position ?? undefined, // later, all that has come since
+      lastEventId: position ?? undefined, // later, everything since then
       onMessage(message) {
-        if (message.kind !== "data") return;
         if (message.topic === "comment") return comment(message.data);
         const { number, text } = message.data;
         if (number !== (next ?? number)) missed++;

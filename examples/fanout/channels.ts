@@ -1,4 +1,4 @@
-// What is published, by whomever. The server tells Sluice of it, the page has the types.
+// All messages. The server defines them in Sluice, and the page uses their types.
 
 import { channel } from "@sluicehq/sluice";
 import { z } from "zod";
@@ -9,11 +9,11 @@ export const log = channel({
   topics: { line: { schema: z.object({ text: z.string() }) } },
 });
 
-/** One channel a post. */
+/** One channel per post. */
 export const post = channel({
   name: ({ id }: { id: string }) => `post:${id}`,
   topics: {
-    /** The updates of a post are numbered, so that a page can tell whether it has had each. */
+    /** The updates of a post are numbered, so that a page can tell whether it missed one. */
     update: { schema: z.object({ number: z.int().min(1), text: z.string() }) },
     comment: { schema: z.object({ author: z.string().min(1), text: z.string().min(1).max(200) }) },
   },

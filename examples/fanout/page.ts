@@ -1,4 +1,4 @@
-// The page, without a framework: one subscription for the log, and one for each post that is followed.
+// The page, without a framework: one subscription for the log, and one for each followed post.
 
 import { SluiceError, subscribe } from "@sluicehq/sluice";
 import { publish } from "@sluicehq/sluice/publish";
@@ -16,13 +16,12 @@ const sluice = {
 
 const find = <E extends HTMLElement>(id: string): E => document.getElementById(id) as E;
 
-// The log, for as long as the page is there.
+// The log, for as long as the page is open.
 subscribe({
   ...sluice,
   channel: log,
   replay: 10,
   onMessage(message) {
-    if (message.kind !== "data") return;
     const line = document.createElement("li");
     line.append(new Date(message.created_at).toLocaleTimeString("en-GB"), " ", message.data.text);
     find("log").prepend(line);
@@ -30,12 +29,12 @@ subscribe({
   },
 });
 
-// The posts. The first two are followed to begin with.
+// The posts. The page starts by following the first two.
 const cards = Object.entries(POSTS).map(([id, title]) => createCard(id, title, sluice));
 for (const card of cards) find("posts").append(card.element);
 for (const card of cards.slice(0, 2)) card.follow();
 
-// Comments go from here to Sluice. The token grants that, and the schema is checked there.
+// Comments go directly to Sluice, which checks the token and the schema.
 const form = find<HTMLFormElement>("form");
 for (const [id, title] of Object.entries(POSTS)) form.querySelector("select")!.add(new Option(title, id));
 form.addEventListener("submit", async (event) => {
@@ -52,7 +51,7 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-// What Sluice says of it.
+// Sluice's answer.
 setInterval(async () => {
   find("subscriptions").textContent = String(1 + cards.filter((card) => card.isFollowed()).length);
   find("connections").textContent = String(await call<number>(`/connections?reader=${reader}`));

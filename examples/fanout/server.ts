@@ -1,4 +1,4 @@
-// The publisher. It knows nobody who reads.
+// The publisher. It knows none of its readers.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer } from "@sluicehq/sluice/server";
@@ -13,7 +13,7 @@ await sluice.define(log, { strict: true });
 await sluice.define(post, { strict: true });
 
 export const routes: Routes = {
-  // A reader may read all posts, and comment on each. Who it is, an application would know by its login.
+  // A reader may read all posts and comment on each. A real application would check who is signed in.
   "POST /token": (query) =>
     sluice.token({
       sub: query.get("reader") ?? "",
@@ -22,9 +22,11 @@ export const routes: Routes = {
       ttl: "10m",
     }),
 
-  // How many connections a reader has, as Sluice counts them.
+  // How many connections a reader has, according to Sluice.
   "POST /connections": async (query) => {
-    const response = await fetch(`${url}/v1/subscribers?sub=${query.get("reader")}`, { headers: { Authorization: `Bearer ${apiKey}` } });
+    const response = await fetch(`${url}/v1/subscribers?sub=${encodeURIComponent(query.get("reader") ?? "")}`, {
+      headers: { Authorization: `Bearer ${apiKey}` },
+    });
     const { subscribers } = (await response.json()) as { subscribers: unknown[] };
     return subscribers.length;
   },
@@ -32,7 +34,7 @@ export const routes: Routes = {
 
 void publishForEver();
 
-/** Publishes an update of each post in turn, and each time a line of the log. */
+/** Publishes an update of each post in turn, with a line of the log each time. */
 async function publishForEver(): Promise<never> {
   for (let number = 1; ; number++) {
     for (const [id, title] of Object.entries(POSTS)) {

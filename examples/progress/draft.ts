@@ -5,5 +5,5 @@ it fell again, slowly, and by Wednesday it was back where it had been.
 Two of the measurements were taken with the gauge upside down. They are left out, and the gauge has been turned. None \
 of the others is further than two centimetres from what the model says, so there is no reason to change it.`;
 
-/** A report, in words with what follows each. */
+/** A report, split into words with what follows each. */
 export const DRAFT: readonly string[] = TEXT.match(/\S+\s*/g)!;

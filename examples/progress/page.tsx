@@ -1,4 +1,4 @@
-// The page: all that it knows of the run it has from one hook.
+// The page. One hook tells it everything about the run.
 
 import { StrictMode, useState, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
@@ -7,7 +7,7 @@ import { call } from "../shared/call.ts";
 import { report } from "./channel.ts";
 import { Draft, Steps, Workers } from "./parts.tsx";
 
-/** Shows the run that the address names, so that a reload shows it again. */
+/** Shows the run in the address, so that a reload shows it again. */
 function Page(): ReactNode {
   const [runId, setRunId] = useState(new URLSearchParams(location.search).get("run"));
 
@@ -41,12 +41,11 @@ function Run({ runId }: { runId: string }): ReactNode {
     url: import.meta.env.VITE_SLUICE_URL,
     token: () => call<{ token: string }>(`/token?run=${runId}`),
     channel: report({ runId }),
-    replay: "all", // what was before a reload
+    replay: "all", // what came before a reload
     historyLimit: null,
   });
-  const steps = messages.all.filter((message) => message.topic === "step" && message.kind === "data");
-  const texts = messages.all.filter((message) => message.topic === "draft" && message.kind === "stream");
-  const workers = messages.all.filter((message) => message.topic === "worker" && message.kind === "data");
+  const steps = messages.all.filter((message) => message.topic === "step");
+  const workers = messages.all.filter((message) => message.topic === "worker");
 
   return (
     <>
@@ -73,7 +72,7 @@ function Run({ runId }: { runId: string }): ReactNode {
       </div>
       {error && <p role="alert">{error.message}</p>}
       <Steps messages={steps} running={runStatus === "running"} />
-      <Draft texts={texts} />
+      <Draft text={messages.byTopic.draft} />
       <Workers messages={workers} />
     </>
   );

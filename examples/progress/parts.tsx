@@ -1,4 +1,4 @@
-// The parts of the page. What a message carries, they know from the channel.
+// The parts of the page. The channel gives them the types of the messages.
 
 import type { ReactNode } from "react";
 import type { DataMessage, InferData, TextStream } from "@sluicehq/sluice";
@@ -8,7 +8,7 @@ type Topics = ReturnType<typeof report>;
 export type StepMessage = DataMessage<"step", InferData<Topics["step"]>>;
 export type WorkerMessage = DataMessage<"worker", InferData<Topics["worker"]>>;
 
-/** The steps, and what was told of each: once, if all is well. */
+/** The steps, and how often each was reported: once, if all is well. */
 export function Steps({ messages, running }: { messages: readonly StepMessage[]; running: boolean }): ReactNode {
   const next = running ? STEPS.find((name) => !messages.some(({ data }) => data.name === name)) : undefined;
   return (
@@ -31,16 +31,11 @@ export function Steps({ messages, running }: { messages: readonly StepMessage[];
   );
 }
 
-/** The newest text. Those before it were aborted when their writer died. */
-export function Draft({ texts }: { texts: readonly TextStream[] }): ReactNode {
-  const text = texts.at(-1);
-  const aborted = texts.filter(({ state }) => state === "aborted").length;
+/** The text, as far as it is written. If its writer dies, the next one begins it anew. */
+export function Draft({ text }: { text: TextStream | undefined }): ReactNode {
   return (
     <section className="panel">
-      <h2>
-        Draft {text && <small data-state={text.state}>{text.state}</small>}
-        {aborted > 0 && <small>{aborted} aborted</small>}
-      </h2>
+      <h2>Draft {text && <small data-state={text.state}>{text.state}</small>}</h2>
       <div className="draft" data-state={text?.state ?? "none"}>
         {text?.text ?? "Not begun."}
       </div>
@@ -48,7 +43,7 @@ export function Draft({ texts }: { texts: readonly TextStream[] }): ReactNode {
   );
 }
 
-/** What has become of the workers. */
+/** What happened to the workers. */
 export function Workers({ messages }: { messages: readonly WorkerMessage[] }): ReactNode {
   return (
     <section className="panel">

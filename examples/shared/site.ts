@@ -10,15 +10,15 @@ import { SluiceError } from "@sluicehq/sluice/server";
 
 const EXAMPLES = fileURLToPath(new URL("..", import.meta.url));
 
-/** What the module `server.ts` of an example has. */
+/** What the module `server.ts` of an example exports. */
 export interface Example {
-  /** By method and path: `POST /token`. What a route returns is answered as JSON. */
+  /** By method and path: `POST /token`. The server answers with the returned value as JSON. */
   readonly routes: Routes;
 }
 
 export type Routes = Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 
-/** Serves an example on a port, 0 being any that is free, and returns the address of its page. */
+/** Serves an example on a port (0: any free one) and returns the address of its page. */
 export async function serve({ routes }: Example, name: string, port: number): Promise<string> {
   const server = createServer();
   const vite = await createVite({
@@ -28,8 +28,8 @@ export async function serve({ routes }: Example, name: string, port: number): Pr
     optimizeDeps: { entries: `${name}/index.html` },
     cacheDir: `node_modules/.vite/${name}`,
     logLevel: "warn",
-    // The package is a link to ../web: its files lie outside, and beside them there may be another
-    // React, where a page must have one only. With the package from the registry neither is needed.
+    // The package is a link to ../web, so its files are outside of this folder, and there may be
+    // another React beside them; a page must have only one. An installed package needs neither line.
     server: { middlewareMode: true, hmr: { server }, fs: { allow: [".", "../web/dist"] } },
     resolve: { dedupe: ["react", "react-dom"] },
   });
@@ -44,10 +44,10 @@ export async function serve({ routes }: Example, name: string, port: number): Pr
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}/`;
 }
 
-/** Answers with what a route returns, or with what went wrong. */
+/** Answers with what a route returns, or with its error. */
 async function answer(request: IncomingMessage, response: ServerResponse, route: () => unknown): Promise<void> {
   try {
-    await text(request); // no route needs a body, but it has to be read
+    await text(request); // no route needs the body, but it must be read
     send(response, 200, await route());
   } catch (error) {
     if (error instanceof SluiceError) return send(response, 502, { code: error.code, message: error.message });

@@ -17,27 +17,27 @@ export async function findSluice(): Promise<{ url: string; apiKey: string }> {
 
   const apiKey = randomBytes(24).toString("hex");
   const sluice = spawn(process.env.SLUICE_BIN ?? (await build()), ["--dev", "--listen", "127.0.0.1:0", "--log-level", "warn"], {
-    // Arguments could be seen by everybody on this machine. SLUICE_BIN is ours, and no setting of the server.
+    // Everybody on this machine could see arguments. SLUICE_BIN is ours, not a setting of the server.
     env: { ...process.env, SLUICE_BIN: undefined, SLUICE_API_KEYS: apiKey },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  process.once("exit", () => sluice.kill("SIGKILL")); // it keeps nothing that would have to be saved
+  process.once("exit", () => sluice.kill("SIGKILL")); // it holds nothing that must be saved
   sluice.once("exit", (code, signal) => {
     console.error(`sluice has ended (${code ?? signal})`);
     process.exit(1);
   });
-  // The first line tells where it listens, and comes once it does.
+  // It prints its address on the first line once it listens.
   for await (const line of createInterface(sluice.stdout)) {
     const found = /http:\/\/\S+:\d+/.exec(line);
     if (!found) continue;
-    sluice.stdout.resume(); // it must never wait for somebody to read
+    sluice.stdout.resume(); // otherwise a full pipe would block it
     return { url: found[0], apiKey };
   }
   await once(sluice, "exit");
   throw new Error("sluice did not start");
 }
 
-/** Builds the server. `go run` would do, too, but would stand between us and the process when it is to end. */
+/** Builds the server. `go run` would work, too, but would not pass on our signals. */
 async function build(): Promise<string> {
   console.log("building sluice …");
   await promisify(execFile)("go", ["build", "-o", BUILT, "./server"], { cwd: ROOT });

@@ -1,7 +1,7 @@
 // The command: npm --prefix examples start progress
 //
-// It starts Sluice, the server of the example and its page, and says where to look. All of it ends
-// with Ctrl-C.
+// It starts Sluice, the server of the example and its page, and prints the address. Ctrl-C stops
+// everything.
 
 import { existsSync } from "node:fs";
 import { findSluice } from "./sluice.ts";
@@ -14,11 +14,11 @@ if (!/^[a-z]+$/.test(name) || !existsSync(server)) {
   process.exit(2);
 }
 
-process.once("SIGINT", () => process.exit(0)).once("SIGTERM", () => process.exit(0)); // who started a process ends it then
+process.once("SIGINT", () => process.exit(0)).once("SIGTERM", () => process.exit(0)); // each module then ends the processes that it started
 
 const { url, apiKey } = await findSluice();
-// The server and its workers find Sluice by these. Of what Vite shows to a page, the names begin
-// with VITE_: so the page knows the address, and never the key.
+// The server and its workers find Sluice by these. Vite shows a page only variables that start with
+// VITE_, so the page knows the address but never the key.
 Object.assign(process.env, { SLUICE_URL: url, SLUICE_API_KEY: apiKey, VITE_SLUICE_URL: url });
 
 const example = (await import(server.href)) as Example;

@@ -79,7 +79,8 @@ export async function startSite() {
 
 /**
  * Opens an EventSource in the page and keeps what it is sent: window.source,
- * window.events (type, id, data as JSON) and window.errors (readyState).
+ * window.events (type, id, data as JSON) and window.errors (readyState). window.text
+ * joins the chunks of a text among the events.
  */
 export function listen(page, url, topics) {
   return page.evaluate(
@@ -87,6 +88,11 @@ export function listen(page, url, topics) {
       window.events = [];
       window.errors = [];
       window.opens = 0;
+      window.text = () =>
+        window.events
+          .filter(({ data }) => data.kind === "chunk")
+          .map(({ data }) => data.data)
+          .join("");
       window.source = new EventSource(address);
       window.source.onopen = () => window.opens++;
       window.source.onerror = () => window.errors.push(window.source.readyState);

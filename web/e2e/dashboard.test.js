@@ -136,7 +136,7 @@ describe("dashboard", { timeout: 300_000 }, () => {
     await publishFromPage();
     await outcome(/201 Published as \S+, durably/);
     await page.locator("#publish-data").press("Control+Enter");
-    await outcome("200 Published before");
+    await outcome("200 Already published");
     await sluice.publish(CHANNEL, "status", "after");
     await row("after").waitFor();
     await count("messages", 2);

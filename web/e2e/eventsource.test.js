@@ -5,6 +5,7 @@ import { after, before, beforeEach, afterEach, describe, test } from "node:test"
 import { closed, launch, listen, openPage, received, startSite } from "./browser.js";
 import { startProxy } from "./proxy.js";
 import { signingKeys, startSluice } from "./sluice.js";
+import { beginText } from "./writer.js";
 
 const CHANNEL = "pipeline:run_42";
 const options = { timeout: 60_000 };
@@ -186,6 +187,46 @@ describe("EventSource", { timeout: 300_000 }, () => {
     await closed(page);
     assert.equal(proxy.subscriptions.length, 2); // it came back, as EventSource does, and got its 401
     await nothingMore(2);
+  });
+
+  test("a page that is reloaded ten times while a text of 5,000 words grows has all of it each time", options, async () => {
+    await sluice.define(CHANNEL, { replay: { messages: 8 } }); // a text counts as one
+    const text = beginText(sluice, CHANNEL, "tokens");
+    const write = async (from, to) => {
+      for (let n = from; n < to; n++) {
+        await text.write(`wörd${n} `);
+        if (n % 10 === 0) await new Promise(setImmediate);
+        if (n % 100 === 0) await sluice.publish(CHANNEL, "status", { n }); // more than the buffer may have of messages
+      }
+    };
+    const token = await mint();
+    await write(0, 100);
+    for (let reload = 0; reload < 10; reload++) {
+      await page.reload();
+      await listen(page, streamURL(token, "&replay=all"), ["status", "tokens"]);
+      const had = text.written();
+      await write(100 + reload * 490, 100 + (reload + 1) * 490);
+      await page.waitForFunction((length) => window.text().length >= length, had.length, { polling: 20 });
+      const { shown, gaps } = await page.evaluate(() => ({ shown: window.text(), gaps: window.events.filter(({ type }) => type === "$gap") }));
+      assert.ok(text.written().startsWith(shown), `after reload ${reload}: ${shown.slice(0, 40)}`);
+      assert.deepEqual(gaps, []);
+    }
+    await text.end();
+    await page.waitForFunction(() => window.events.at(-1)?.data.kind === "datastream-end", undefined, { polling: 20 });
+    assert.equal(await page.evaluate(() => window.text()), text.written());
+  });
+
+  test("until=end ends the stream with the run, and the browser asks for nothing more", options, async () => {
+    await sluice.publish(CHANNEL, "status", { n: 1 });
+    await listen(page, streamURL(await mint(), "&replay=all&until=end"), ["status"]);
+    await received(page, "status", 1);
+    await sluice.setRun(CHANNEL, { status: "completed" });
+    const [close] = await received(page, "$close", 1);
+    assert.equal(close.data.code, 4000);
+    await closed(page);
+    const asked = proxy.subscriptions.length;
+    assert.ok(asked <= 2); // it came back, as EventSource does, and got its 204
+    await nothingMore(asked);
   });
 
   test("a revoked token ends the stream with 4401", options, async () => {

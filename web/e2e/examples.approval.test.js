@@ -50,7 +50,7 @@ describe("example approval", { timeout: 180_000, concurrency: true }, () => {
     assert.equal(await application(page, "killed"), first);
 
     await page.getByRole("button", { name: "Approve" }).press("Enter");
-    await page.getByText("Sluice keeps the answer").waitFor();
+    await page.getByText("Approved by ana@lamps.example. Sluice keeps the answer").waitFor();
     assert.deepEqual(await did(page), ["The customer wants 240 € back for a broken lamp."]);
 
     await click(page, "Start it again");
@@ -105,6 +105,24 @@ describe("example approval", { timeout: 180_000, concurrency: true }, () => {
     await application(page, "ended");
     assert.deepEqual(await say("answer", '{"approved":false}'), [200, true]);
     assert.deepEqual(await data(channel, "answer"), [{ approved: true }]);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test("who answered is who the token is for, whatever the data claims", options, async () => {
+    const { page, faults } = await openExample(browser, example, sluice);
+    const channel = await begin(page);
+    const token = await sluice.mint({ sub: "ben@lamps.example", publish: [{ channel, topics: ["answer"] }] });
+    const response = await fetch(`${sluice.url}/v1/publish/${encodeURIComponent(channel)}/answer`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ approved: false, sub: "ana@lamps.example" }),
+    });
+    assert.equal(response.status, 201);
+    await page.getByText("Declined by ben@lamps.example.").waitFor();
+    await application(page, "ended");
+    await page.reload();
+    await page.getByText("Declined by ben@lamps.example.").waitFor();
     assert.deepEqual(faults, []);
     await page.close();
   });

@@ -82,7 +82,7 @@ describe("example fanout", { timeout: 180_000 }, () => {
 
   test("a comment that breaks the schema is refused by the server, and a good one comes to its post", options, async () => {
     const { page, faults } = await openExample(browser, example, sluice);
-    const refused = page.waitForResponse((response) => response.url().startsWith(`${sluice.url}/v1/publish/`) && response.request().method() === "POST");
+    const refused = page.waitForResponse((response) => response.url().startsWith(`${sluice.url}/v1/publish`) && response.request().method() === "POST");
     await page.getByLabel("Comment", { exact: true }).fill("Nobody has said this");
     await page.getByRole("button", { name: "Publish" }).press("Enter");
     assert.equal((await refused).status(), 422);

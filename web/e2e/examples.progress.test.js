@@ -7,6 +7,7 @@ import { history, openExample, startExample } from "./examples.js";
 import { startSluice } from "./sluice.js";
 
 const options = { timeout: 90_000 };
+const HALF = 300; // characters: the first attempt does not get as far
 const STEPS = ["collect", "read", "draft", "check", "file"];
 
 describe("example progress", { timeout: 300_000, concurrency: true }, () => {
@@ -42,14 +43,21 @@ describe("example progress", { timeout: 300_000, concurrency: true }, () => {
 
     await page.locator('.log [data-event="crashed"]').waitFor();
     const draft = page.locator(".draft");
-    await page.locator('.draft[data-state="aborted"]').waitFor();
-    const aborted = await draft.innerText();
-    assert.ok(aborted.startsWith("The river stood") && aborted.length < 300, aborted);
+    const half = await draft.innerText();
+    assert.ok(half.startsWith("The river stood") && half.length < HALF, half);
+    assert.equal(await draft.getAttribute("data-state"), "open"); // another attempt may go on with it
     assert.deepEqual(await steps(page), [["collect", 1, "attempt 1"], ["read", 1, "attempt 1"], ["draft", 0, undefined], ["check", 0, undefined], ["file", 0, undefined]]);
 
-    await page.locator('.draft[data-state="open"]').waitFor(); // the second attempt writes
-    await page.reload();
-    await page.locator('.draft[data-state="open"]').waitFor();
+    // The second attempt begins it anew and gets further. It does not wait for the page, which may come back when all is written.
+    const beyond = (length) => page.waitForFunction((than) => document.querySelector(".draft")?.innerText.length > than, length);
+    for (let reload = 0; reload < 3; reload++) {
+      await beyond(HALF);
+      const before = await draft.innerText();
+      await page.reload();
+      await beyond(HALF);
+      const text = await draft.innerText();
+      assert.ok(text.startsWith(before), `${before.length} characters became ${text.length}`);
+    }
     assert.deepEqual((await steps(page)).slice(0, 2), [["collect", 1, "attempt 1"], ["read", 1, "attempt 1"]]);
     assert.equal((await workers(page, "crashed")).length, 1);
 
@@ -70,7 +78,7 @@ describe("example progress", { timeout: 300_000, concurrency: true }, () => {
     const held = await history(sluice, channel, "step");
     assert.deepEqual(held.map(({ data }) => data.name), STEPS);
     const ends = (await history(sluice, channel, "draft")).filter(({ kind }) => kind === "datastream-end");
-    assert.deepEqual(ends.map(({ data }) => data.reason), ["aborted", "complete"]);
+    assert.deepEqual(ends.map(({ data }) => data.reason), ["superseded", "complete"]);
 
     assert.deepEqual(faults, []);
     assert.deepEqual(strangers(), []);

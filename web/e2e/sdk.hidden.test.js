@@ -1,10 +1,9 @@
 // A tab that nobody looks at, with the hook of React in it.
 
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { rolldown } from "rolldown";
 import { launch } from "./browser.js";
+import { bundle } from "./bundle.js";
 import { startProxy } from "./proxy.js";
 import { startSDKSite, untilStreams, upTo } from "./sdk.js";
 import { startSluice } from "./sluice.js";
@@ -13,11 +12,10 @@ import { openTab } from "./tab.js";
 const CHANNEL = "user:7";
 const TOPIC = "news";
 
-// What the site's own bundle would be: the hook, and React as it is published.
 const APP = `
 import { createElement, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { useRealtime } from "${fileURLToPath(new URL("../dist/react.js", import.meta.url))}";
+import { useRealtime } from "../dist/react.js";
 
 window.gaps = [];
 function Feed(options) {
@@ -88,19 +86,4 @@ async function until(look, wanted) {
     if (Date.now() > deadline) assert.deepEqual(seen, wanted);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** Makes one module of the code and what it imports. */
-async function bundle(code) {
-  const entry = fileURLToPath(new URL("app.js", import.meta.url)); // it need not exist: from here its imports are found
-  const bundled = await rolldown({
-    input: entry,
-    platform: "browser",
-    transform: { define: { "process.env.NODE_ENV": '"development"' } },
-    checks: { moduleLevelDirective: false },
-    plugins: [{ name: "entry", resolveId: (id) => (id === entry ? id : null), load: (id) => (id === entry ? code : null) }],
-  });
-  const { output } = await bundled.generate();
-  await bundled.close();
-  return output[0].code;
 }

@@ -87,10 +87,13 @@ export async function startSluice({ port = 0, apiKey = randomBytes(24).toString(
     apiKey,
     /** @param {object} grant as POST /v1/tokens takes it */
     mint: async (grant) => (await call("POST", "/v1/tokens", grant)).token,
+    /** The whole answer, as a site hands it to its page. */
+    token: (grant) => call("POST", "/v1/tokens", grant),
     publish: (channel, topic, data) =>
       call("POST", `/v1/publish/${encodeURIComponent(channel)}/${encodeURIComponent(topic)}`, data),
     /** Publishes in one request. */
     publishAll: (messages) => call("POST", "/v1/publish", messages),
+    define: (channel, definition) => call("PUT", `/v1/schemas/${encodeURIComponent(channel)}`, definition),
     setRun: (channel, run) => call("PUT", `/v1/channels/${encodeURIComponent(channel)}/run`, run),
     /** Lists the streams that are open, one for each connection. */
     subscribers: async () => (await call("GET", "/v1/subscribers")).subscribers,

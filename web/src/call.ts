@@ -1,8 +1,8 @@
-/** Calls what is not ours. What it throws, or its promise, is reported like any uncaught error and stops nothing. */
+/** Calls a handler of the user. If it throws, or its promise rejects, that is reported like any uncaught error and stops nothing. */
 export function call<A extends unknown[]>(handler: ((...args: A) => unknown) | undefined, ...args: A): Promise<unknown> | undefined {
   try {
     const result = handler?.(...args);
-    if (result instanceof Promise) return result.catch(report);
+    if ((result as Partial<PromiseLike<unknown>> | null | undefined)?.then) return Promise.resolve(result).catch(report);
   } catch (error) {
     report(error);
   }

@@ -1,25 +1,41 @@
-import type { Message } from "./message.js";
-import type { InferInput, InferOutput, StandardSchema } from "./schema.js";
+import type { DataMessage, Message, TextStream } from "./message.js";
+import { textSchema, type InferInput, type InferOutput, type StandardSchema, type TextSchema } from "./schema.js";
 
-/** A topic as it is defined: the schema of the data that its messages carry. */
+/** The definition of a topic: the schema of the data in its messages. */
 export interface TopicDefinition {
   readonly schema: StandardSchema;
-  /** The same as a JSON Schema (2020-12), for a validator that cannot give one itself. */
+  /** The same as a JSON Schema (2020-12), for validators that cannot produce one. */
   readonly jsonSchema?: object;
+  /** Which messages the server holds as one. Default: none. */
+  readonly merge?: MergeRule;
+}
+
+/**
+ * Says that messages which follow each other on a topic, and agree in what `key` points to, are held
+ * as one. Its string at `append` is theirs joined, and everything else is the first one's. A value that is
+ * missing agrees with one that is missing. Readers that are up to date get each message as it was
+ * published. Both are JSON Pointers (RFC 6901).
+ */
+export interface MergeRule {
+  readonly append: string;
+  readonly key?: readonly string[];
 }
 
 export type Topics = Readonly<Record<string, TopicDefinition>>;
 
-/** One topic of one channel: where to publish, and what fits there. */
+/** One topic of one channel: where to publish, and what is valid there. */
 export interface TopicRef<Topic extends string = string, Input = unknown, Output = unknown> {
   readonly channel: string;
   readonly topic: Topic;
   readonly schema: StandardSchema<Input, Output>;
 }
 
+/** A topic that is {@link text}. Only texts can be streamed to it, and nothing else can be published. */
+export type TextRef<Topic extends string = string> = TopicRef<Topic, never, string>;
+
 /**
- * One channel with its topics: `run42.status` is a {@link TopicRef}. What is not a topic begins
- * with `$`, which a topic cannot.
+ * One channel with its topics: `run42.status` is a {@link TopicRef}. Everything else starts with
+ * `$`, which a topic cannot.
  */
 export type Channel<T extends Topics = Topics> = {
   readonly [Topic in keyof T & string]: TopicRef<Topic, InferInput<T[Topic]["schema"]>, InferOutput<T[Topic]["schema"]>>;
@@ -31,7 +47,7 @@ export type Channel<T extends Topics = Topics> = {
   readonly $topics: T;
 };
 
-/** Channels whose names differ in their parameters. Call it with these to get one {@link Channel}. */
+/** Channels whose names differ in their parameters. Call it with the parameters to get one {@link Channel}. */
 export interface ChannelFamily<P extends object = never, T extends Topics = Topics> {
   (params: P): Channel<T>;
   /** The name with a placeholder for each parameter: `pipeline:{runId}`. */
@@ -39,7 +55,7 @@ export interface ChannelFamily<P extends object = never, T extends Topics = Topi
   readonly $topics: T;
 }
 
-/** What {@link channel} makes, of either kind. */
+/** What {@link channel} returns, of either kind. */
 export type AnyChannel = { readonly $template: string; readonly $topics: Topics };
 
 /** The parameters of a channel's name; `never` for a fixed name. */
@@ -51,36 +67,55 @@ type TopicsOf<C> = C extends { readonly $topics: infer T extends Topics } ? T : 
 export type TopicName<C> = keyof TopicsOf<C> & string;
 
 type MessageOf<T extends Topics, Topic extends keyof T & string> = {
-  [Each in Topic]: Message<Each, InferOutput<T[Each]["schema"]>>;
+  [Each in Topic]: T[Each]["schema"] extends TextSchema ? TextStream<Each> : DataMessage<Each, InferOutput<T[Each]["schema"]>>;
 }[Topic];
 
 /**
- * The messages of a channel, a family of channels or one topic, as they are handed over. The
- * union can be told apart by `topic`.
+ * The messages of a channel, a family of channels or one topic, as a subscription delivers them. The
+ * union is discriminated by `topic`.
  *
  * @example InferMessage<typeof pipeline>, InferMessage<typeof pipeline, "status">
  */
 export type InferMessage<C, Topic extends string = string> =
-  C extends TopicRef<infer Only, unknown, infer Output>
-    ? Message<Only, Output>
+  C extends TopicRef<infer Only, infer Input, infer Output>
+    ? [Input] extends [never]
+      ? TextStream<Only>
+      : DataMessage<Only, Output>
     : C extends { readonly $topics: infer T extends Topics }
-      ? MessageOf<T, keyof T & string & Topic>
+      ? string extends keyof T
+        ? Message<Topic>
+        : MessageOf<T, keyof T & string & Topic>
       : Message<Topic>;
 
-/** The data of one topic, as it is handed over. */
+/** The data of one topic, as a subscription delivers it; of a topic that is {@link text}, `string`. */
 export type InferData<R> = R extends TopicRef<string, unknown, infer Output> ? Output : never;
 
 /**
- * Defines a channel, or with a function as its name a family of channels.
+ * Defines a topic that carries texts, which are streamed while they are written. All other topics
+ * carry messages that are published as a whole. A subscription refuses what is not of its topic's kind
+ * (`onInvalid`).
  *
- * The name must come from the parameters by putting them into a text as they are: so the same
- * function also tells the template that the server knows the channels by. A parameter that is empty
- * or has a `:` or `*` is refused with a TypeError: it would name another channel, or many.
+ * @example channel({ name: "chat", topics: { answer: text() } })
+ */
+export function text(): { readonly schema: TextSchema } {
+  return { schema: textSchema() };
+}
+
+/**
+ * Defines a channel, or a family of channels if the name is a function.
+ *
+ * The function must insert the parameters into the name unchanged, because it also produces the
+ * template under which the server knows the channels.
+ *
+ * The returned function throws a TypeError for a parameter that is empty or contains `:` or `*`,
+ * which would name other channels, and for one that the name uses but that is null, undefined or
+ * missing. A name with a segment `.` or `..` between slashes is a TypeError, too: it would be
+ * another path.
  *
  * @example
  * const pipeline = channel({
  *   name: ({ runId }: { runId: string }) => `pipeline:${runId}`,
- *   topics: { status: { schema: z.object({ message: z.string() }) } },
+ *   topics: { status: { schema: z.object({ message: z.string() }) }, draft: text() },
  * });
  * pipeline({ runId: "42" }).status;
  */
@@ -100,14 +135,22 @@ export function channel<P extends object, T extends Topics>({
   const placeholders = new Proxy({} as P, { get: (_, key) => `{${String(key)}}` });
   const $template = name(placeholders);
   const named = (params: P): Channel<T> => {
-    const values = Object.values(params) as string[];
-    if (values.every((value) => /^[^:*]+$/.test(value))) return one(name(params), $template, topics);
+    const asked = new Set<PropertyKey>();
+    const text = name(new Proxy(params, { get: (target, key) => (asked.add(key), target[key as keyof P]) }));
+    for (const key of asked) {
+      const value = params[key as keyof P];
+      // A missing parameter becomes the word "undefined" in the name, unless it has a default or is left out.
+      if (value == null && name({ ...params, [key]: String(value) }) === text) throw new TypeError(`No channel parameter ${String(key)}`);
+    }
+    const values = Object.values(params) as (string | null | undefined)[];
+    if (values.every((value) => value == null || /^[^:*]+$/.test(value))) return one(text, $template, topics);
     throw new TypeError("Bad channel parameter");
   };
   return Object.assign(named, { $template, $topics: topics });
 }
 
 function one<T extends Topics>(name: string, template: string, topics: T): Channel<T> {
+  if ([name, ...Object.keys(topics)].some((each) => /(^|\/)\.\.?(\/|$)/.test(each))) throw new TypeError("Bad name");
   const refs: Record<string, unknown> = { $name: name, $template: template, $topics: topics };
   for (const topic in topics) refs[topic] = { channel: name, topic, schema: topics[topic]!.schema };
   return refs as Channel<T>;

@@ -1,29 +1,29 @@
-/** One fault in a value, and where it lies: a JSON pointer, RFC 6901; "" is the whole. */
+/** One fault in a value. The pointer is a JSON Pointer, RFC 6901; "" is the whole value. */
 export interface Fault {
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** What else is known of a {@link SluiceError}. */
+/** Details of a {@link SluiceError}. */
 export interface ErrorDetails {
   /** The HTTP status. */
   readonly status?: number | undefined;
-  /** The server's own words. */
+  /** The server's explanation. */
   readonly detail?: string | undefined;
   readonly errors?: readonly Fault[] | undefined;
-  /** How long the server asks to wait. */
+  /** How long the server asks to wait before a retry. */
   readonly retryAfterMs?: number | undefined;
-  /** The request's id, which finds it in the server's log. */
+  /** The request's id in the server's log. */
   readonly instance?: string | undefined;
   readonly cause?: unknown;
 }
 
-/** Whatever goes wrong between a program and the server. */
+/** Any failure between a program and the server. */
 export class SluiceError extends Error implements Omit<ErrorDetails, "cause"> {
   override readonly name = "SluiceError";
   /**
-   * What it is: the slug of the server's problem (`forbidden`, `schema-violation`), the number with
-   * which it closed a stream (4401), or `network`, `token`, `invalid-message`, …
+   * The kind of failure: the slug of the server's problem (`forbidden`, `schema-violation`), the code
+   * with which it closed a stream (4401), or `network`, `token`, `invalid-message`, …
    */
   declare readonly code: string | number;
   /** The HTTP status; 0: there was no answer. */

@@ -1,29 +1,29 @@
 import { SluiceError } from "./error.js";
 
-/** One event as it stood on the wire. */
+/** One event as it is on the wire. */
 export interface WireEvent {
   readonly type: string;
   readonly data: string;
-  /** The position after it; "": it moves none. */
+  /** The position after it; "": the event does not move it. */
   readonly id: string;
 }
 
-/** The longest line that is read, in UTF-16 units. A server's longest is about 1 Mi. */
+/** The longest line that is accepted, in UTF-16 units. The server's longest is about 1 Mi. */
 const MAX_LINE = 4 << 20;
 
 /**
- * Makes a parser of the event stream as Sluice writes it: a subset of
+ * Creates a parser for event streams as Sluice writes them: a subset of
  * https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  * with line feeds only and an id in every event.
  *
- * An event has no id but its own, and counts once it has arrived whole: the position must not move
- * by what was cut off. Comments, which are heartbeats, come as events of type ":".
+ * An event does not inherit the id of an earlier one, and counts only once it is complete: an event
+ * that was cut off must not move the position. Comments are heartbeats and become events of type ":".
  *
- * @returns what to feed decoded text to, in pieces of any size; it throws a {@link SluiceError} of
- *   code `too-large` at a line of more than 4 Mi units
+ * @returns a function that takes decoded text in pieces of any size. It throws a {@link SluiceError}
+ *   of code `too-large` at a line of more than 4 Mi units
  */
 export function parser(onEvent: (event: WireEvent) => void): (text: string) => void {
-  let rest = ""; // the beginning of a line whose end has not come yet
+  let rest = ""; // the start of a line that is not complete yet
   let event = { type: "", data: "", id: "" };
 
   function takeLine(line: string): void {
@@ -38,7 +38,8 @@ export function parser(onEvent: (event: WireEvent) => void): (text: string) => v
   }
 
   return (text) => {
-    const lines = (rest + text).split("\n");
+    const lines = text.split("\n"); // does not search the rest again
+    lines[0] = rest + lines[0]!;
     rest = lines.pop()!;
     lines.forEach(takeLine);
     if (rest.length > MAX_LINE) throw new SluiceError("too-large", "Line too long");

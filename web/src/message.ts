@@ -1,57 +1,69 @@
-/** A message whose data the publisher gave as a whole. */
+/** A message that was published as a whole. */
 export interface DataMessage<Topic extends string = string, Data = unknown> {
-  /** The message's position: opaque, to resume after it. */
+  /** The message's position. It is opaque; a subscription can resume after it. */
   readonly id: string;
   readonly channel: string;
   readonly topic: Topic;
   readonly kind: "data";
   readonly data: Data;
   readonly run_id?: string;
-  /** When the server took it, RFC 3339 in UTC. */
+  /** Only if it stands for several messages, which a {@link MergeRule} holds as one: the id of the first of them. */
+  readonly first_id?: string;
+  /** The subject of the token that published it, which the server sets. Absent if it was published with an API key. */
+  readonly sub?: string;
+  /** The `traceparent` header (W3C Trace Context) with which it was published. */
+  readonly traceparent?: string;
+  /** When the server accepted it, RFC 3339 in UTC. */
   readonly created_at: string;
 }
 
 /**
- * A text that is streamed to its readers while it is made. It is handed over when it begins, and
- * grows: each further piece makes a new message of the same `stream_id` with a longer text.
+ * A text that is streamed to its readers while it is written. It is delivered when it starts, and
+ * then grows: each further piece makes a new message with the same `stream_id` and a longer text. If its
+ * publisher begins it again, it is delivered again, and grows from nothing.
  */
 export interface TextStream<Topic extends string = string> {
-  /** The position of its last piece so far. */
+  /** The position of its latest piece. */
   readonly id: string;
   readonly channel: string;
   readonly topic: Topic;
   readonly kind: "stream";
   readonly stream_id: string;
-  /** What has arrived. Of a text of more than 1 Mi characters, the end. */
+  /** What has arrived so far. Of a text that is too long for the server (1 MiB by default) or longer than 1 Mi characters, only the end. */
   readonly text: string;
-  readonly state: "open" | "complete" | "aborted";
+  /** Its publisher has finished it. */
+  readonly complete: boolean;
+  /** `complete`: all was published; `aborted`: its publisher was lost; `superseded`: a later attempt replaces it. */
+  readonly state: "open" | "complete" | "aborted" | "superseded";
   /** Something is missing from the text: its beginning, or what a gap took. */
   readonly partial: boolean;
   readonly run_id?: string;
-  /** When the server took its last piece, RFC 3339 in UTC. */
+  /** The subject of the token that publishes it, which the server sets. Absent if it is published with an API key. */
+  readonly sub?: string;
+  /** When the server accepted its latest piece, RFC 3339 in UTC. */
   readonly created_at: string;
   /**
-   * The text from its beginning, piece by piece, until its end; what arrives between two steps
-   * comes as one. Each iteration is its own. It ends early with the subscription.
+   * The text from start to end, piece by piece. Pieces that arrive between two steps are joined. Each
+   * iteration is independent. It ends early if the subscription ends.
    */
   readonly chunks: AsyncIterable<string>;
 }
 
-/** What a subscription hands over. */
+/** What a subscription delivers. */
 export type Message<Topic extends string = string, Data = unknown> = DataMessage<Topic, Data> | TextStream<Topic>;
 
-/** Says that the messages of a channel after an id are lost to the subscription for good. */
+/** Messages of a channel after an id are permanently lost to the subscription. */
 export interface Gap {
   readonly channel: string;
-  /** The id that was asked for. */
+  /** The id after which messages are missing. */
   readonly after: string;
-  /** The id from which on nothing is missing; null: not known yet. */
+  /** The id from which nothing is missing; null: not known yet. */
   readonly resumes_at: string | null;
-  /** `overrun`: the server's buffer was too short; `expired`: they were too old, or the channel was deleted; `restarted`: the server has begun anew. */
+  /** `overrun`: the server's buffer was too small; `expired`: the messages were too old, or the channel was deleted; `restarted`: the server restarted. */
   readonly reason: "overrun" | "expired" | "restarted";
 }
 
-/** How the job stands that a channel reports on. */
+/** The status of the job that a channel reports on. */
 export interface Run {
   readonly status: "unknown" | "running" | "completed" | "failed" | "cancelled";
   readonly run_id?: string | undefined;
@@ -59,7 +71,7 @@ export interface Run {
   readonly error?: unknown;
 }
 
-/** The message that brings a run's status. */
+/** A message with the status of a run. */
 export interface RunMessage {
   readonly id: string;
   readonly channel: string;
@@ -67,18 +79,20 @@ export interface RunMessage {
   readonly kind: "run";
   readonly data: Run;
   readonly run_id?: string;
+  /** The subject of the token that set the status. Absent if it was set with an API key. */
+  readonly sub?: string;
   readonly created_at: string;
 }
 
-/** What the server answers to a publish. */
+/** The server's answer to a publish. */
 export interface Receipt {
   readonly id: string;
   readonly channel: string;
   readonly topic: string;
   readonly kind: "data" | "run";
   readonly created_at: string;
-  /** It was published under a key, which makes it happen once. */
+  /** It was published with a key, so it happens only once. */
   readonly durable: boolean;
-  /** It had been published before; this is the receipt of that time. */
+  /** It had been published before, and this is the first receipt. */
   readonly duplicate: boolean;
 }

@@ -1,10 +1,16 @@
-/** The life of the log that a position belongs to. Positions of one can be compared; of other forms, none can. */
-export function epochOf(position: string): string | undefined {
-  return /^(\w+)-\d+$/.exec(position)?.[1];
+/** A position; null or undefined: none. */
+export type MaybePosition = string | null | undefined;
+
+/**
+ * Returns the epoch of a position: one life of the server's log. Positions of one epoch can be
+ * compared. Positions of other forms have none and cannot be compared.
+ */
+export function epochOf(position: MaybePosition): string | undefined {
+  return /^(\w+)-\d+$/.exec(position!)?.[1]; // null reads as a word that does not match
 }
 
-/** Whether a is surely not after b. */
-export function covered(a: string, b: string): boolean {
-  const epoch = epochOf(a); // what is left has its hyphen for a minus
-  return a === b || (!!epoch && epoch === epochOf(b) && +a.slice(epoch.length) >= +b.slice(epoch.length));
+/** Reports whether a is certain not to lie after b. */
+export function notAfter(a: MaybePosition, b: MaybePosition): boolean {
+  const epoch = epochOf(a); // the rest keeps its hyphen, which reads as a minus sign
+  return a === b || (!!epoch && epoch === epochOf(b) && +a!.slice(epoch.length) >= +b!.slice(epoch.length));
 }

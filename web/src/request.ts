@@ -1,21 +1,69 @@
 import { SluiceError, type ErrorDetails } from "./error.js";
+import { atMost } from "./timer.js";
 
-/** A credential, or where to get one: it is asked for before each connection. */
+/** A credential, or a function that gets one and is called before each connection. */
 export type Token = string | (() => TokenAnswer | Promise<TokenAnswer>);
 
-/** The token itself, or the server's whole answer to `POST /v1/tokens`. */
-export type TokenAnswer = string | { readonly token: string };
+/** The token itself, the server's answer to `POST /v1/tokens`, or a `Response` with either of them as its body. */
+export type TokenAnswer = string | { readonly token: string; readonly url?: string | undefined } | Response;
+
+/** What a request needs of a token. */
+export interface Credential {
+  /** "": none is needed. */
+  readonly token: string;
+  /** Where the token says that the server is. */
+  readonly url?: string | undefined;
+}
 
 export type Fetch = typeof globalThis.fetch;
 
-/** Gets the credential; "": none. A failure of its source is an error of code `token`. */
-export async function credential(token: Token | undefined): Promise<string> {
+/** How long getting a token may take. */
+const TOKEN_TIMEOUT_MS = 30_000;
+
+/** Returned by {@link latestOf} for no token at all. Any other answer without a token is an error. */
+const NO_TOKEN: Credential = { token: "" };
+
+/** Returns a token function that never changes and always gives the latest token. */
+export function latestOf(get: () => Token | undefined): Token {
+  return () => {
+    const token = get();
+    return typeof token === "function" ? token() : (token ?? NO_TOKEN);
+  };
+}
+
+/**
+ * Gets the credential. A function that throws, takes too long, or returns no
+ * token is an error of code `token`, because the next attempt may succeed.
+ */
+export async function credential(token: Token | undefined, timeoutMs: number = TOKEN_TIMEOUT_MS): Promise<Credential> {
+  if (typeof token !== "function") return { token: token ?? "" };
   try {
-    const answer = typeof token === "function" ? await token() : token;
-    return typeof answer === "object" ? answer.token : (answer ?? "");
+    return await atMost(timeoutMs, tokenOf(token));
   } catch (cause) {
-    throw cause instanceof SluiceError ? cause : new SluiceError("token", "No token", { cause });
+    throw cause instanceof SluiceError ? cause : new SluiceError("token", `No token: ${(cause as Error)?.message}`, { cause });
   }
+}
+
+async function tokenOf(source: () => TokenAnswer | Promise<TokenAnswer>): Promise<Credential> {
+  let answer: Partial<Response> | TokenAnswer | null = await source();
+  if (answer === NO_TOKEN) return NO_TOKEN;
+  if (typeof (answer as Partial<Response> | null)?.text === "function") {
+    const response = answer as Response;
+    if (!response.ok) {
+      const cause = await problemOf(response);
+      throw new SluiceError("token", `No token: ${cause.message}`, { cause, retryAfterMs: cause.retryAfterMs });
+    }
+    const text = await response.text();
+    try {
+      answer = JSON.parse(text) as TokenAnswer;
+    } catch {
+      answer = text;
+    }
+  }
+  const { token = answer, url } = Object(answer) as { token?: unknown; url?: string };
+  // Whatever a header cannot carry is not a token but, for example, an HTML page.
+  if (typeof token === "string" && /^[!-~]+$/.test(token.trim())) return { token: token.trim(), url };
+  throw new Error("the answer has none");
 }
 
 export function authorization(token: string): Record<string, string> {
@@ -23,27 +71,36 @@ export function authorization(token: string): Record<string, string> {
 }
 
 /**
- * The address of an endpoint below the server's, whose path is kept. Without a server it is the
- * page's origin.
+ * Returns the address of an endpoint. It keeps the path of the server's address. The default server
+ * is the page's origin.
  */
 export function endpoint(server: string | URL | undefined, path: string): URL {
   const base = new URL(server ?? globalThis.location?.origin ?? "", globalThis.location?.href);
   return new URL(base.pathname.replace(/\/*$/, path), base);
 }
 
-/** What there is to say of a network that failed. */
+/** The error for a network failure. */
 export function lost(cause?: unknown): SluiceError {
   return new SluiceError("network", "Connection lost", { cause });
 }
 
-/** Sends a request. A network fault is an error of code `network`; an abort is passed on as it is. */
-export function send(fetch: Fetch | undefined, url: URL, init: RequestInit): Promise<Response> {
-  return (fetch ?? globalThis.fetch)(url, init).catch((cause: unknown) => {
-    throw init.signal?.aborted ? cause : lost(cause);
-  });
+/** The error for a runtime that lacks a feature. No retry would help. */
+export function unsupported(feature: string): SluiceError {
+  return new SluiceError("unsupported", `This runtime has no ${feature}`);
 }
 
-/** Reads the problem document of an answer that is not a success, RFC 9457. */
+/** Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged. */
+export async function send(fetch: Fetch | undefined, url: URL, init: RequestInit): Promise<Response> {
+  const request = fetch ?? globalThis.fetch;
+  if (!request) throw unsupported("fetch");
+  try {
+    return await request(url, init);
+  } catch (cause) {
+    throw init.signal?.aborted ? cause : lost(cause);
+  }
+}
+
+/** Reads the problem document, RFC 9457, of an unsuccessful response. */
 export async function problemOf(response: Response): Promise<SluiceError> {
   const { status } = response;
   const document = (await response.json().catch(() => null)) as (ErrorDetails & { type?: unknown; title?: string }) | null;
@@ -59,7 +116,7 @@ export async function problemOf(response: Response): Promise<SluiceError> {
   return new SluiceError(String(type).split("/").pop()!, message, { status, detail, errors, instance, retryAfterMs });
 }
 
-/** Whether the same request may succeed a little later. */
-export function passing({ status, code }: SluiceError): boolean {
+/** Reports whether the same request may succeed a little later. */
+export function transient({ status, code }: SluiceError): boolean {
   return ["network", "token"].includes(code as string) || [408, 425, 429].includes(status) || status >= 500;
 }

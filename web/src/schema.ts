@@ -1,8 +1,9 @@
 import type { Fault } from "./error.js";
+import { atMost } from "./timer.js";
 
 /**
- * The interface by which validators offer themselves, https://standardschema.dev: Zod, Valibot,
- * ArkType and others implement it. Only what is used here is declared.
+ * The common interface of validators, https://standardschema.dev, which Zod, Valibot, ArkType and
+ * others implement. Only what is used here is declared.
  */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": {
@@ -15,7 +16,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
 
 export type Result<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
 
-/** One thing that is wrong with a value, and where. */
+/** One fault in a value, and its location. */
 export interface Issue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
@@ -24,11 +25,11 @@ export interface Issue {
 /** What a schema accepts. */
 export type InferInput<S> = S extends StandardSchema<infer Input, unknown> ? Input : never;
 
-/** What a schema makes of what it accepts. */
+/** What a schema turns its input into. */
 export type InferOutput<S> = S extends StandardSchema<unknown, infer Output> ? Output : never;
 
 /**
- * A schema for a type that nothing checks at run time.
+ * Returns a schema for a type that is not checked at run time.
  *
  * @example staticSchema<{ token: string }>()
  */
@@ -36,18 +37,35 @@ export function staticSchema<T>(): StandardSchema<T> {
   return { "~standard": { version: 1, vendor: "sluice", validate: (value) => ({ value: value as T }) } };
 }
 
-/** Checks a value. What a validator throws is an issue like any other. */
+/** The schema of a topic that carries texts. A message that was published as a whole breaks it. */
+export interface TextSchema extends StandardSchema<never, string> {
+  readonly "~standard": StandardSchema<never, string>["~standard"] & { readonly text: true };
+}
+
+export function textSchema(): TextSchema {
+  return { "~standard": { version: 1, vendor: "sluice", text: true, validate: () => ({ issues: [{ message: "Not a streamed text" }] }) } };
+}
+
+/** Reports whether a schema is that of texts. */
+export function isText(schema: StandardSchema): boolean {
+  return "text" in schema["~standard"];
+}
+
+/** How long a validator may take. */
+const CHECK_TIMEOUT_MS = 30_000;
+
+/** Validates a value. If the validator throws or does not finish, that is an issue like any other. */
 export function check<Output>(schema: StandardSchema<unknown, Output>, value: unknown): Result<Output> | Promise<Result<Output>> {
   const fault = (cause: unknown): Result<Output> => ({ issues: [{ message: String(cause) }] });
   try {
     const result = schema["~standard"].validate(value);
-    return result instanceof Promise ? result.catch(fault) : result;
+    return "then" in result ? atMost(CHECK_TIMEOUT_MS, result).catch(fault) : result;
   } catch (cause) {
     return fault(cause);
   }
 }
 
-/** Tells what is wrong, as the server would. */
+/** Converts issues into the form that the server uses. */
 export function faultsOf({ issues }: { readonly issues: readonly Issue[] }): Fault[] {
   return issues.map(({ message, path = [] }) => ({
     pointer: path

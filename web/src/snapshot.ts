@@ -1,40 +1,40 @@
+import type { WireMessage } from "./decode.js";
 import type { SluiceError } from "./error.js";
-import type { EventData } from "./member.js";
 import type { Gap, Message, Run, RunMessage, TextStream } from "./message.js";
 
 export type Status = "connecting" | "open" | "paused" | "closed" | "error";
 
-/** A subscription at one moment. It does not change; each change makes a new one. */
+/** A subscription at one moment. It is immutable: each change makes a new snapshot. */
 export interface Snapshot<M extends Message = Message> {
   readonly status: Status;
-  /** Why it is paused; null: it is not. */
+  /** Why it is paused; null: it is not paused. */
   readonly pauseReason: string | null;
   /**
-   * What went wrong last: the reason of status `error` or `closed`, why the connection was lost
-   * that is being made anew, or a message that broke its schema. null: nothing since it opened.
+   * The latest error: the reason for status `error` or `closed`, why it is reconnecting, or a message
+   * that is unreadable or breaks its schema. null: none since it opened.
    */
   readonly error: SluiceError | null;
-  /** How the job stands; of several channels, the one that was heard of last. */
+  /** The status of the job. With several channels, the one that was reported last. */
   readonly run: Run;
-  /** What was lost for good, the last 100. */
+  /** The last 100 permanent losses. */
   readonly gaps: readonly Gap[];
   readonly last: M | null;
   /** The latest message of each topic. */
   readonly byTopic: { readonly [Topic in M["topic"]]?: Extract<M, { readonly topic: Topic }> };
-  /** Everything up to here has been handed over: a later subscription can go on from it (`lastEventId`). */
+  /** Everything up to here was delivered. A later subscription can resume from it (`lastEventId`). */
   readonly position: string | null;
 }
 
-/** What a subscription calls. What they throw is reported and does not stop it. */
+/** Handlers of a subscription. An error in one is reported and stops nothing. */
 export interface Handlers<M extends Message = Message> {
-  /** Takes a message. While a promise that it returns is pending, the next one waits. */
+  /** Receives a message. If it returns a promise, the next message waits for it. */
   onMessage?: ((message: M) => unknown) | undefined;
-  /** Takes what a text stream has grown by, after onMessage has had its beginning. */
+  /** Receives each addition to a text, after onMessage received its start. */
   onChunk?: ((message: Extract<M, TextStream>, chunk: string) => unknown) | undefined;
-  /** Takes a change of a run's status; message tells of which channel, and when. */
+  /** Receives a change of a run's status. The message has the channel and the time. */
   onRun?: ((run: Run, message: RunMessage) => unknown) | undefined;
   onGap?: ((gap: Gap) => unknown) | undefined;
   onStatus?: ((status: Status, snapshot: Snapshot<M>) => unknown) | undefined;
-  /** Takes a message whose data breaks the topic's schema; it is not handed over. */
-  onInvalid?: ((error: SluiceError, message: EventData) => unknown) | undefined;
+  /** Receives a message that is unreadable or whose data breaks the topic's schema. It is not delivered otherwise. The data of an unreadable message may be its text. */
+  onInvalid?: ((error: SluiceError, message: WireMessage) => unknown) | undefined;
 }

@@ -1,6 +1,7 @@
 import type { Ask } from "./ask.js";
+import { RUN_ENDED } from "./decode.js";
 import { parser, type WireEvent } from "./events.js";
-import { authorization, lost, problemOf, send, type Fetch } from "./request.js";
+import { authorization, lost, problemOf, send, unsupported, type Fetch } from "./request.js";
 
 /** One connection from its request to its end. */
 export interface Attempt extends Ask {
@@ -8,36 +9,53 @@ export interface Attempt extends Ask {
   readonly signal: AbortSignal;
   readonly fetch: Fetch | undefined;
   onEvent(event: WireEvent): void;
-  /** Something was received, be it a heartbeat. */
+  /** Something was received, if only a heartbeat. */
   onSign(): void;
+  /** Is fulfilled when there is room for more. Until then nothing is read, and the server buffers. */
+  untilRoom(): Promise<void>;
 }
 
-/** Carries an attempt. It comes back at the end of the stream and throws a {@link SluiceError} for any other end. */
+/** Carries out an attempt. It returns at the end of the stream and throws a {@link SluiceError} in any other case. */
 export type Transport = (attempt: Attempt) => Promise<void>;
 
-/** Reads the stream with `fetch`: the token goes into a header and the status is seen. */
-export async function overFetch({ url, token, position, signal, fetch, onEvent, onSign }: Attempt): Promise<void> {
+/** Reads the stream with `fetch`: the token is in a header, and the status is known. */
+export async function overFetch({ url, token, position, signal, fetch, onEvent, onSign, untilRoom }: Attempt): Promise<void> {
+  // React Native's own fetch returns once everything has arrived, which is never.
+  if (!fetch && globalThis.Response && !("body" in Response.prototype)) throw unsupported("Response.body");
+  if (!globalThis.TextDecoder) throw unsupported("TextDecoder");
   const headers = { Accept: "text/event-stream", ...authorization(token), ...(position && { "Last-Event-ID": position }) };
   const response = await send(fetch, url, { headers, signal });
+  if (response.status === 204) return onEvent({ type: "$close", data: `{"code":${RUN_ENDED},"reconnect":false}`, id: "" });
   if (response.status !== 200) throw await problemOf(response);
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw lost(); // a proxy's or a portal's page
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw lost(); // the page of a proxy or a captive portal
+  if (!response.body?.getReader) throw response.body === null ? lost() : unsupported("Response.body");
   const feed = parser(onEvent);
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  for (let read; !signal.aborted && !(read = await reader.read()).done;) {
+  const decoder = new TextDecoder();
+  const reader = response.body.getReader();
+  for (;;) {
+    await untilRoom();
+    if (signal.aborted) return;
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw lost(cause);
+    });
+    if (done) return;
     onSign();
-    feed(read.value);
+    feed(decoder.decode(value, { stream: true }));
   }
 }
 
-/** Events that Sluice sends of itself. */
-const CONTROL = ["$open", "$run", "$gap", "$position", "$close"];
+/** The events that are not messages. */
+const CONTROL = ["$open", "$run", "$gap", "$live", "$position", "$close"];
 
 /**
- * Reads the stream with the browser's `EventSource`, for where `fetch` does not stream. The token
- * is seen in the address, a refusal looks like any other fault, and heartbeats are not seen.
+ * Reads the stream with the browser's `EventSource`, where `fetch` cannot stream. The token is in the
+ * address, a refusal looks like any other failure, heartbeats are invisible, and the browser keeps
+ * reading whether there is room or not.
  */
-export function overEventSource({ url, token, position, topics, signal, onEvent, onSign }: Attempt): Promise<void> {
+export async function overEventSource({ url, token, position, topics, signal, onEvent, onSign }: Attempt): Promise<void> {
+  if (!globalThis.EventSource) throw unsupported("EventSource");
   if (token) url.searchParams.set("access_token", token);
+  url.searchParams.delete("until"); // after the end, the answer would look like any other failure
   if (position) url.searchParams.set("last_event_id", position);
   const source = new EventSource(url);
   for (const type of new Set([...CONTROL, ...topics])) {
@@ -49,5 +67,5 @@ export function overEventSource({ url, token, position, topics, signal, onEvent,
   return new Promise<void>((resolve, reject) => {
     signal.addEventListener("abort", () => resolve());
     source.onerror = () => reject(lost());
-  }).finally(() => source.close()); // else the browser would come again with the old token
+  }).finally(() => source.close()); // or the browser would reconnect with the old token
 }

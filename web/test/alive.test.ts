@@ -74,6 +74,39 @@ describe("signs of life", () => {
     sub.close();
   });
 
+  test.each([
+    [1000, 2500],
+    [60_000, 150_000],
+  ])("is what the server says, %d ms, unless the user does", async (heartbeat_ms, silence) => {
+    const s = server();
+    const { sub } = follow(s);
+    const own = follow(s, { heartbeatMs: 4000, token: "another" });
+    await tick();
+    for (const request of s.requests) request.stream().event("$open", { id: "e-0", resumed: false, channels: ["c"], heartbeat_ms }, "e-0");
+    const [first, second] = s.requests;
+    const left = new Map<unknown, number>();
+    for (let ms = 0; ms < 160_000; ms += 500) {
+      await tick(500);
+      for (const each of [first, second]) if (each!.left && !left.has(each)) left.set(each, ms + 500);
+    }
+    expect([left.get(first), left.get(second)]).toEqual([silence, 10_000]);
+    sub.close();
+    own.sub.close();
+  });
+
+  test("before the server has said so it is what it was, also after a short heartbeat", async () => {
+    const s = server();
+    const { sub } = follow(s);
+    await tick();
+    s.last.stream().event("$open", { id: "e-0", resumed: false, channels: ["c"], heartbeat_ms: 100 }, "e-0");
+    await tick(250);
+    await tick(1);
+    expect(s.requests).toHaveLength(2);
+    await tick(37_000);
+    expect(s.last.left).toBe(false);
+    sub.close();
+  });
+
   test("with 0 for the heartbeat it waits for ever", async () => {
     const s = server();
     const { sub } = follow(s, { heartbeatMs: 0 });

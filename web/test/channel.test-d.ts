@@ -2,11 +2,14 @@ import {
   channel,
   staticSchema,
   subscribe,
+  text,
   type AnyChannel,
+  type DataMessage,
   type InferData,
   type InferMessage,
   type Message,
   type Params,
+  type TextRef,
   type TextStream,
   type TopicName,
   type TopicRef,
@@ -27,6 +30,7 @@ const pipeline = channel({
       ),
     },
     tokens: { schema: staticSchema<{ token: string }>() },
+    draft: text(),
   },
 });
 const run42 = pipeline({ runId: "42" });
@@ -51,10 +55,13 @@ test("references of topics", () => {
   expectTypeOf(run42.status).toEqualTypeOf<TopicRef<"status", Status, Status>>();
   expectTypeOf(run42.length).toEqualTypeOf<TopicRef<"length", string, number>>();
   expectTypeOf(log.line).toEqualTypeOf<TopicRef<"line", string, string>>();
+  expectTypeOf(run42.draft).toEqualTypeOf<TextRef<"draft">>();
+  expectTypeOf(run42.draft).toExtend<TopicRef>();
+  expectTypeOf(log.line).not.toExtend<TextRef>();
   expectTypeOf(run42.$name).toBeString();
   expectTypeOf(pipeline.$template).toBeString();
   expectTypeOf(run42).toExtend<AnyChannel>();
-  expectTypeOf<TopicName<typeof pipeline>>().toEqualTypeOf<"status" | "length" | "tokens">();
+  expectTypeOf<TopicName<typeof pipeline>>().toEqualTypeOf<"status" | "length" | "tokens" | "draft">();
   // @ts-expect-error -- there is no such topic
   see(run42.state);
   // @ts-expect-error -- topics belong to a channel, not to the family
@@ -64,9 +71,10 @@ test("references of topics", () => {
 test("messages", () => {
   type M = InferMessage<typeof pipeline>;
   expectTypeOf<M>().toEqualTypeOf<InferMessage<typeof run42>>();
-  expectTypeOf<M["topic"]>().toEqualTypeOf<"status" | "length" | "tokens">();
+  expectTypeOf<M["topic"]>().toEqualTypeOf<"status" | "length" | "tokens" | "draft">();
   const read = (message: M): void => {
     if (message.kind === "stream") {
+      expectTypeOf(message).toEqualTypeOf<TextStream<"draft">>();
       expectTypeOf(message.text).toBeString();
       expectTypeOf(message.chunks).toEqualTypeOf<AsyncIterable<string>>();
       // @ts-expect-error -- a streamed text has no data
@@ -80,9 +88,13 @@ test("messages", () => {
     message.id = "";
   };
   see(read);
-  expectTypeOf<InferMessage<typeof pipeline, "length">>().toEqualTypeOf<Message<"length", number>>();
-  expectTypeOf<InferMessage<typeof run42.length>>().toEqualTypeOf<Message<"length", number>>();
-  expectTypeOf<InferMessage<typeof log>>().toEqualTypeOf<Message<"line", string>>();
+  expectTypeOf<InferMessage<typeof pipeline, "length">>().toEqualTypeOf<DataMessage<"length", number>>();
+  expectTypeOf<InferMessage<typeof run42.length>>().toEqualTypeOf<DataMessage<"length", number>>();
+  expectTypeOf<InferMessage<typeof log>>().toEqualTypeOf<DataMessage<"line", string>>();
+  expectTypeOf<InferMessage<typeof run42.draft>>().toEqualTypeOf<TextStream<"draft">>();
+  expectTypeOf<InferMessage<typeof run42, "draft">>().toEqualTypeOf<TextStream<"draft">>();
+  expectTypeOf<InferMessage<AnyChannel>>().toEqualTypeOf<Message>();
+  expectTypeOf<InferData<typeof run42.draft>>().toBeString();
   expectTypeOf<InferData<typeof run42.length>>().toEqualTypeOf<number>();
   expectTypeOf<InferData<typeof run42.tokens>>().toEqualTypeOf<{ token: string }>();
 });
@@ -101,20 +113,21 @@ test("definitions that make no sense", () => {
 test("subscribe", () => {
   const sub = subscribe({
     channel: run42,
-    topics: ["status", "tokens"],
+    topics: ["status", "draft"],
     onMessage(message) {
-      expectTypeOf(message).toEqualTypeOf<InferMessage<typeof run42, "status" | "tokens">>();
+      expectTypeOf(message).toEqualTypeOf<InferMessage<typeof run42, "status" | "draft">>();
       // @ts-expect-error -- it was not asked for
       see(message.topic === "length");
     },
     onChunk(message, chunk) {
-      expectTypeOf(message).toExtend<TextStream<"status" | "tokens">>();
+      expectTypeOf(message).toEqualTypeOf<TextStream<"draft">>();
       expectTypeOf(chunk).toBeString();
     },
   });
   const { byTopic, last } = sub.getSnapshot();
-  expectTypeOf(last).toEqualTypeOf<InferMessage<typeof run42, "status" | "tokens"> | null>();
-  expectTypeOf(byTopic.tokens).toEqualTypeOf<InferMessage<typeof run42, "tokens"> | undefined>();
+  expectTypeOf(last).toEqualTypeOf<InferMessage<typeof run42, "status" | "draft"> | null>();
+  expectTypeOf(byTopic.draft).toEqualTypeOf<TextStream<"draft"> | undefined>();
+  expectTypeOf(byTopic.status?.data.message).toEqualTypeOf<string | undefined>();
   // @ts-expect-error -- it was not asked for
   see(byTopic.length);
   // @ts-expect-error -- there is no such topic
@@ -122,17 +135,21 @@ test("subscribe", () => {
   // @ts-expect-error -- a replay has a name or a number
   subscribe({ channel: run42, replay: "newest" });
 
+  subscribe({ channel: run42, until: "end" });
+  // @ts-expect-error -- it ends with the run or not at all
+  subscribe({ channel: run42, until: "now" });
+
   const all = subscribe({ channel: run42 });
   expectTypeOf(all.getSnapshot().last).toEqualTypeOf<InferMessage<typeof run42> | null>();
   const family = subscribe({ channel: pipeline, topics: ["length"] });
-  expectTypeOf(family.getSnapshot().last).toEqualTypeOf<Message<"length", number> | null>();
+  expectTypeOf(family.getSnapshot().last).toEqualTypeOf<DataMessage<"length", number> | null>();
   const several = subscribe({ channels: [run42, log] });
   expectTypeOf(several.getSnapshot().last).toEqualTypeOf<InferMessage<typeof run42> | InferMessage<typeof log> | null>();
   const named = subscribe({ channel: "any:name" });
   expectTypeOf(named.getSnapshot().last).toEqualTypeOf<Message | null>();
   subscribe({ channel: "any:name", topics: ["whatever"] });
   see(async () => {
-    for await (const message of family) expectTypeOf(message).toEqualTypeOf<Message<"length", number>>();
+    for await (const message of family) expectTypeOf(message).toEqualTypeOf<DataMessage<"length", number>>();
   });
 });
 
@@ -145,6 +162,8 @@ test("publish takes what the schema takes", () => {
   void publish(run42.status, {});
   // @ts-expect-error -- nothing is unknown
   void publish(run42.tokens, { token: "a", more: 1 });
+  // @ts-expect-error -- a text is streamed
+  void publish(run42.draft, "a");
   // @ts-expect-error -- a channel is no topic
   void publish(run42, { message: "a" });
 });

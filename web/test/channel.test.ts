@@ -83,3 +83,32 @@ describe("schemas", () => {
     for (const schema of [throws, fails]) expect(await check(schema, 1)).toEqual({ issues: [{ message: "Error: oops" }] });
   });
 });
+
+describe("a name that would be another one", () => {
+  const family = channel({ name: ({ runId, stage = "prod" }: { runId: string; stage?: string }) => `p:${stage}:${runId}`, topics: {} });
+
+  test.each([[{ runId: undefined }], [{ runId: null }], [{}], [{ runID: "42" }]])("is refused: %j", (params) => {
+    expect(() => family(params as never)).toThrow(TypeError);
+  });
+
+  test("but a parameter may have a default, be called null, or not be used", () => {
+    expect(family({ runId: "42" }).$name).toBe("p:prod:42");
+    expect(family({ runId: "null" }).$name).toBe("p:prod:null");
+    expect(family({ runId: "42", other: undefined } as never).$name).toBe("p:prod:42");
+    expect(family({ runId: 42 } as never).$name).toBe("p:prod:42");
+  });
+
+  test.each([".", "..", "a/..", "a/../b", "./a", "a/./b"])("is refused: %s", (name) => {
+    expect(() => channel({ name, topics: {} })).toThrow(TypeError);
+    const inner = channel({ name: ({ id }: { id: string }) => id, topics: {} });
+    expect(() => inner({ id: name })).toThrow(TypeError);
+  });
+
+  test.each([".", ".."])("is refused for a topic: %s", (topic) => {
+    expect(() => channel({ name: "a", topics: { [topic]: { schema: staticSchema() } } })).toThrow(TypeError);
+  });
+
+  test.each(["...", ".a", "a..b", "a/.b", "v1.2", "a/...", "a."])("is none: %s", (name) => {
+    expect(channel({ name, topics: {} }).$name).toBe(name);
+  });
+});

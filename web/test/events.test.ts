@@ -1,5 +1,5 @@
 import { parser, type WireEvent } from "../src/events.js";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { random } from "./support/random.js";
 
 function parse(...pieces: string[]): WireEvent[] {
@@ -58,6 +58,23 @@ describe("parser", () => {
       for (let at = 0; at < text.length;) pieces.push(text.slice(at, (at += rand.below(30))));
       expect(parse(...pieces), JSON.stringify(pieces)).toEqual(whole);
     }
+  });
+
+  test("a long line in small pieces costs what it is long, and not its square", () => {
+    const original = Object.getOwnPropertyDescriptor(String.prototype, "split")!.value as (this: string, at: string) => string[];
+    let looked = 0; // through, in units
+    vi.spyOn(String.prototype, "split").mockImplementation(function (this: string, at: unknown) {
+      looked += this.length;
+      return original.call(this, at as string);
+    });
+    const events: WireEvent[] = [];
+    const feed = parser((event) => events.push(event));
+    feed("data: ");
+    for (let i = 0; i < 1 << 13; i++) feed("12345678");
+    feed("\n\n");
+    vi.restoreAllMocks();
+    expect(events[0]!.data).toHaveLength(1 << 16);
+    expect(looked).toBeLessThan(1.1 * (1 << 16));
   });
 
   test("a line may have 4 Mi units and not more", () => {

@@ -60,6 +60,23 @@ function followSource(options: object = {}) {
 }
 
 describe("over EventSource", () => {
+  test("ends with the run by itself: the server's answer after the end would look like a failure", async () => {
+    const { sub, got } = followSource({ until: "end", replay: "all" });
+    await tick();
+    expect(last().url.searchParams.has("until")).toBe(false);
+    last()
+      .open()
+      .send("$run", messageOf("e-9", { status: "completed" }, { topic: "$run", kind: "run" }), "e-0");
+    last().message("e-1", 1);
+    await tick();
+    expect(sub.getSnapshot().status).toBe("open");
+    last().send("$live", {}, "e-8");
+    await tick();
+    expect(got).toEqual([1]);
+    expect(sub.getSnapshot()).toMatchObject({ status: "closed", error: null, run: { status: "completed" } });
+    expect(last().closed).toBe(true);
+  });
+
   test("asks with the token in the address, and hands over what it was asked for", async () => {
     const { sub, got, runs } = followSource({ token: "a b", replay: "all" });
     await tick();

@@ -19,17 +19,16 @@ describe("publish", () => {
     const got = await publish(ref, { text: "é", list: [1, null] }, { url: "http://sluice/base/", token: "secret", fetch: s.fetch });
     expect(got).toEqual(receipt);
     const { url, method, headers, body } = s.last;
-    expect([method, url.href]).toEqual(["POST", "http://sluice/base/v1/publish/a%2Fb%3A%C3%A9/t"]);
+    expect([method, url.href]).toEqual(["POST", "http://sluice/base/v1/publish"]);
     expect(Object.fromEntries(headers)).toEqual({ authorization: "Bearer secret", "content-type": "application/json" });
-    expect(JSON.parse(body!)).toEqual({ text: "é", list: [1, null] });
+    expect(JSON.parse(body!)).toEqual({ channel: "a/b:é", topic: "t", data: { text: "é", list: [1, null] } });
     expect(s.requests).toHaveLength(1);
   });
 
   test("sends the key and the run", async () => {
     const s = server(accept);
     await publish(ref, 1, { url: "http://sluice", fetch: s.fetch, idempotencyKey: "k 1", runId: "r&1" });
-    expect(s.last.headers.get("idempotency-key")).toBe("k 1");
-    expect(s.last.query("run_id")).toEqual(["r&1"]);
+    expect(JSON.parse(s.last.body!)).toMatchObject({ idempotency_key: "k 1", run_id: "r&1" });
     expect(s.last.token).toBeNull();
   });
 
@@ -40,6 +39,15 @@ describe("publish", () => {
     const s = server(accept);
     await publish(ref, 1, { url: "http://sluice", fetch: s.fetch, token });
     expect(s.last.token).toBe("t");
+  });
+
+  test.each([
+    [undefined, "https://example.com/sluice/v1/publish"],
+    ["http://mine", "http://mine/v1/publish"],
+  ])("goes where the token says, unless the options do: %s", async (url, want) => {
+    const s = server(accept);
+    await publish(ref, 1, { url, fetch: s.fetch, token: () => ({ token: "t", url: "https://example.com/sluice" }) });
+    expect(s.last.url.href).toBe(want);
   });
 
   test("throws the server's problem, whole", async () => {

@@ -2,13 +2,13 @@ import { StrictMode, useEffect, useLayoutEffect, type ComponentType, type ReactN
 import { createRoot } from "react-dom/client";
 
 import { z } from "zod";
-import { channel, staticSchema } from "../src/index.js";
+import { channel, text } from "../src/index.js";
 
 export const pipeline = channel({
   name: ({ runId }: { runId: string }) => `pipeline:${runId}`,
   topics: {
     status: { schema: z.object({ step: z.string() }) },
-    tokens: { schema: staticSchema<string>() },
+    tokens: text(),
   },
 });
 export const run42 = pipeline({ runId: "42" });

@@ -214,6 +214,22 @@ describe("delta", () => {
     expect(hook.now.runStatus).toBe("running");
     expect(hook.now.delta).toBe(delta);
   });
+
+  it("hold one entry for a text that starts over", async () => {
+    const server = scriptedServer();
+    const hook = await renderHook(() => {
+      const { byTopic, all } = useRealtime({ channel: run42, fetch: server.fetch }).messages;
+      return { byTopic, all };
+    }, undefined);
+    const superseded = finish(4, "s").replace("complete", "superseded");
+    server.stream.send(opened(), begin(1, "s"), chunk(2, "s", "first"), status(3, "between"), superseded);
+    await settled();
+    expect(hook.now.byTopic.tokens).toMatchObject({ text: "first", complete: false, state: "superseded" });
+    server.stream.send(begin(5, "s"), chunk(6, "s", "second"), finish(7, "s"));
+    await settled();
+    expect(hook.now.all).toMatchObject([{ text: "second", complete: true }, { data: { step: "between" } }]);
+    expect(hook.now.byTopic.tokens).toMatchObject({ text: "second", complete: true });
+  });
 });
 
 describe("bufferInterval", () => {

@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ConnectOptions } from "../src/index.js";
 import { RealtimeProvider, useChannelState, useRealtime, type RealtimeOptions } from "../src/react/index.js";
-import { begin, bye, cleanUp, opened, pipeline, ran, renderHook, run42, scriptedServer, settled, status } from "./react.harness.js";
+import { begin, chunk, bye, cleanUp, opened, pipeline, ran, renderHook, run42, scriptedServer, settled, status } from "./react.harness.js";
 
 afterEach(cleanUp);
 
@@ -143,10 +143,9 @@ describe("publish", () => {
     const receipt = await publish(run42.status, { step: "a" }, { idempotencyKey: "key-1" });
     expect(receipt.id).toBe("k-1");
     const [{ url, headers, body }] = server.posts as [(typeof server.posts)[0]];
-    expect(url.href).toBe("https://a.example/v1/publish/pipeline%3A42/status");
+    expect(url.href).toBe("https://a.example/v1/publish");
     expect(headers.get("authorization")).toBe("Bearer two");
-    expect(headers.get("idempotency-key")).toBe("key-1");
-    expect(body).toEqual({ step: "a" });
+    expect(body).toEqual({ channel: "pipeline:42", topic: "status", data: { step: "a" }, idempotency_key: "key-1" });
   });
 
   it("uses the hook's own url and token", async () => {
@@ -155,7 +154,7 @@ describe("publish", () => {
       () => useRealtime({ channel: run42, url: "https://b.example", token: "own", fetch: server.fetch }).publish,
       undefined,
     );
-    await hook.now(run42.tokens, "x");
+    await hook.now(run42.status, { step: "x" });
     expect(server.posts[0]!.url.host).toBe("b.example");
     expect(server.posts[0]!.headers.get("authorization")).toBe("Bearer own");
   });
@@ -191,13 +190,17 @@ describe("useChannelState", () => {
     expect(server.stream.url.searchParams.getAll("channel")).toEqual(["pipeline:43"]);
   });
 
-  it("takes options, and is undefined while a text is the latest", async () => {
+  it("takes options, and is what there is of the latest text", async () => {
     const { server, Wrapper } = provided({});
     const hook = await renderHook((enabled: boolean) => useChannelState(run42.tokens, { enabled }), false, { Wrapper });
     expect(server.streams).toEqual([]);
     await hook.rerender(true);
+    expect(hook.now).toBeUndefined();
     server.stream.send(opened(), begin(1, "s"));
     await settled();
-    expect(hook.now).toBeUndefined();
+    expect(hook.now).toBe("");
+    server.stream.send(chunk(2, "s", "a"), chunk(3, "s", "b"));
+    await settled();
+    expect(hook.now).toBe("ab");
   });
 });

@@ -1,21 +1,21 @@
 import { describe, expectTypeOf, it } from "vitest";
 import { z } from "zod";
-import { channel, staticSchema, type DataMessage, type Message, type SluiceError, type TextStream } from "../src/index.js";
+import { channel, staticSchema, text, type DataMessage, type Message, type SluiceError, type TextStream } from "../src/index.js";
 import { useChannelState, useRealtime } from "../src/react/index.js";
 
 const pipeline = channel({
   name: ({ runId }: { runId: string }) => `pipeline:${runId}`,
   topics: {
     status: { schema: z.object({ step: z.string(), at: z.coerce.number() }) },
-    tokens: { schema: staticSchema<string>() },
+    tokens: text(),
   },
 });
 const log = channel({ name: "log", topics: { line: { schema: staticSchema<{ text: string }>() } } });
 const run42 = pipeline({ runId: "42" });
 
-type Status = DataMessage<"status", { step: string; at: number }> | TextStream<"status">;
-type Tokens = DataMessage<"tokens", string> | TextStream<"tokens">;
-type Line = DataMessage<"line", { text: string }> | TextStream<"line">;
+type Status = DataMessage<"status", { step: string; at: number }>;
+type Tokens = TextStream<"tokens">;
+type Line = DataMessage<"line", { text: string }>;
 
 describe("useRealtime", () => {
   it("types messages by topic, and together as the union", () => {
@@ -26,6 +26,14 @@ describe("useRealtime", () => {
     expectTypeOf(messages.delta).toEqualTypeOf<readonly (Status | Tokens)[]>();
     expectTypeOf(messages.last).toEqualTypeOf<Status | Tokens | null>();
     expectTypeOf(messages.byTopic).not.toHaveProperty("line");
+    // Each topic is of one kind, so nothing has to be told apart.
+    expectTypeOf(messages.byTopic.status?.data.step).toEqualTypeOf<string | undefined>();
+    expectTypeOf(messages.byTopic.tokens?.text).toEqualTypeOf<string | undefined>();
+    expectTypeOf(messages.byTopic.tokens?.complete).toEqualTypeOf<boolean | undefined>();
+    // @ts-expect-error -- a text has no data
+    expectTypeOf(messages.byTopic.tokens?.data).toBeAny();
+    // @ts-expect-error -- not a text
+    expectTypeOf(messages.byTopic.status?.text).toBeAny();
   });
 
   it("types the rest", () => {
@@ -69,12 +77,15 @@ describe("useRealtime", () => {
       channel: run42,
       topics: ["status"],
       onMessage: (message) => expectTypeOf(message).toEqualTypeOf<Status>(),
-      onChunk: (message) => expectTypeOf(message).toEqualTypeOf<TextStream<"status">>(),
+      onChunk: (message) => expectTypeOf(message).toBeNever(),
     });
+    useRealtime({ channel: run42, onChunk: (message) => expectTypeOf(message).toEqualTypeOf<Tokens>() });
   });
 
   it("takes options that may be undefined, and no others", () => {
     useRealtime({ channel: run42, token: undefined, enabled: undefined, historyLimit: null, bufferInterval: undefined, replay: 5 });
+    // @ts-expect-error -- a hook has autoCloseOnTerminal for that
+    useRealtime({ channel: run42, until: "end" });
     // @ts-expect-error -- one cannot abort what follows the component
     useRealtime({ channel: run42, signal: new AbortController().signal });
     // @ts-expect-error -- misspelt
@@ -86,6 +97,7 @@ describe("useRealtime", () => {
   it("publishes what fits", () => {
     const { publish } = useRealtime({ channel: run42 });
     void publish(log.line, { text: "x" }, { idempotencyKey: "k" });
+    // @ts-expect-error -- a text is streamed
     void publish(run42.tokens, "x");
     // @ts-expect-error -- text is missing
     void publish(log.line, {});
@@ -96,7 +108,7 @@ describe("useRealtime", () => {
     // @ts-expect-error -- no such topic
     void publish(run42.nonsense, {});
     // @ts-expect-error -- the token is the hook's
-    void publish(run42.tokens, "x", { token: "t" });
+    void publish(log.line, { text: "x" }, { token: "t" });
   });
 });
 

@@ -64,6 +64,26 @@ describe("the wait before the next attempt", () => {
     expect(got).toEqual([250, 500, 1000, 2000, 4999 + 4000, 5000 + 250, 5000 + 250]);
   });
 
+  test("begins anew after a connection that carried something, however short it was", async () => {
+    jitter = 1;
+    let n = 0;
+    const got = await waits((exchange) => {
+      exchange.open(`e-${n}`).run("e-0", { status: "running" }, { at: `e-${n}` });
+      exchange.message(`e-${++n}`, n);
+      setTimeout(() => exchange.break(), 1);
+    });
+    expect(got).toEqual([251, 251, 251, 251, 251, 251, 251]);
+  });
+
+  test("grows when connections carry nothing but what was there before", async () => {
+    jitter = 1;
+    const got = await waits((exchange) => {
+      exchange.open("e-5").run("e-3", { status: "running" }, { at: "e-5" }).message("e-5", 5).heartbeat();
+      setTimeout(() => exchange.break(), 1);
+    });
+    expect(got).toEqual([251, 501, 1001, 2001, 4001, 5001, 5001]);
+  });
+
   test("grows when connections open and break at once", async () => {
     jitter = 1;
     const got = await waits((exchange) => {
@@ -123,7 +143,7 @@ describe("errors", () => {
       (e: Exchange) => e.respond(new Response(new ReadableStream(), { headers: { "Content-Type": "text/html" } })),
     ],
     ["the answer has no type", (e: Exchange) => e.respond(new Response(new Uint8Array(2)))],
-    ["an event is no JSON", (e: Exchange) => e.open().send("id: e-1\nevent: t\ndata: {\n\n")],
+    ["an event of the server's own is no JSON", (e: Exchange) => e.open().send("id: e-1\nevent: $gap\ndata: {\n\n")],
   ])("%s: it comes again and says why", async (_, answer) => {
     const s = server((exchange, count) => count === 1 && answer(exchange));
     const { sub } = follow(s, { reconnectMinMs: 1000 });

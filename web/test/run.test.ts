@@ -146,6 +146,7 @@ describe("autoCloseOnTerminal", () => {
     ["a message after the run's end", (s: ReturnType<typeof server>) => s.last.message("e-10", 10), [8, 10]],
     ["a heartbeat", (s: ReturnType<typeof server>) => s.last.heartbeat(), [8]],
     ["a move of the position", (s: ReturnType<typeof server>) => s.last.event("$position", {}, "e-11"), [8]],
+    ["the end of the replay", (s: ReturnType<typeof server>) => s.last.event("$live", {}, "e-8"), [8]],
   ])("has caught up with %s", async (_, send, all) => {
     const { s, sub, got } = followRun({ ...auto, replay: "all" });
     await tick();
@@ -161,6 +162,7 @@ describe("autoCloseOnTerminal", () => {
   test.each([
     ["a heartbeat", (s: ReturnType<typeof server>) => s.last.heartbeat()],
     ["a move of the position", (s: ReturnType<typeof server>) => s.last.event("$position", {}, "0199:f")],
+    ["the end of the replay", (s: ReturnType<typeof server>) => s.last.event("$live", {}, "0199:c")],
   ])("has caught up with %s, also where positions cannot be compared", async (_, send) => {
     const { s, sub, got } = followRun({ ...auto, replay: "all" });
     await tick();

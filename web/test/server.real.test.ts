@@ -11,7 +11,7 @@ import * as v from "valibot";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { startSluice } from "../e2e/sluice.js";
-import { channel, SluiceError, staticSchema, subscribe, type Message } from "../src/index.js";
+import { channel, SluiceError, staticSchema, subscribe, text, type Message } from "../src/index.js";
 import { createServer, type SluiceServer } from "../src/server/index.js";
 
 type Server = Awaited<ReturnType<typeof startSluice>>;
@@ -31,7 +31,7 @@ const jobs = channel({
     status: { schema: z.object({ message: z.string() }) },
     question: { schema: staticSchema<{ text: string }>() },
     answer: { schema: z.object({ ok: z.boolean() }) },
-    text: { schema: staticSchema<string>() },
+    text: text(),
   },
 });
 
@@ -207,6 +207,25 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
     await holder.publish(job.answer, { ok: true });
     await expect(holder.publish(job.status, { message: "" })).rejects.toMatchObject({ code: "forbidden", status: 403 });
     await expect(holder.token({ channel: job })).rejects.toMatchObject({ status: 403 });
+  });
+
+  test("define: messages with a merge rule are held as one", async () => {
+    const answer = channel({
+      name: "merged",
+      topics: { parts: { schema: staticSchema<{ id: number; delta: string }>(), merge: { append: "/delta", key: ["/id"] } } },
+    });
+    const definition = await sluice.define(answer);
+    expect(definition.topics).toMatchObject({ parts: { merge: { append: "/delta", key: ["/id"] } } });
+    for (const [id, delta] of [
+      [1, "Hel"],
+      [1, "lo"],
+      [2, "a"],
+    ] as const)
+      await sluice.publish(answer.parts, { id, delta });
+    expect((await held(answer.$name)).map(({ data }) => data)).toEqual([
+      { id: 1, delta: "Hello" },
+      { id: 2, delta: "a" },
+    ]);
   });
 
   test("define: the server holds messages to what the validators say", async () => {

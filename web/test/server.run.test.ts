@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
-import { staticSchema, type Receipt } from "../src/index.js";
+import { staticSchema, text, type Receipt } from "../src/index.js";
 import type { AskOptions } from "../src/server/index.js";
 import { accept, json, problem, receipt, run42, serverOf, type Answer, type Request } from "./server.harness.js";
 
@@ -23,6 +23,75 @@ describe("the key of a step", () => {
   });
 });
 
+describe("the text of a step", () => {
+  const ids = JSON.parse(readFileSync(new URL("../../client/testdata/wire/text-ids.json", import.meta.url), "utf8")) as {
+    run: string;
+    step: string;
+    id: string;
+  }[];
+  const aText = { channel: "c", topic: "t", ...text() };
+  const state = (state: string, attempt: number): Response =>
+    new Response(null, { headers: { "Stream-State": state, "Stream-Offset": "7", "Stream-Attempt": String(attempt) } });
+
+  /** A server that knows a text. */
+  function knowing(head: Answer) {
+    return serverOf(async (request) => {
+      if (request.method === "HEAD") return head(request);
+      const body = request.init.body ? await new Response(request.init.body).text() : null;
+      return json({ body, ...Object.fromEntries(new URLSearchParams(request.path.split("?")[1])) });
+    });
+  }
+
+  test.each(ids)("is named after $run and $step", async ({ run, step, id }) => {
+    const { sluice, requests } = knowing(() => problem(404, "not-found"));
+    expect(await sluice.run(run42, run).stream(step, aText, "x")).toMatchObject({ stream_id: id, run_id: run });
+    const query = new URLSearchParams({ channel: "c", topic: "t", stream_id: id });
+    expect([requests[0]!.method, requests[0]!.path]).toEqual(["HEAD", `/base/v1/publish/$/$/stream?${query}`]);
+    expect(id).toMatch(/^[\w.:-]{1,64}$/);
+  });
+
+  test("has ids of both kinds, and none twice", () => {
+    expect(new Set(ids.map(({ id }) => id)).size).toBe(ids.length);
+    expect(ids.some(({ id }) => id.startsWith("h:") && id.length === 34)).toBe(true);
+    expect(ids.some(({ run, step, id }) => id === `${run}:${step}`)).toBe(true);
+  });
+
+  test.each<[string, Answer, number | undefined, string]>([
+    ["a text that is not known", () => problem(404, "not-found"), undefined, "1"],
+    ["an open one", () => state("open", 3), undefined, "4"],
+    ["an aborted one", () => state("aborted", 3), undefined, "4"],
+    ["an open one, in an attempt that was given", () => state("open", 3), 5, "5"],
+    ["a text that is not known, in an attempt that was given", () => problem(404, "not-found"), 5, "5"],
+  ])("%s: the attempt", async (_, head, given, attempt) => {
+    const { sluice } = knowing(head);
+    const run = sluice.run("c", "r", given === undefined ? {} : { attempt: given });
+    expect(await run.stream("s", aText, "x")).toMatchObject({ attempt, offset: "0", body: "x" });
+  });
+
+  test.each([undefined, 1, 9])("is not written again if it is complete, in attempt %s", async (attempt) => {
+    const { sluice } = knowing(() => state("complete", 3));
+    let closed = false;
+    const source = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.reject(new Error("taken")),
+        return: async () => ((closed = true), { done: true }),
+      }),
+    } as unknown as AsyncIterable<string>;
+    expect(await sluice.run("c", "r", { attempt }).stream("s", aText, source)).toMatchObject({ attempt: "3", offset: "7", body: null });
+    expect(closed).toBe(true);
+  });
+
+  test("is asked about until there is an answer, and refused with the server's reason", async () => {
+    let heads = 0;
+    const { sluice } = serverOf(
+      ({ method }) => (method === "HEAD" && ++heads < 3 ? problem(503, "draining") : new Response(null, { status: 403 })),
+      { retryMinMs: 1 },
+    );
+    await expect(sluice.run("c", "r").stream("s", aText, "x")).rejects.toMatchObject({ code: "forbidden", status: 403 });
+    expect(heads).toBe(3);
+  });
+});
+
 describe("a run", () => {
   test("reports its states", async () => {
     const { sluice, requests } = serverOf(() => json(receipt({ kind: "run" })));
@@ -33,7 +102,9 @@ describe("a run", () => {
     await run.fail(new Error("out of memory"));
     await run.fail({ code: 7 });
     await run.cancel();
-    expect(requests.map(({ method, path }) => [method, path])).toEqual(Array(6).fill(["PUT", "/base/v1/channels/pipeline%3A42/run"]));
+    expect(requests.map(({ method, path }) => [method, path])).toEqual(
+      Array(6).fill(["PUT", "/base/v1/channels/$/run?channel=pipeline%3A42"]),
+    );
     expect(requests.map(({ body }) => JSON.parse(body!))).toEqual([
       { status: "running", run_id: "r" },
       { status: "completed", run_id: "r", result: { rows: 3 } },
@@ -102,7 +173,7 @@ describe("ask", () => {
     const { ask, requests, streams } = asked([page([answer("e-11", yes)])]);
     expect(await ask()).toEqual({ ok: true, at: 4 });
     expect(JSON.parse(requests[0]!.body!)).toMatchObject({ topic: "status", idempotency_key: "run:r:approve", run_id: "r" });
-    expect(requests[1]!.path).toBe("/base/v1/channels/pipeline%3A42/messages?topic=answer&after=e-10&limit=1000");
+    expect(requests[1]!.path).toBe("/base/v1/channels/$/messages?channel=pipeline%3A42&topic=answer&after=e-10&limit=1000");
     expect(streams).toHaveLength(0);
   });
 
@@ -152,7 +223,7 @@ describe("ask", () => {
       ],
     );
     expect(await ask({ reply })).toEqual({ ok: true, at: 1 });
-    expect(requests[1]!.path).toMatch(/^\/base\/v1\/channels\/user%3A7\/messages/);
+    expect(requests[1]!.path).toMatch(/^\/base\/v1\/channels\/\$\/messages\?channel=user%3A7&/);
     const query = new URLSearchParams(streams[0]!.path.split("?")[1]);
     expect([query.getAll("channel").sort(), query.getAll("topic")]).toEqual([["pipeline:42", "user:7"], ["answer"]]);
   });

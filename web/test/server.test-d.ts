@@ -1,5 +1,5 @@
 import { channel, staticSchema, type Receipt, type SluiceError } from "../src/index.js";
-import { createServer, type IssuedToken, type PublishResult, type StreamReceipt } from "../src/server/index.js";
+import { createServer, text, type IssuedToken, type PublishResult, type StreamReceipt } from "../src/server/index.js";
 import * as v from "valibot";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
@@ -16,6 +16,7 @@ const pipeline = channel({
       ),
     },
     tokens: { schema: staticSchema<{ token: string }>() },
+    draft: text(),
   },
 });
 const run42 = pipeline({ runId: "42" });
@@ -50,15 +51,21 @@ test("publishMany holds each item to its own topic", () => {
 });
 
 test("stream tells text from messages", () => {
-  expectTypeOf(sluice.stream(run42.tokens, ["a", new Uint8Array()])).resolves.toEqualTypeOf<StreamReceipt>();
-  expectTypeOf(sluice.stream(run42.tokens, "a")).resolves.toEqualTypeOf<StreamReceipt>();
-  expectTypeOf(sluice.stream(run42.tokens, new ReadableStream<Uint8Array>())).resolves.toEqualTypeOf<StreamReceipt>();
+  expectTypeOf(sluice.stream(run42.draft, ["a", new Uint8Array()])).resolves.toEqualTypeOf<StreamReceipt>();
+  expectTypeOf(sluice.stream(run42.draft, "a")).resolves.toEqualTypeOf<StreamReceipt>();
+  expectTypeOf(sluice.stream(run42.draft, new ReadableStream<Uint8Array>())).resolves.toEqualTypeOf<StreamReceipt>();
   expectTypeOf(sluice.stream(run42.tokens, [{ token: "a" }])).resolves.toEqualTypeOf<PublishResult[]>();
   async function* messages(): AsyncGenerator<{ token: string }> {
     yield { token: "a" };
   }
   expectTypeOf(sluice.stream(run42.tokens, messages())).resolves.toEqualTypeOf<PublishResult[]>();
-  expectTypeOf(sluice.stream(run42.length, ["a"], { kind: "data" })).resolves.toEqualTypeOf<PublishResult[]>();
+  expectTypeOf(sluice.stream(run42.length, ["a"])).resolves.toEqualTypeOf<PublishResult[]>();
+  // @ts-expect-error -- texts go to topics that are text()
+  void sluice.stream(run42.tokens, ["a"]);
+  // @ts-expect-error -- which take nothing else
+  void sluice.stream(run42.draft, [{ token: "a" }]);
+  // @ts-expect-error -- and are not published as a whole
+  void sluice.publish(run42.draft, "a");
   // @ts-expect-error -- of another topic
   void sluice.stream(run42.tokens, [{ message: "a" }]);
 });
@@ -81,6 +88,16 @@ test("ask takes a question and gives what the reply's schema makes", () => {
   void run.ask("s", run42.status, { token: "?" }, { reply: run42.length });
   // @ts-expect-error -- of another topic
   void run.publish("s", run42.status, { token: "?" });
+});
+
+test("a run streams only texts", () => {
+  const run = sluice.run(run42, "r", { attempt: 2 });
+  expectTypeOf(run.stream("s", run42.draft, ["a", new Uint8Array()])).resolves.toEqualTypeOf<StreamReceipt>();
+  void sluice.stream(run42.draft, "a", { streamId: "s", attempt: 2 });
+  // @ts-expect-error -- messages have steps of their own
+  void run.stream("s", run42.tokens, [{ token: "a" }]);
+  // @ts-expect-error -- only texts go on
+  void sluice.stream(run42.tokens, [{ token: "a" }], { streamId: "s" });
 });
 
 test("define takes the converters of the libraries", () => {

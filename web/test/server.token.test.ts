@@ -1,11 +1,18 @@
-import { channel, staticSchema, type AnyChannel, type StandardSchema } from "../src/index.js";
+import { channel, staticSchema, text, type AnyChannel, type StandardSchema } from "../src/index.js";
 import * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { json, pipeline, problem, run42, serverOf } from "./server.harness.js";
 
 describe("token", () => {
-  const minted = { token: "t", token_type: "Bearer", jti: "j", expires_at: "2026-11-23T06:28:03.000Z", subscribe_url: "https://…" };
+  const minted = {
+    token: "t",
+    token_type: "Bearer",
+    jti: "j",
+    expires_at: "2026-11-23T06:28:03.000Z",
+    url: "https://…",
+    subscribe_url: "https://…",
+  };
   const bodyOf = async (request: Parameters<ReturnType<typeof serverOf>["sluice"]["token"]>[0]): Promise<unknown> => {
     const { sluice, requests } = serverOf(() => json(minted, 201));
     expect(await sluice.token(request)).toEqual(minted);
@@ -73,13 +80,13 @@ describe("define", () => {
 
   test("sends the template and what the validators say", async () => {
     const { path, body } = await define(pipeline, { strict: true, replay: { messages: 10, age: "1m" } });
-    expect(path).toBe("/base/v1/schemas/pipeline%3A%7BrunId%7D");
+    expect(path).toBe("/base/v1/schemas/$?name=pipeline%3A%7BrunId%7D");
     expect(body).toMatchObject({ strict: true, replay: { messages: 10, age: "1m" } });
     expect(Object.keys(body.topics)).toEqual(["status", "tokens", "answer", "late"]);
     expect(body.topics.tokens).toEqual({});
     expect(body.topics.status).toMatchObject({ schema: { type: "object", required: ["message"] } });
     expect(body.topics.answer).toMatchObject({ schema: { properties: { at: { type: "string" } } } }); // what is sent, not what becomes of it
-    expect((await define(pipeline, { name: "other:{x}" })).path).toBe("/base/v1/schemas/other%3A%7Bx%7D");
+    expect((await define(pipeline, { name: "other:{x}" })).path).toBe("/base/v1/schemas/$?name=other%3A%7Bx%7D");
   });
 
   test("the definition's own JSON Schema comes first, then the converter, then the validator's", async () => {
@@ -104,6 +111,12 @@ describe("define", () => {
     });
     const asked = (await define(one(v.string()), { toJSONSchema: asValibot })).body.topics.topic?.schema;
     expect(asked).toEqual({ typeMode: "input", target: "draft-2020-12" });
+  });
+
+  test("a merge rule is sent with the topic", async () => {
+    const merge = { append: "/delta", key: ["/type", "/id"] };
+    const parts = channel({ name: "n", topics: { parts: { schema: staticSchema<{ delta: string }>(), merge }, draft: text() } });
+    expect((await define(parts)).body.topics).toEqual({ parts: { merge }, draft: {} });
   });
 
   test("a schema that cannot be expressed is an error that says what to do", async () => {

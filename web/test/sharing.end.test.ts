@@ -22,8 +22,11 @@ describe("a refusal of what is asked for together", () => {
     await tick();
     s.last.refuse(status, "no");
     await tick();
-    expect(s.requests.slice(1).map((each) => each.query("channel"))).toEqual([["good"], ["bad"], ["fine"]]);
-    for (const each of s.requests.slice(1)) {
+    expect(s.requests.slice(1).map((each) => each.query("channel"))).toEqual([["good"], ["bad", "fine"]]);
+    s.last.refuse(status, "no");
+    await tick();
+    expect(s.requests.slice(3).map((each) => each.query("channel"))).toEqual([["bad"], ["fine"]]);
+    for (const each of [s.requests[1]!, ...s.requests.slice(3)]) {
       if (each.query("channel")[0] === "bad") each.refuse(status, "no");
       else each.open("e-1").message("e-2", 2, { channel: each.query("channel")[0]! });
     }

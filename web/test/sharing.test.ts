@@ -187,6 +187,27 @@ describe("subscriptions with the same options", () => {
     ]);
   });
 
+  test("of whom one has had a part of what a message stands for: that one reads the rest by itself", async () => {
+    const s = server();
+    const fast = join(s, "a", { lastEventId: "e-5" });
+    const slow = join(s, ["a", "b"], { lastEventId: "e-2" });
+    const other = join(s, "b", { lastEventId: "e-4" });
+    await tick();
+    const together = s.last;
+    expect(together.lastEventId).toBe("e-2");
+    together.open("e-2").message("e-7", "3 4 5 6 7", { channel: "a", first_id: "e-3" }).message("e-8", "8", { channel: "a" });
+    await tick();
+    expect(together.left).toBe(false);
+    expect(s.last.query("channel")).toEqual(["a"]);
+    expect(s.last.lastEventId).toBe("e-5");
+    s.last.open("e-5").message("e-7", "6 7", { channel: "a", first_id: "e-6" }).message("e-8", "8", { channel: "a" });
+    together.message("e-10", "9 10", { channel: "b", first_id: "e-9" });
+    await tick();
+    expect([fast.got, slow.got, other.got]).toEqual([["6 7", "8"], ["3 4 5 6 7", "8", "9 10"], ["9 10"]]);
+    await settle();
+    expect(alive(s)).toHaveLength(2);
+  });
+
   test("a status or a gap at the start does not move the position of who is ahead back", async () => {
     const s = server();
     const done: (() => void)[] = [];

@@ -214,6 +214,38 @@ describe("handlers", () => {
     expect(s.last.left).toBe(true);
   });
 
+  test.each(["close", "refusal", "server's end", "loop", "signal"])(
+    "nothing listens to the signal any more after the end: %s",
+    async (how) => {
+      const listeners = new Set<unknown>();
+      const aborter = new AbortController();
+      const { signal } = aborter;
+      const { addEventListener, removeEventListener } = signal;
+      signal.addEventListener = (type: string, listener: never) => {
+        listeners.add(listener);
+        addEventListener.call(signal, type, listener);
+      };
+      signal.removeEventListener = (type: string, listener: never) => {
+        listeners.delete(listener);
+        removeEventListener.call(signal, type, listener);
+      };
+      const s = server();
+      const { sub } = follow(s, { signal });
+      await tick();
+      expect(listeners.size).toBe(1);
+      if (how === "refusal") s.last.refuse(403, "forbidden");
+      else s.last.open();
+      await tick();
+      if (how === "close") sub.close();
+      if (how === "server's end") s.last.close(4403, "disconnected");
+      if (how === "loop") void sub[Symbol.asyncIterator]().return!(undefined).then(() => sub.close());
+      if (how === "signal") aborter.abort();
+      await tick();
+      expect(listeners.size).toBe(0);
+      follow(s, { signal: AbortSignal.abort() });
+    },
+  );
+
   test("the data of an event is read by parse, if there is one", async () => {
     const s = server();
     const { sub, got } = follow(s, { parse: (json) => JSON.parse(json.replace(/"data":(\d+)/, '"data":"$1"')) as unknown });

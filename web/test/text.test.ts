@@ -1,6 +1,7 @@
-import { type TextStream } from "../src/index.js";
+import { channel, staticSchema, subscribe, text, type TextStream } from "../src/index.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { follow, iterable, type Options } from "./support/follow.js";
+import { random } from "./support/random.js";
 import { server, tick, type Exchange } from "./support/server.js";
 
 beforeEach(() => {
@@ -62,6 +63,18 @@ describe("a streamed text", () => {
     expect(all[3]).not.toHaveProperty("data");
     expect(all.map(({ text }) => text)).toEqual(["", "Hel", "Hello 🙂", "Hello 🙂"]);
     expect(sub.getSnapshot()).toMatchObject({ position: "e-4", last: all[3], byTopic: { t: all[3] } });
+    sub.close();
+  });
+
+  test("names its publisher", async () => {
+    const { s, sub, all } = followText();
+    await tick();
+    const fields = { stream_id: "s", sub: "user-7" };
+    s.last.open().message("e-1", {}, { ...fields, kind: "datastream-start" });
+    s.last.message("e-2", "a", { ...fields, kind: "chunk", offset: 0 });
+    await tick();
+    expect(all.map((message) => message.sub)).toEqual(["user-7", "user-7"]);
+    expect(all[1]).not.toHaveProperty("offset"); // of a piece
     sub.close();
   });
 
@@ -157,17 +170,231 @@ describe("a streamed text", () => {
     sub.close();
   });
 
-  test("keeps the last Mi of characters", async () => {
+  test("keeps the last Mi of characters, and is partial once it has lost its beginning", async () => {
     const { s, sub } = followText();
     await tick();
     start(s.last.open(), 1);
     const piece = "x".repeat(1 << 19);
-    chunk(chunk(chunk(s.last, 2, "first" + piece), 3, piece), 4, "last");
+    chunk(chunk(s.last, 2, "first" + piece), 3, piece);
     await tick();
-    const { text } = sub.getSnapshot().last as TextStream;
+    expect(sub.getSnapshot().last).toMatchObject({ text: "first" + piece + piece, partial: false });
+    chunk(s.last, 4, piece + "last");
+    await tick();
+    const { text, partial } = sub.getSnapshot().last as TextStream;
     expect(text).toHaveLength(1 << 20);
     expect(text.endsWith("xlast")).toBe(true);
     expect(text.includes("first")).toBe(false);
+    expect(partial).toBe(true);
+    sub.close();
+  });
+});
+
+describe("offsets", () => {
+  const placed = (e: Exchange, n: number, text: string, offset: number): Exchange =>
+    e.message(`e-${n}`, text, { kind: "chunk", stream_id: "s", offset });
+
+  test("skip what is there already", async () => {
+    const { s, sub, told } = followText();
+    await tick();
+    placed(start(s.last.open(), 1), 2, "Hé", 0);
+    placed(s.last, 3, "Hé", 0);
+    placed(s.last, 4, "él", 1);
+    placed(s.last, 5, "Hél\ufefflo 🙂", 0);
+    await tick();
+    expect(told).toEqual([
+      's "" open',
+      '+s "Hé" open "Hé"',
+      '+s "Hé" open ""',
+      '+s "Hél" open "l"',
+      '+s "Hél\ufefflo 🙂" open "\ufefflo 🙂"',
+    ]);
+    placed(s.last, 6, "🙂!", 10);
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "Hél\ufefflo 🙂!", partial: false });
+    sub.close();
+  });
+
+  test("tell that the beginning is missing, whether or not the text began before", async () => {
+    for (const begun of [false, true]) {
+      const { s, sub } = followText();
+      await tick();
+      s.last.open();
+      if (begun) start(s.last, 1);
+      placed(placed(s.last, 2, "the ", 500), 3, "end", 504);
+      finish(s.last, 4);
+      await tick();
+      expect(sub.getSnapshot().last).toMatchObject({ text: "the end", partial: true, complete: true });
+      sub.close();
+    }
+  });
+
+  test("tell that it is not, if the first chunk is", async () => {
+    const { s, sub } = followText();
+    await tick();
+    placed(s.last.open(), 2, "all", 0);
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "all", partial: false });
+    sub.close();
+  });
+
+  test("tell whether a gap has taken something", async () => {
+    const { s, sub } = followText();
+    await tick();
+    placed(start(s.last.open(), 1), 2, "one ", 0);
+    s.last.gap("e-2", "e-2", "e-5");
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ partial: true });
+    placed(s.last, 5, "two ", 4);
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "one two ", partial: false });
+    s.last.gap("e-5", "e-5", "e-9");
+    placed(s.last, 9, "four", 14);
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "one two four", partial: true });
+    s.last.gap("e-9", "e-9", "e-11");
+    placed(s.last, 11, "!", 18);
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "one two four!", partial: true });
+    sub.close();
+  });
+
+  test("make a text right whatever is sent twice, over any number of connections", async () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const { below, chance, pick } = random(seed);
+      const { s, sub, all } = followText({ reconnectMinMs: 0 });
+      await tick();
+      const whole = Array.from({ length: 60 }, () => pick(["a", "é", "€", "🙂", "\ufeff", "\0"]));
+      const bytesTo = (at: number): number => new TextEncoder().encode(whole.slice(0, at).join("")).length;
+      start(s.last.open(), 1);
+      let seq = 1;
+      for (let there = 0; there < whole.length;) {
+        const from = below(there + 1);
+        const to = Math.min(whole.length, from + 1 + below(20));
+        placed(s.last, ++seq, whole.slice(from, to).join(""), bytesTo(from));
+        there = Math.max(there, to);
+        if (chance(0.8)) continue;
+        await tick();
+        s.last.break();
+        await tick(10);
+        s.last.open(`e-${seq}`);
+      }
+      finish(s.last, ++seq);
+      await tick();
+      expect(all.at(-1)).toMatchObject({ text: whole.join(""), complete: true, partial: false });
+      sub.close();
+    }
+  });
+});
+
+test("texts of one stream id in two topics are not mixed up", async () => {
+  const { s, told, sub } = followText();
+  await tick();
+  s.last.open();
+  const places = [{}, { topic: "u" }];
+  const say = (n: number, data: unknown, kind: string): void =>
+    places.forEach((place, i) =>
+      s.last.message(`e-${n + i}`, kind === "chunk" ? `${String(data)}${i}` : data, { kind, stream_id: "s", ...place }),
+    );
+  say(1, {}, "datastream-start");
+  say(4, "a", "chunk");
+  say(7, "b", "chunk");
+  say(10, { reason: "complete" }, "datastream-end");
+  await tick();
+  expect(told.slice(-2)).toEqual([0, 1].map((i) => `+s "a${i}b${i}" complete ""`));
+  sub.close();
+});
+
+describe("a text that starts over", () => {
+  test("after it was superseded is delivered again", async () => {
+    const { s, sub, told } = followText();
+    await tick();
+    chunk(start(s.last.open(), 1), 2, "first try");
+    finish(s.last, 3, "superseded");
+    await tick();
+    expect(sub.getSnapshot().last).toMatchObject({ text: "first try", complete: false, state: "superseded" });
+    finish(chunk(start(s.last, 4), 5, "second"), 6);
+    await tick();
+    expect(told.slice(2)).toEqual(['+s "first try" superseded ""', 's "" open', '+s "second" open "second"', '+s "second" complete ""']);
+    expect(sub.getSnapshot().byTopic["t"]).toMatchObject({ text: "second", complete: true });
+    sub.close();
+  });
+
+  test("without an end leaves nobody waiting for the first one", async () => {
+    const { s, sub, told, all } = followText();
+    await tick();
+    chunk(start(s.last.open(), 1), 2, "first");
+    await tick();
+    const reading = collect(all[0]!.chunks);
+    await tick();
+    finish(chunk(start(s.last, 3), 4, "second"), 5);
+    await tick();
+    expect(reading).toEqual({ got: ["first"], ended: true });
+    expect(told.at(-1)).toBe('+s "second" complete ""');
+    sub.close();
+  });
+});
+
+describe("a channel that says which topics are texts", () => {
+  const known = channel({ name: "c", topics: { draft: text(), status: { schema: staticSchema<number>() } } });
+  const write = (e: Exchange, n: number, topic: string): void => {
+    const fields = { topic, stream_id: topic };
+    e.message(`e-${n}`, {}, { ...fields, kind: "datastream-start" });
+    e.message(`e-${n + 1}`, "a", { ...fields, kind: "chunk", offset: 0 });
+    e.message(`e-${n + 2}`, { reason: "complete" }, { ...fields, kind: "datastream-end" });
+  };
+  function listen(options: { validate?: boolean } = {}) {
+    const s = server();
+    const got: unknown[] = [];
+    const invalid: unknown[] = [];
+    const sub = subscribe({
+      url: "http://sluice",
+      channel: known,
+      fetch: s.fetch,
+      onMessage: (message) => got.push([message.topic, message.kind]),
+      onChunk: (message, chunk) => chunk && got.push(`${message.topic} ${chunk}`),
+      onInvalid: (error, { topic, kind }) => invalid.push([error.code, topic, kind]),
+      ...options,
+    });
+    return { s, got, invalid, sub };
+  }
+
+  test("delivers what is of the topic's kind", async () => {
+    const { s, got, invalid, sub } = listen();
+    await tick();
+    write(s.last.open(), 1, "draft");
+    s.last.message("e-4", 7, { topic: "status" });
+    await tick();
+    expect(got).toEqual([["draft", "stream"], "draft a", ["status", "data"]]);
+    const { draft, status } = sub.getSnapshot().byTopic;
+    expect([draft?.text, draft?.complete, status?.data]).toEqual(["a", true, 7]);
+    expect(invalid).toEqual([]);
+    sub.close();
+  });
+
+  test("refuses the rest, once for each text", async () => {
+    const { s, got, invalid, sub } = listen();
+    await tick();
+    write(s.last.open(), 1, "status");
+    s.last.message("e-4", "whole", { topic: "draft" });
+    await tick();
+    expect(got).toEqual([]);
+    expect(sub.getSnapshot().byTopic).toEqual({});
+    expect(invalid).toEqual([
+      ["invalid-message", "status", "datastream-start"],
+      ["invalid-message", "draft", "data"],
+    ]);
+    expect(sub.getSnapshot()).toMatchObject({ position: "e-4", error: { code: "invalid-message" } });
+    sub.close();
+  });
+
+  test("delivers everything if nothing is to be validated", async () => {
+    const { s, got, invalid, sub } = listen({ validate: false });
+    await tick();
+    write(s.last.open(), 1, "status");
+    s.last.message("e-4", "whole", { topic: "draft" });
+    await tick();
+    expect(got).toEqual([["status", "stream"], "status a", ["draft", "data"]]);
+    expect(invalid).toEqual([]);
     sub.close();
   });
 });

@@ -28,6 +28,31 @@ describe("the token", () => {
     sub.close();
   });
 
+  test("says where the server is, if the options do not", async () => {
+    const s = server((exchange) => exchange.open().end());
+    let n = 0;
+    const token = () => Response.json({ token: "t", url: `https://node-${++n}.example.com/sluice` });
+    const one = follow(s, { url: undefined, token });
+    const two = follow(s, { url: undefined, token, channel: "d" }); // both fit into one request
+    await tick(300);
+    one.sub.close();
+    two.sub.close();
+    const addresses = s.requests.map(({ url }) => url.origin + url.pathname);
+    expect(addresses.slice(0, 2)).toEqual([
+      "https://node-1.example.com/sluice/v1/subscribe",
+      "https://node-2.example.com/sluice/v1/subscribe",
+    ]);
+    expect(s.requests[0]!.query("channel")).toEqual(["c", "d"]);
+  });
+
+  test("does not override the server of the options", async () => {
+    const s = server();
+    const { sub } = follow(s, { url: "http://mine", token: () => ({ token: "t", url: "https://example.com" }) });
+    await tick();
+    expect(s.last.url.origin).toBe("http://mine");
+    sub.close();
+  });
+
   test("that is refused is replaced once, at once; then it is over", async () => {
     const s = server((exchange) => exchange.refuse(401, "unauthorized"));
     let n = 0;

@@ -2,13 +2,13 @@ import type { TopicRef } from "../channel.js";
 import { useRealtime } from "./realtime.js";
 import type { RealtimeOptions } from "./settings.js";
 
-/** As of {@link useRealtime}, without what the topic says. */
+/** The options of {@link useRealtime}, without those that the topic determines. */
 export type ChannelStateOptions = Omit<RealtimeOptions<string>, "channel" | "channels" | "topics" | "historyLimit" | "bufferInterval">;
 
 /**
- * The data of the latest message of one topic, from the first rendering with it on: undefined
- * until there is one, and while the latest is a text stream. A component is rendered again when it
- * changes and for nothing else; whether the connection stands is told by {@link useRealtime}.
+ * Returns the data of the latest message of one topic, or what there is of its latest text. It is
+ * undefined until there is one. The component renders again only when the value changes. For the state
+ * of the connection, use {@link useRealtime}.
  *
  * @example
  * const price = useChannelState(stock({ symbol }).price);
@@ -18,5 +18,5 @@ export function useChannelState<Output>(ref: TopicRef<string, unknown, Output>, 
   const channel = { $name: name, $template: name, $topics: { [topic]: { schema } } };
   const { messages } = useRealtime<typeof channel, string>({ ...options, channel, topics: [topic], historyLimit: 0 });
   const message = messages.byTopic[topic];
-  return message?.kind === "data" ? message.data : undefined;
+  return (message?.kind === "stream" ? message.text : message?.data) as Output | undefined;
 }

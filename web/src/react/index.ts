@@ -1,8 +1,7 @@
 "use client";
 /**
- * Sluice in React 18 and later: `useRealtime` for all that there is to know of a subscription,
- * `useChannelState` for the latest value of a topic, and `RealtimeProvider` for the connection
- * that the hooks below it share.
+ * Sluice for React 18 and later: `useRealtime` for a whole subscription, `useChannelState` for the
+ * latest value of a topic, and `RealtimeProvider` for a connection that hooks share.
  *
  * @module
  */

@@ -8,18 +8,18 @@ import {
   type ReactElement,
   type ReactNode,
 } from "react";
-import { credential } from "../request.js";
+import { latestOf } from "../request.js";
 import type { ConnectOptions } from "../subscribe.js";
 
 /**
- * The token is taken as it is when it is needed. Another `url` begins the subscriptions anew. The
- * other options are taken as they are in the first rendering; another user needs another `key`.
+ * The provider uses the latest token whenever it needs one. A new `url` restarts the subscriptions.
+ * The other options are taken from the first render. Give the provider another `key` for another user.
  */
 export interface RealtimeProviderProps extends ConnectOptions {
   children?: ReactNode;
 }
 
-/** What a provider tells the hooks below it. */
+/** What a provider passes to the hooks below it. */
 export const Connection: Context<ConnectOptions> = createContext<ConnectOptions>({});
 
 /**
@@ -34,11 +34,11 @@ export function RealtimeProvider({ children, ...options }: RealtimeProviderProps
   return createElement(Connection.Provider, { value }, children);
 }
 
-/** The options with one token function, which is the same for good, for whichever token is the latest. */
+/** Replaces the token by a function that never changes and always gives the latest token. */
 function withLatestToken(first: ConnectOptions): { options: ConnectOptions; committed(options: ConnectOptions): void } {
   let latest = first;
   return {
-    options: { ...first, token: () => credential(latest.token) },
+    options: { ...first, token: latestOf(() => latest.token) },
     committed(options) {
       latest = options;
     },

@@ -8,12 +8,12 @@ import { identityOf, settle, type RealtimeOptions } from "./settings.js";
 import type { Messages, Standing, State } from "./state.js";
 import { createStore, type Store } from "./store.js";
 
-/** What {@link useRealtime} returns. A component is rendered again when something has changed that it has read here, and for nothing else. */
+/** What {@link useRealtime} returns. A component renders again only when a field that it has read changes. */
 export interface Realtime<M extends Message = Message> extends Standing {
   readonly messages: Messages<M>;
-  /** Forgets all that was received and begins a new subscription. Always the same function. */
+  /** Forgets everything that was received and starts a new subscription. The function never changes. */
   readonly reset: () => void;
-  /** Publishes with the subscription's url and token, which needs a grant for that. It throws a SluiceError. */
+  /** Publishes with the subscription's url and token. The token needs a grant to publish. It throws a SluiceError. */
   readonly publish: <Input>(
     ref: TopicRef<string, Input>,
     data: NoInfer<Input>,
@@ -21,15 +21,15 @@ export interface Realtime<M extends Message = Message> extends Standing {
   ) => Promise<Receipt>;
 }
 
-/** The fields that are found in `messages`. */
+/** The fields of `messages`. */
 const MESSAGES = ["byTopic", "all", "last", "delta"];
 
 /**
  * Subscribes a component to channels for as long as it is mounted. It connects after the first
- * rendering, so on a server nothing happens and all is as in the beginning: `idle`.
+ * render, so on a server every field keeps its initial value (`idle`).
  *
- * Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection.
- * Otherwise, with a token, each hook has its own.
+ * Below a {@link RealtimeProvider} it needs neither url nor token, and shares the connection. A hook
+ * with its own token has its own connection.
  *
  * @example
  * const { messages, runStatus } = useRealtime({ channel: pipeline({ runId }), topics: ["status"] });
@@ -46,14 +46,14 @@ export function useRealtime<const C extends ChannelLike = string, const Topic ex
   if (current.id !== id) setCurrent({ id, store: (store = createStore(settings)) });
 
   const state = useSyncExternalStore(store.subscribe, store.getState, store.getState);
-  // Before any other effect: a message may arrive between a commit and its effects.
+  // Before all other effects: a message may arrive between a commit and its effects.
   useInsertionEffect(() => store.committed(state, settings));
   useEffect(() => (enabled ? run(store, pauseOnHidden) : undefined), [store, enabled, pauseOnHidden]);
   const reset = useCallback(() => setCurrent((latest) => ({ ...latest, store: latest.store.anew() })), []);
   return useMemo(() => view(store, state, reset), [store, state, reset]) as Realtime<MessageOf<C, Topic>>;
 }
 
-/** Lets a store run until the function that it returns is called. */
+/** Starts a store, which runs until the returned function is called. */
 function run(store: Store, pauseOnHidden: boolean): () => void {
   const page = pauseOnHidden ? globalThis.document : undefined; // there is none in React Native
   const look = (): void => store.hide(!!page?.hidden);
@@ -65,7 +65,7 @@ function run(store: Store, pauseOnHidden: boolean): () => void {
   };
 }
 
-/** A state whose fields note that they are read. */
+/** Returns the state with getters that note which fields are read. */
 function view(store: Store, state: State, reset: () => void): object {
   const messages = {};
   const result = { messages, reset, publish: store.publish };

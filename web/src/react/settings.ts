@@ -1,41 +1,40 @@
-import type { Replay } from "../member.js";
+import type { Replay } from "../poolmember.js";
 import type { ChannelLike, ConnectOptions, SubscribeOptions, TopicOf } from "../subscribe.js";
 
 /**
- * What to subscribe to, and how. Everything can be given inline: a subscription begins anew, with
- * nothing received, when `key`, `url`, the names of the channels, `topics` or `replay` have become
- * others. The token and the handlers are taken as they are when they are called; the other
- * options as they are when a subscription begins.
+ * What to subscribe to, and how. All options can be inline. A new subscription starts, with nothing
+ * received, when the value of `key`, `url`, the names of the channels, `topics` or `replay` changes.
+ * The latest token and handlers are always used. The other options are read when a subscription starts.
  */
 export interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<
   SubscribeOptions<C, Topic>,
-  "signal"
+  "signal" | "until"
 > {
-  /** Another key begins another subscription. */
+  /** A new key starts a new subscription. */
   key?: string | number | undefined;
-  /** false: not connected. When it becomes true again, the subscription goes on where it was. Default: true. */
+  /** false disconnects; true resumes where the subscription stopped. Default: true. */
   enabled?: boolean | undefined;
-  /** Pause while nobody sees the page, and go on from there. Default: true. */
+  /** Pause while the page is hidden, and resume when it is visible again. Default: true. */
   pauseOnHidden?: boolean | undefined;
-  /** How often `all`, `last` and `delta` change at most. Default: 0 ms, with each message that arrives; those that arrive together make one change. */
+  /** The minimum time between two changes of `all`, `last` and `delta`. Default: 0 ms. Messages that arrive together always make one change. */
   bufferInterval?: number | undefined;
-  /** How many messages `all` keeps; null: each one. Default: 100. */
+  /** How many messages `all` keeps; null: all of them. Default: 100. */
   historyLimit?: number | null | undefined;
-  /** What comes first, before the live messages. Default: "latest". */
+  /** What to receive before the live messages. Default: "latest". */
   replay?: Replay | undefined;
-  /** Close when the run of the channel, if it is just one, has ended. Default: true. */
+  /** With a single channel, close when its run has ended. Default: true. */
   autoCloseOnTerminal?: boolean | undefined;
 }
 
-/** The options of a hook with those that it has from the provider. */
+/** The options of a hook, completed with those of the provider. */
 export interface Settings extends RealtimeOptions<ChannelLike, string> {
-  /** The token is the hook's own, and may be another function each time. The provider's is always the same. */
+  /** The token is the hook's own, whose function may change. The provider's never does. */
   readonly ownToken: boolean;
 }
 
 /**
- * Completes the options of a hook. The provider's token goes nowhere but to the provider's server,
- * and the connection of a hook with a token of its own is not shared with other tabs.
+ * Completes the options of a hook. The provider's token goes only to the provider's server, and a
+ * hook with its own token does not share its connection with other tabs.
  */
 export function settle(options: object, provided: ConnectOptions): Settings {
   const own: RealtimeOptions<ChannelLike, string> = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
@@ -50,7 +49,7 @@ export function settle(options: object, provided: ConnectOptions): Settings {
   };
 }
 
-/** What makes a subscription another one. */
+/** Returns what identifies a subscription. */
 export function identityOf({ key, url, channel, channels = [channel!], topics, replay }: Settings): string {
   return JSON.stringify([key, url, channels.map(nameOf).sort(), topics && [...topics].sort(), replay]);
 }

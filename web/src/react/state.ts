@@ -2,48 +2,48 @@ import { SluiceError } from "../error.js";
 import type { Gap, Message, Run } from "../message.js";
 import type { Snapshot, Status } from "../snapshot.js";
 
-/** `idle`: nothing has begun. The others are those of a subscription. */
+/** `idle`: not started. The others are those of a subscription. */
 export type ConnectionStatus = "idle" | Status;
 
 export type RunStatus = Run["status"];
 
-/** `hidden`: nobody sees the page; `disabled`: `enabled` is false. */
+/** `hidden`: the page is hidden; `disabled`: `enabled` is false. */
 export type PauseReason = "hidden" | "disabled" | null;
 
-/** What has been received. The statuses of runs are not among it. */
+/** The messages that were received, without the statuses of runs. */
 export interface Messages<M extends Message = Message> {
-  /** The latest message of each topic: at once, also when the others are buffered. */
+  /** The latest message of each topic, up to date even while the other fields are buffered. */
   readonly byTopic: Snapshot<M>["byTopic"];
-  /** The newest messages, oldest first, up to `historyLimit`. A text is one of them, and grows in its place. */
+  /** The newest messages, up to `historyLimit`, oldest first. A text is one message and grows in place. */
   readonly all: readonly M[];
-  /** The newest message, or the text that has grown since. */
+  /** The newest message, or a text that has grown since. */
   readonly last: M | null;
-  /** What is new since the component was rendered with the `delta` before: each message once; of a text that has grown, how it is now. */
+  /** Each message that is new since the component rendered the previous `delta`. A text that has grown is in it once, as it is now. */
   readonly delta: readonly M[];
 }
 
-/** What a component may read of a subscription, beside the messages. */
+/** What a component may read of a subscription, apart from the messages. */
 export interface Standing {
   readonly connectionStatus: ConnectionStatus;
   readonly isPaused: boolean;
   readonly pauseReason: PauseReason;
-  /** How the job stands that the channel reports on. */
+  /** The status of the job that the channel reports on. */
   readonly runStatus: RunStatus;
-  /** What the run has resulted in. */
+  /** The result with which the run completed. */
   readonly result: unknown;
   /**
-   * What is wrong: with the connection or a message (see `Snapshot.error`); otherwise, when the run
-   * has failed, an error of code `run-failed` whose `cause` is what the run gave as its error.
+   * The error of the connection or of a message (see `Snapshot.error`). Otherwise, if the run has
+   * failed, an error of code `run-failed` with the run's error as its `cause`.
    */
   readonly error: SluiceError | null;
-  /** What was lost for good, the last 100. */
+  /** The last 100 permanent losses. */
   readonly gaps: readonly Gap[];
 }
 
-/** A subscription as a component sees it, at one moment. It does not change; each change makes a new one. */
+/** A subscription as a component sees it at one moment. It is immutable: each change makes a new state. */
 export interface State<M extends Message = Message> extends Standing, Messages<M> {}
 
-/** What there is before a subscription, and on a server. */
+/** The state before a subscription starts, and on a server. */
 export const NOTHING: State<never> = {
   connectionStatus: "idle",
   isPaused: false,
@@ -58,7 +58,7 @@ export const NOTHING: State<never> = {
   delta: [],
 };
 
-/** What a failed run is to those who look for errors. */
+/** Returns the error of a failed run. */
 export function failureOf({ status, error }: Run): SluiceError | null {
   if (status !== "failed") return null;
   const words = (error as Partial<Error> | null | undefined)?.message ?? error;

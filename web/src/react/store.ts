@@ -1,33 +1,34 @@
 import type { TopicRef } from "../channel.js";
 import type { SluiceError } from "../error.js";
-import type { Message, Receipt } from "../message.js";
+import type { Message, Receipt, TextStream } from "../message.js";
 import { publish, type PublishOptions } from "../publish.js";
-import { credential } from "../request.js";
+import { latestOf } from "../request.js";
 import type { Snapshot } from "../snapshot.js";
 import { subscribe, type ChannelLike } from "../subscribe.js";
 import type { Subscription } from "../subscription.js";
+import { after } from "../timer.js";
 import type { Settings } from "./settings.js";
 import { failureOf, NOTHING, type PauseReason, type State } from "./state.js";
 
 /**
- * A subscription of one component, which begins, rests and goes on with it. It tells of changes
- * only in what the component reads.
+ * The subscription of one component, which starts, pauses and resumes with it. It reports only
+ * changes of fields that the component reads.
  */
 export interface Store {
   readonly getState: () => State;
   readonly subscribe: (listener: () => void) => () => void;
   /** Reads a field of a state for the component. */
   read(state: State, field: keyof State): unknown;
-  /** The component shows a state, and has these options. */
+  /** The component has rendered a state with these options. */
   committed(state: State, settings: Settings): void;
-  /** Begins, or goes on where it was. */
+  /** Starts, or resumes. */
   start(hidden: boolean): void;
-  /** Rests while nobody sees the page. */
+  /** Pauses while the page is hidden. */
   hide(hidden: boolean): void;
-  /** Rests until the next start. What has not connected yet is given up. */
+  /** Pauses until the next start. A subscription that has not connected yet is dropped. */
   stop(): void;
   readonly publish: <Input>(ref: TopicRef<string, Input>, data: Input, options?: PublishOptions) => Promise<Receipt>;
-  /** Another one with the same options, which has received nothing. */
+  /** Returns a new store with the same options, which has received nothing. */
   anew(): Store;
 }
 
@@ -40,15 +41,15 @@ export function createStore(settings: Settings): Store {
   let state: State = NOTHING;
   let failure: SluiceError | null = null; // of the run
   let scheduled = false;
-  let timer: ReturnType<typeof setTimeout> | undefined; // runs while messages are buffered
+  let timer: (() => void) | undefined; // stops the timer that runs while messages are buffered
   let subscription: Subscription | undefined;
 
   function open(): Subscription {
     const opened = subscribe<ChannelLike, string>({
       ...settings,
-      token: settings.ownToken ? () => credential(settings.token) : settings.token,
+      token: settings.ownToken ? latestOf(() => settings.token) : settings.token,
       onMessage(message) {
-        history.push(message);
+        if (!replace(history, message)) history.push(message); // a text that starts over
         fresh.push(message);
         received();
         return settings.onMessage?.(message);
@@ -64,7 +65,7 @@ export function createStore(settings: Settings): Store {
         return settings.onRun?.(run, ...rest);
       },
       onGap: (gap) => settings.onGap?.(gap),
-      // What is given up before it connected is not told of: StrictMode does that to each.
+      // Silent about subscriptions that are dropped before they connect: StrictMode drops each one.
       onStatus: (status, snapshot) => subscription && settings.onStatus?.(status, snapshot),
       onInvalid: (error, message) => settings.onInvalid?.(error, message),
     });
@@ -76,20 +77,20 @@ export function createStore(settings: Settings): Store {
     const { historyLimit = 100, bufferInterval = 0 } = settings;
     if (historyLimit !== null) history.splice(0, history.length - historyLimit);
     if (bufferInterval > 0) {
-      timer ??= setTimeout(() => {
+      timer ??= after(bufferInterval, () => {
         stopTimer();
         commit();
-      }, bufferInterval);
+      });
     }
     schedule();
   }
 
   function stopTimer(): void {
-    clearTimeout(timer);
+    timer?.();
     timer = undefined;
   }
 
-  /** Makes one change of all that arrives in one piece. */
+  /** Makes one change of everything that arrives together. */
   function schedule(): void {
     if (!scheduled) queueMicrotask(commit);
     scheduled = true;
@@ -107,7 +108,7 @@ export function createStore(settings: Settings): Store {
   function fold(snapshot: Snapshot): Partial<State> {
     const { status, pauseReason, run, error, gaps, byTopic, last } = snapshot;
     const live = status === "open" || status === "connecting";
-    if (!live) stopTimer(); // what is buffered is all that comes
+    if (!live) stopTimer(); // nothing will be added to what is buffered
     const all = fresh.length && !timer && { all: [...history], last, delta: takeFresh() };
     return {
       connectionStatus: status,
@@ -116,13 +117,13 @@ export function createStore(settings: Settings): Store {
       runStatus: run.status,
       result: run.result,
       error: error ?? failure,
-      gaps: gaps.length ? gaps : NOTHING.gaps, // none are always the same, so that nothing has changed
+      gaps: gaps.length ? gaps : NOTHING.gaps, // the same empty list each time, so that it does not count as a change
       byTopic: last ? byTopic : NOTHING.byTopic,
       ...all,
     };
   }
 
-  /** What a component that reads it has not been shown yet is not lost with the next change. */
+  /** Takes what is new. A delta that the component has not rendered yet stays part of the next one. */
   function takeFresh(): Message[] {
     const delta = state.delta === shown || !seen.has("delta") ? [] : [...state.delta];
     for (const message of fresh) if (!replace(delta, message)) delta.push(message);
@@ -141,7 +142,7 @@ export function createStore(settings: Settings): Store {
       return () => void listeners.delete(listener);
     },
     read(from, field) {
-      // Of what has changed unseen the component must be told now.
+      // It changed while nobody read it, so the component must be told now.
       if (!seen.has(field) && from[field] !== state[field]) queueMicrotask(notify);
       seen.add(field);
       return from[field];
@@ -159,7 +160,7 @@ export function createStore(settings: Settings): Store {
       subscription?.[hidden ? "pause" : "resume"]("hidden");
     },
     stop() {
-      // Before its first position a pause would wait for one, and that of a component that has gone would wait for nobody.
+      // Without a position, a pause would connect to get one, for a component that is gone.
       if (subscription?.getSnapshot().position) {
         subscription.pause("disabled");
         store.hide(false);
@@ -176,9 +177,14 @@ export function createStore(settings: Settings): Store {
   return store;
 }
 
-/** Puts a text in the place of what it was before, which is one of the last. Tells whether that was there. */
+/** Replaces the earlier state of a text, which is near the end. Reports whether there was one. */
 function replace(list: Message[], message: Message): boolean {
-  const at = message.kind === "stream" ? list.findLastIndex((each) => each.kind === "stream" && each.stream_id === message.stream_id) : -1;
+  const at = message.kind === "stream" ? list.findLastIndex((each) => each.kind === "stream" && textKey(each) === textKey(message)) : -1;
   if (at >= 0) list[at] = message;
   return at >= 0;
+}
+
+/** Names a text: its publisher may have chosen the stream id. */
+function textKey({ channel, topic, stream_id }: TextStream): string {
+  return [channel, topic, stream_id].join();
 }

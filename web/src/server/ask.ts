@@ -1,3 +1,4 @@
+import { orAbort } from "../abort.js";
 import type { TopicRef } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { Gap, Message, Receipt, Run } from "../message.js";
@@ -7,11 +8,11 @@ import type { CallOptions, Caller } from "./caller.js";
 import { within } from "./deadline.js";
 
 export interface AskOptions<Output> extends CallOptions {
-  /** Where the answer comes, be it on another channel. */
+  /** The topic of the answer, which may be on another channel. */
   readonly reply: TopicRef<string, unknown, Output>;
-  /** Whether a message is the answer. Default: the first one is. */
+  /** Reports whether a message is the answer. Default: the first message is. */
   readonly match?: ((answer: NoInfer<Output>) => boolean) | undefined;
-  /** How long to wait, in milliseconds, the publish of the question included. Default: without end. */
+  /** How long to wait, in milliseconds, including the publish of the question. Default: forever. */
   readonly timeout?: number | undefined;
 }
 
@@ -28,10 +29,10 @@ interface Answer<Output> {
 
 const TERMINAL = ["completed", "failed", "cancelled"];
 
-/** How many messages the server gives at a time. */
+/** How many messages the server returns at a time. */
 const PAGE = 1000;
 
-/** Asks and waits. Only what comes after the question's own position can be its answer. */
+/** Asks and waits. Only messages after the question can be its answer. */
 export async function ask<Output>(
   caller: Caller,
   run: Asker,
@@ -43,7 +44,7 @@ export async function ask<Output>(
   const { signal, done } = within(timeout, options.signal, late);
   try {
     const { id } = await publish({ signal });
-    // What is held is looked through first, so that a run that has ended meanwhile finds its answer too.
+    // Search what the server holds first, so that a run that has ended since still finds its answer.
     const held = await heldAnswer(caller, options, id, signal);
     const { data } = "data" in held ? held : await nextAnswer(caller, run, options, held.position, signal);
     return data;
@@ -58,7 +59,7 @@ interface History {
   readonly next: string | null;
 }
 
-/** Looks for the answer among what the server holds. Without one it returns the position up to which it has looked. */
+/** Searches what the server holds for the answer. If there is none, it returns the position that it has reached. */
 async function heldAnswer<Output>(
   caller: Caller,
   options: AskOptions<Output>,
@@ -66,16 +67,16 @@ async function heldAnswer<Output>(
   signal: AbortSignal,
 ): Promise<Answer<Output> | { position: string }> {
   const { reply } = options;
-  const path = `/v1/channels/${encodeURIComponent(reply.channel)}/messages`;
+  const path = "/v1/channels/$/messages";
   let position = question;
   for (;;) {
     const page: History = await caller.call({
       ...{ method: "GET", path, once: true, signal },
-      query: Object.entries({ topic: reply.topic, after: position, limit: String(PAGE) }),
+      query: Object.entries({ channel: reply.channel, topic: reply.topic, after: position, limit: String(PAGE) }),
     });
     if (page.gap) throw gapError(reply.channel);
     for (const message of page.messages) {
-      const answer = await answerOf(message, options);
+      const answer = await orAbort(answerOf(message, options), signal);
       if (answer) return answer;
       position = message.id;
     }
@@ -84,7 +85,7 @@ async function heldAnswer<Output>(
   }
 }
 
-/** Waits for the answer among what is published after a position. */
+/** Waits for the answer among the messages after a position. */
 function nextAnswer<Output>(
   caller: Caller,
   run: Asker,
@@ -107,7 +108,7 @@ function nextAnswer<Output>(
       async onMessage(message: Message) {
         if (message.channel !== reply.channel) return;
         const answer = answerOf(message, options);
-        const decides = await answer.catch(() => true); // what match throws is what comes of it
+        const decides = await answer.catch(() => true); // if match throws, ask rejects with that
         if (decides) end(() => resolve(answer as Promise<Answer<Output>>));
       },
       onRun(state) {
@@ -132,12 +133,12 @@ function nextAnswer<Output>(
   });
 }
 
-/** Whether a status is that of the asker's run. One without an id is of whatever job its channel is for, which is told of the asker's channel only if that is the only one. */
+/** Reports whether a status is that of the asker's run. One without an id counts only if the question and the answer share the asker's channel. */
 function concerns({ run_id }: Run, run: Asker, reply: TopicRef): boolean {
   return run_id === undefined ? run.channel === reply.channel : run_id === run.id;
 }
 
-/** Takes a message for the answer if it is one: data of the reply topic that fits its schema and that matches. */
+/** Returns the answer if the message is one: data of the reply topic that is valid and matches. */
 async function answerOf<Output>(message: Message, { reply, match }: AskOptions<Output>): Promise<Answer<Output> | undefined> {
   if (message.kind !== "data" || message.topic !== reply.topic) return undefined;
   const result = await check(reply.schema, message.data);

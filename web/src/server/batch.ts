@@ -4,12 +4,12 @@ import type { CallOptions, Caller } from "./caller.js";
 import { resultOf, type PublishResult } from "./item.js";
 import { mayRepeat, pause } from "./retry.js";
 
-/** How many messages the server takes in one request. */
+/** How many messages the server accepts in one request. */
 const MAX_ITEMS = 1000;
 
 /**
- * How many bytes go into one request, unless a single message is longer. The server takes more; this
- * is what proxies let through that were not told otherwise.
+ * How many bytes go into one request, unless a single message is longer. The server accepts more;
+ * proxies with default settings accept this much.
  */
 const MAX_BYTES = 512 << 10;
 
@@ -23,7 +23,7 @@ interface Entry {
   readonly once: boolean;
 }
 
-/** Publishes messages in as few requests as the limits allow, one after the other, and notes each result in its place. */
+/** Publishes messages in as few requests as the limits allow, one after the other, and stores each result in its place. */
 export class Batch {
   #entries: Entry[] = [];
   #bytes = 0;
@@ -34,7 +34,7 @@ export class Batch {
     private readonly results: PublishResult[],
   ) {}
 
-  /** Adds a message. It may send those before it. */
+  /** Adds a message. This may send earlier ones. */
   async add(index: number, json: string, once: boolean): Promise<void> {
     const bytes = new TextEncoder().encode(json).length + 1;
     if (this.#entries.length === MAX_ITEMS || this.#bytes + bytes > MAX_BYTES) await this.flush();
@@ -42,7 +42,7 @@ export class Batch {
     this.#bytes += bytes;
   }
 
-  /** Sends what waits. */
+  /** Sends the messages that wait. */
   async flush(): Promise<void> {
     const entries = this.#entries;
     this.#entries = [];
@@ -50,7 +50,7 @@ export class Batch {
     await this.#settle(entries);
   }
 
-  /** Publishes entries, and again those that failed for the moment, until all have their result. */
+  /** Publishes entries, and retries temporary failures, until all have their result. */
   async #settle(entries: readonly Entry[]): Promise<void> {
     const { policy } = this.caller;
     let pending = entries;
@@ -71,7 +71,7 @@ export class Batch {
     }
   }
 
-  /** Sends one request. undefined: it is too large as a whole. */
+  /** Sends one request. undefined: it was too large as a whole. */
   async #attempt(entries: readonly Entry[]): Promise<readonly PublishResult[] | undefined> {
     try {
       const body = `[${entries.map(({ json }) => json).join()}]`;
@@ -90,7 +90,7 @@ export class Batch {
     }
   }
 
-  /** Goes on in two parts, so that of a server or proxy with lower limits only what is too large by itself is refused. */
+  /** Continues with two halves, so that a server or proxy with lower limits refuses only messages that are too large by themselves. */
   async #halve(entries: readonly Entry[]): Promise<void> {
     const middle = entries.length >> 1;
     await this.#settle(entries.slice(0, middle));

@@ -1,24 +1,29 @@
+import { orAbort } from "../abort.js";
 import { SluiceError } from "../error.js";
 import { authorization, endpoint, problemOf, type Fetch } from "../request.js";
-import { orAbort, within } from "./deadline.js";
+import { within } from "./deadline.js";
 import { retrying, type RetryPolicy } from "./retry.js";
 
 /** Options that every call takes. */
 export interface CallOptions {
-  /** Ends the call: it rejects with the signal's reason. What was sent may have happened. */
+  /** Ends the call, which rejects with the signal's reason. The server may already have acted on the request. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A request whose answer is JSON. */
 export interface Question extends CallOptions {
   readonly method: "GET" | "POST" | "PUT";
+  /** A `$` stands for a name that is in the query instead, where proxies and parsers leave it alone. */
   readonly path: string;
   readonly query?: readonly (readonly [name: string, value: string])[];
   /** JSON. */
   readonly body?: string;
-  /** Made twice it does what it does once. */
+  /** Repeating it has no further effect. */
   readonly once: boolean;
 }
+
+/** Goes with a body that is a stream: `fetch` wants to be told. */
+export const STREAMED = { duplex: "half" } as RequestInit;
 
 /** Sends requests to one server with one API key. It holds no state and may be used concurrently. */
 export class Caller {
@@ -27,11 +32,11 @@ export class Caller {
     readonly apiKey: string,
     readonly fetch: Fetch,
     readonly policy: RetryPolicy,
-    /** How long the server may take to answer one attempt of {@link call}. */
-    private readonly timeoutMs: number,
+    /** How long the server may take to answer one attempt of {@link call}, or a complete stream. */
+    readonly timeoutMs: number,
   ) {}
 
-  /** Makes a request until it succeeds or cannot be repeated, and reads the answer. */
+  /** Repeats a request until it succeeds or must not be repeated, and reads the answer. */
   call<T>(question: Question): Promise<T> {
     return retrying(this.policy, { once: question.once, signal: question.signal }, () => this.attempt<T>(question));
   }
@@ -57,19 +62,21 @@ export class Caller {
    * Sends one request with the credential. An answer other than a success is thrown as a
    * {@link SluiceError}; what `fetch` throws is passed on.
    *
-   * The fields of a request that only browsers have a use for are left out, since some runtimes at
-   * the edge refuse them.
+   * It does not set request fields that only browsers use, because some edge runtimes refuse them.
    */
   async send(url: URL, init: RequestInit, contentType?: string): Promise<Response> {
-    const { fetch } = this; // called as a method it would get a wrong `this`
+    const { fetch } = this; // as a method call it would get the wrong `this`
     const headers = { ...authorization(this.apiKey), ...(contentType && { "Content-Type": contentType }) };
-    const response = await fetch(url, { ...init, headers });
-    if (!response.ok) throw await problemOf(response);
-    return response;
+    const request = async (): Promise<Response> => {
+      const response = await fetch(url, { ...init, headers });
+      if (!response.ok) throw await problemOf(response);
+      return response;
+    };
+    return orAbort(request(), init.signal ?? undefined); // fetch may not know the signal
   }
 }
 
-/** The error of a request that no answer came to. It has been found out by nobody whether it happened. */
+/** The error of a request without an answer: nobody knows whether it was carried out. */
 function unanswered(once: boolean, cause: unknown): SluiceError {
   const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
   return new SluiceError("network", `The server gave no answer${doubt}`, { cause });

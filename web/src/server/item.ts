@@ -4,14 +4,14 @@ import type { Receipt } from "../message.js";
 import { problemOf } from "../request.js";
 import { check, faultsOf } from "../schema.js";
 
-/** What became of one of several messages. */
+/** The result of one of several messages. */
 export type PublishResult = Receipt | SluiceError;
 
-/** What goes with a message beside its data. */
+/** What a message has besides its data. */
 export interface Attributes {
   /**
-   * Makes the publish durable: of all publishes to the topic with this key the first one happens,
-   * and the others get its receipt. 1 to 255 printable ASCII characters.
+   * Makes the publish durable: of all publishes to the topic with this key, only the first takes
+   * effect, and the others get its receipt. 1 to 255 printable ASCII characters.
    */
   readonly key?: string | undefined;
   /** The run that the message belongs to. */
@@ -19,13 +19,14 @@ export interface Attributes {
 }
 
 /**
- * Checks a message by its topic's schema and writes it as the server reads it, as JSON on one line.
+ * Validates a message against its topic's schema and encodes it as the server reads it: JSON on one
+ * line.
  *
- * What is sent is the data as it was given and not what the schema makes of it: subscribers run the
- * schema again, and it may not accept its own output.
+ * It sends the data as it was given, not the schema's output: subscribers run the schema again, and
+ * it may not accept its own output.
  *
- * @throws SluiceError of status 0: `schema-violation` with the place of each fault, or `malformed`
- *   for what JSON cannot express
+ * @throws SluiceError of status 0: `schema-violation` with the location of each fault, or
+ *   `malformed` for what JSON cannot express
  */
 export async function itemOf(ref: TopicRef, data: unknown, { key, runId }: Attributes): Promise<string> {
   const { channel, topic, schema } = ref;
@@ -39,7 +40,7 @@ export async function itemOf(ref: TopicRef, data: unknown, { key, runId }: Attri
 }
 
 /**
- * Writes a value as JSON.
+ * Encodes a value as JSON.
  *
  * @throws SluiceError `malformed`
  */
@@ -51,7 +52,7 @@ export function jsonOf(value: unknown): string {
   }
 }
 
-/** Refuses what JSON.stringify would leave out without a word. */
+/** Refuses what JSON.stringify would silently leave out. */
 function written(data: unknown, topic: string): unknown {
   if (data === undefined || typeof data === "function" || typeof data === "symbol") {
     throw new SluiceError("malformed", `The data for ${topic} is ${typeof data}, which JSON cannot express`);
@@ -59,7 +60,7 @@ function written(data: unknown, topic: string): unknown {
   return data;
 }
 
-/** Reads what the server answers to one of several items: a receipt, or a problem, which alone has a status. */
+/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status. */
 export async function resultOf(answer: Receipt | { status: number }): Promise<PublishResult> {
   if (!("status" in answer)) return answer;
   return problemOf(new Response(jsonOf(answer), { status: answer.status }));

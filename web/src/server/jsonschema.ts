@@ -2,15 +2,15 @@ import type { TopicDefinition } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { StandardSchema } from "../schema.js";
 
-/** The version of JSON Schema that the server speaks. */
+/** The version of JSON Schema that the server uses. */
 const TARGET = "draft-2020-12";
 
 /** A JSON Schema; true accepts everything. */
 export type JSONSchema = object | boolean;
 
 /**
- * What a {@link JSONSchemaConverter} is asked for, in the words of Zod and of Valibot: the schema of
- * what a publisher sends.
+ * What a {@link JSONSchemaConverter} is asked for, in the terms of Zod and of Valibot: the schema of
+ * the input, which is what a publisher sends.
  */
 export interface ConverterOptions {
   readonly io: "input";
@@ -18,18 +18,18 @@ export interface ConverterOptions {
   readonly target: typeof TARGET;
 }
 
-/** Writes a validator's schema as a JSON Schema: `z.toJSONSchema` of Zod, `toJsonSchema` of `@valibot/to-json-schema`. undefined: leave the topic without one. */
+/** Converts a validator's schema to JSON Schema: `z.toJSONSchema` of Zod, `toJsonSchema` of `@valibot/to-json-schema`. undefined: leave the topic without one. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each library takes its own schemas
 export type JSONSchemaConverter = (schema: any, options: ConverterOptions) => JSONSchema | undefined;
 
-/** The part of https://standardschema.dev/json-schema that is used: Zod from 4.2 on and ArkType from 2.1.28 on offer it. */
+/** The part of https://standardschema.dev/json-schema that is used: Zod from 4.2 and ArkType from 2.1.28 implement it. */
 interface StandardJSONSchema {
   readonly input: (options: { readonly target: typeof TARGET }) => JSONSchema;
 }
 
 /**
- * Finds the JSON Schema of a topic: the one that its definition gives, or what the converter makes,
- * or what the validator itself does. undefined: there is none.
+ * Finds the JSON Schema of a topic: from its definition, from the converter, or from the validator
+ * itself. undefined: there is none.
  *
  * @throws SluiceError `bad-schema` if the validator cannot express its schema
  */
@@ -55,12 +55,12 @@ export function jsonSchemaOf(
   }
 }
 
-/** Keywords whose values are data and not schemas. */
+/** Keywords whose values are data, not schemas. */
 const DATA = ["const", "enum", "default", "examples"];
 
 /**
- * Copies a schema without the patterns that the server's expressions (RE2) cannot say because they
- * look around, where a format stands beside them that says the same.
+ * Copies a schema without patterns that use lookaround, which the server (RE2) does not support, if a
+ * format beside them says the same.
  */
 function portable<T>(node: T): T {
   if (typeof node !== "object" || node === null) return node;

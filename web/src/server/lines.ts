@@ -1,25 +1,26 @@
+import { orAbort } from "../abort.js";
 import type { TopicRef } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { Receipt } from "../message.js";
 import { endpoint } from "../request.js";
-import type { Caller } from "./caller.js";
-import { orAbort, within } from "./deadline.js";
+import { STREAMED, type Caller } from "./caller.js";
+import { after } from "../timer.js";
+import { within } from "./deadline.js";
 import type { Feed } from "./feed.js";
 import { itemOf, resultOf, type PublishResult } from "./item.js";
 import { linesOf } from "./ndjson.js";
-import type { StreamOptions } from "./stream.js";
-import { HALF } from "./text.js";
+import type { StreamOptions } from "./streamoptions.js";
 
 /**
- * How many messages may be without an answer. Their receipts fit into the buffers on the way, so
- * that nobody is stuck where they cannot be read before all has been sent.
+ * How many messages may be unanswered. Their receipts fit into the network's buffers, so nothing
+ * blocks if they cannot be read until everything has been sent.
  */
 const WINDOW = 512;
 
 /**
- * How long after the first line the answer may take to begin. When it has not, the runtime (or a
- * proxy) holds it back until the request is complete, or the server refuses it and waits for its
- * end: either way the request is ended then, and the rest goes into another one.
+ * How long after the first line the answer may take to start. If it takes longer, the runtime or a
+ * proxy holds it back until the request is complete, or the server has refused the request and waits
+ * for its end. Either way the request ends then, and the rest goes into another one.
  */
 const PATIENCE_MS = 1000;
 
@@ -31,27 +32,29 @@ interface Line {
 
 /** One request of a {@link LineStream}. */
 interface Exchange {
-  /** The answer has begun. */
+  /** The answer has started. */
   answering: boolean;
-  /** The answer is not waited for any longer. */
+  /** The answer took too long to start. */
   late: boolean;
   /** The body is complete. */
   sent: boolean;
-  /** Is fulfilled when the answer has begun, or is late. */
+  /** Is fulfilled when the answer has started or is late. */
   readonly begun: Promise<void>;
   readonly begin: () => void;
-  /** The patience with the answer. */
+  /** Limits the wait for the start of the answer. */
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** Restarts the limit for the next line of the answer, once the request is complete. */
+  waitAnew: () => void;
 }
 
-/** Sends messages as lines of one request as they come, and reads the results meanwhile. */
+/** Sends messages as lines of one request as the source yields them, and reads the results meanwhile. */
 export class LineStream {
   readonly #results: PublishResult[] = [];
-  readonly #unanswered: number[] = []; // the places of what was sent, in order
-  #count = 0; // of what the source has given
+  readonly #unanswered: number[] = []; // the places of the messages sent, in order
+  #count = 0; // values from the source
   #line: Promise<Line | undefined> | undefined; // the next one
   #failure: { error: unknown } | undefined; // of the source
-  #duplex = true; // answers come while the request is being sent, as far as is known
+  #duplex = true; // answers arrive while the request is being sent, as far as is known
   #problem: SluiceError | undefined; // the last one that the server answered with
   #onAnswer = (): void => undefined;
 
@@ -62,7 +65,7 @@ export class LineStream {
     private readonly options: StreamOptions,
   ) {}
 
-  /** Publishes all that the source gives. It rejects if the connection breaks off, and with what the source throws. */
+  /** Publishes everything that the source yields. It rejects if the connection breaks, and with what the source throws. */
   async run(): Promise<PublishResult[]> {
     const { signal } = this.options;
     try {
@@ -74,7 +77,7 @@ export class LineStream {
     }
   }
 
-  /** The next line to send, which stays the next one until it is taken; undefined: that was all. */
+  /** Returns the next line without taking it; undefined: there is none. */
   #next(): Promise<Line | undefined> {
     return (this.#line ??= this.#prepare());
   }
@@ -94,25 +97,32 @@ export class LineStream {
     }
   }
 
-  /** Makes one request and reads its answer to the end. */
+  /** Makes one request and reads its whole answer. */
   async #exchange(): Promise<void> {
     const exchange = newExchange();
     const { signal: outer } = this.options;
-    const { signal, done } = within(undefined, outer);
+    const { timeoutMs } = this.caller;
+    const { signal, expire, done } = within(undefined, outer);
+    let stop: (() => void) | undefined;
+    exchange.waitAnew = () => {
+      stop?.();
+      stop = after(timeoutMs, () => expire(new Error(`no answer within ${timeoutMs} ms`)));
+    };
     const body = new ReadableStream<Uint8Array>({ pull: (controller) => this.#pull(controller, exchange) }, { highWaterMark: 0 });
     try {
       const url = endpoint(this.caller.url, "/v1/publish");
-      const response = await this.caller.send(url, { method: "POST", body, signal, ...HALF }, "application/x-ndjson");
+      const response = await this.caller.send(url, { method: "POST", body, signal, ...STREAMED }, "application/x-ndjson");
       if (!exchange.sent) this.#duplex = true;
       exchange.answering = true;
       exchange.begin();
-      await orAbort(this.#read(response), signal);
+      await orAbort(this.#read(response, exchange), signal);
       if (!exchange.sent || this.#unanswered.length) throw this.#brokenOff();
     } catch (cause) {
       if (outer?.aborted) throw outer.reason;
       throw cause instanceof SluiceError ? cause : this.#brokenOff(cause);
     } finally {
       clearTimeout(exchange.timer);
+      stop?.();
       done();
     }
   }
@@ -123,6 +133,7 @@ export class LineStream {
     if (!line) {
       exchange.sent = true;
       controller.close();
+      exchange.waitAnew();
       return;
     }
     this.#line = undefined;
@@ -135,7 +146,7 @@ export class LineStream {
     controller.enqueue(new TextEncoder().encode(line.json + "\n"));
   }
 
-  /** Waits for room and for the next line. undefined: the request is to end. */
+  /** Waits for room and for the next line. undefined: the request must end. */
   async #lineFor(exchange: Exchange): Promise<Line | undefined> {
     while (this.#unanswered.length >= WINDOW) {
       if (exchange.answering) await new Promise<void>((resolve) => (this.#onAnswer = resolve));
@@ -146,11 +157,14 @@ export class LineStream {
     return line ?? (exchange.answering ? this.#next() : undefined);
   }
 
-  async #read({ body }: Response): Promise<void> {
-    for await (const line of linesOf(body)) await this.#take(line);
+  async #read({ body }: Response, exchange: Exchange): Promise<void> {
+    for await (const line of linesOf(body)) {
+      if (exchange.sent) exchange.waitAnew();
+      await this.#take(line);
+    }
   }
 
-  /** Takes a line of the answer. One more than there were messages is the server's last word. */
+  /** Takes a line of the answer. A line beyond the number of messages is about the whole request. */
   async #take(line: string): Promise<void> {
     const result = await resultOf(JSON.parse(line) as Receipt | { status: number });
     const index = this.#unanswered.shift();
@@ -169,5 +183,5 @@ export class LineStream {
 function newExchange(): Exchange {
   let begin!: () => void;
   const begun = new Promise<void>((resolve) => (begin = resolve));
-  return { answering: false, late: false, sent: false, begun, begin, timer: undefined };
+  return { answering: false, late: false, sent: false, begun, begin, timer: undefined, waitAnew: () => undefined };
 }

@@ -1,30 +1,31 @@
-/** Encodes a text that comes in pieces, as strings or as bytes. */
+const REPLACEMENT = "\ufffd";
+
+/**
+ * Encodes a text that arrives in pieces, as strings or bytes. The result is valid UTF-8 whatever the
+ * source gives: the server would replace other bytes, and count what it has made of them.
+ */
 export class PieceEncoder {
-  #high = ""; // the first half of a character that a string ended with
+  // What a piece ends with that is not yet a character; one of the two is empty.
+  #high = ""; // the first half of a surrogate pair
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // keeps a byte order mark
 
   /**
-   * @returns what can be sent of it by now; it may be nothing
-   * @throws TypeError for what is no text
+   * @returns a copy of what can be sent so far, possibly nothing
+   * @throws TypeError if the piece is not text
    */
   encode(piece: unknown): Uint8Array {
-    if (piece instanceof Uint8Array) return this.#high ? join(this.end(), piece) : piece;
-    if (typeof piece !== "string") throw new TypeError(`A piece of a text is of type ${typeof piece}: neither a string nor a Uint8Array`);
-    const text = this.#high + piece;
+    let text: string;
+    if (piece instanceof Uint8Array) text = (this.#high && REPLACEMENT) + this.#decoder.decode(piece, { stream: true });
+    else if (typeof piece === "string") text = this.#decoder.decode() + this.#high + piece;
+    else throw new TypeError(`A piece of a text is of type ${typeof piece}: neither a string nor a Uint8Array`);
     this.#high = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : "";
     return new TextEncoder().encode(this.#high ? text.slice(0, -1) : text);
   }
 
-  /** What is left: half a character, as U+FFFD. */
+  /** Returns the rest: part of a character becomes U+FFFD. */
   end(): Uint8Array {
-    const rest = new TextEncoder().encode(this.#high);
+    const rest = this.#decoder.decode() + (this.#high && REPLACEMENT);
     this.#high = "";
-    return rest;
+    return new TextEncoder().encode(rest);
   }
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

@@ -1,3 +1,4 @@
+import { orAbort } from "../abort.js";
 import type { TopicRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import { Batch } from "./batch.js";
@@ -13,19 +14,19 @@ export interface PublishItem<Input = unknown> extends Attributes {
   readonly data: NoInfer<Input>;
 }
 
-/** Publishes one message. Channel and topic go into the body, so that no name can be taken for a part of a path. */
+/** Publishes one message. Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 export async function publish(caller: Caller, ref: TopicRef, data: unknown, options: PublishOptions): Promise<Receipt> {
-  const body = await itemOf(ref, data, options);
+  const body = await orAbort(itemOf(ref, data, options), options.signal);
   return caller.call({ method: "POST", path: "/v1/publish", body, once: options.key !== undefined, signal: options.signal });
 }
 
-/** Publishes messages in their order. What becomes of each stands in its place. */
+/** Publishes messages in order. The result of each is in its place. */
 export async function publishMany(caller: Caller, items: readonly PublishItem[], options: CallOptions): Promise<PublishResult[]> {
   const results: PublishResult[] = [];
   const batch = new Batch(caller, options, results);
   for (const [index, { ref, data, ...attributes }] of items.entries()) {
     try {
-      await batch.add(index, await itemOf(ref, data, attributes), attributes.key !== undefined);
+      await batch.add(index, await orAbort(itemOf(ref, data, attributes), options.signal), attributes.key !== undefined);
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       results[index] = error;

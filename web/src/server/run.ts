@@ -1,53 +1,94 @@
-import type { TopicRef } from "../channel.js";
+import type { TextRef, TopicRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import { ask, type AskOptions } from "./ask.js";
 import type { CallOptions, Caller } from "./caller.js";
 import { jsonOf } from "./item.js";
-import { stepKey } from "./key.js";
+import type { Source } from "./feed.js";
+import { stepKey, stepStreamId } from "./key.js";
 import { publish } from "./publish.js";
+import { stream } from "./stream.js";
+import { checkAttempt } from "./streamoptions.js";
+import type { StreamReceipt } from "./text.js";
 import type { NamedChannel } from "./token.js";
 
+export interface RunOptions {
+  /**
+   * The number of this attempt at the run, from 1, under which it publishes its texts. Each attempt needs a
+   * higher number. If your queue counts retries from 0, add 1. Default: for each text, one above the
+   * latest attempt that the server knows.
+   */
+  readonly attempt?: number | undefined;
+}
+
 /**
- * One run of a job that a channel reports on. It holds no state: a program that crashed makes
- * another one of the same ids and runs again, and what has happened does not happen twice.
+ * One run of a job that a channel reports on. The handle has no state: a program that crashed creates
+ * another one with the same ids and runs again, and nothing is published twice.
  */
 export interface RunHandle {
   readonly channel: string;
   readonly id: string;
-  /** Says that the run is on. Once it has ended that is a `conflict`. */
+  /** Marks the run as running. After the run has ended this is a `conflict`. */
   start(options?: CallOptions): Promise<Receipt>;
-  /** Ends the run. The same end again is a duplicate, another one a `conflict`; so for all three. */
+  /** Ends the run. The same end again is a duplicate, a different one a `conflict`. This holds for all three. */
   complete(result?: unknown, options?: CallOptions): Promise<Receipt>;
-  /** Ends the run with an error, of which subscribers see the message, or the value if it is no Error. */
+  /** Ends the run with an error. Subscribers see its message, or the value if it is not an Error. */
   fail(error?: unknown, options?: CallOptions): Promise<Receipt>;
   cancel(options?: CallOptions): Promise<Receipt>;
   /**
-   * Publishes the message of a step, once: made again with the same run, step and topic it returns
-   * the first receipt, whatever the data, for as long as the server remembers.
+   * Publishes the message of a step once. A second call with the same run, step and topic returns the
+   * first receipt, whatever its data, for as long as the server remembers it.
    *
-   * @param step is the step's own within the run
+   * @param step unique within the run
    */
   publish<Input>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
   /**
-   * Publishes a question, once, and waits for the first answer that was published after it and
-   * matches. Made again it finds the same answer, also one that came while the program was down.
+   * Publishes the text of a step once. It replaces a text that an earlier attempt has left half-written.
+   * If the text is complete, it closes the source and returns the first receipt, as a duplicate. It
+   * rejects with `superseded` if a later attempt takes over the text.
    *
-   * Messages that break the reply topic's schema are not answers. A {@link SluiceError} ends the
-   * wait: `timeout`; `run-ended` if the run has ended; `gap` if messages are lost that the answer may
-   * be among, so that the question must be asked anew, as another step; or the server's refusal.
+   * @param step unique within the run
+   */
+  stream(step: string, ref: TextRef, source: Source<string | Uint8Array>, options?: CallOptions): Promise<StreamReceipt>;
+  /**
+   * Publishes a question once and waits for the first matching answer after it. A second call finds
+   * the same answer, even one that arrived while the program was down.
+   *
+   * Messages that break the reply topic's schema are not answers. The wait ends with a
+   * {@link SluiceError}: `timeout`; `run-ended` if the run has ended; `gap` if the answer may be among
+   * lost messages, so the question must be asked again as another step; or the server's refusal.
    */
   ask<Input, Output>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
 }
 
-/** Makes the handle of a run. It asks the server for nothing. */
-export function runOf(caller: Caller, target: NamedChannel | string, id: string): RunHandle {
+/**
+ * Creates the handle of a run. It sends nothing to the server.
+ *
+ * @throws TypeError for an attempt that is not a whole number from 1
+ */
+export function runOf(caller: Caller, target: NamedChannel | string, id: string, { attempt }: RunOptions): RunHandle {
+  checkAttempt(attempt);
   const channel = typeof target === "string" ? target : target.$name;
   function set(status: string, { signal }: CallOptions = {}, outcome: { result?: unknown; error?: unknown } = {}): Promise<Receipt> {
-    const path = `/v1/channels/${encodeURIComponent(channel)}/run`;
-    return caller.call({ method: "PUT", path, body: jsonOf({ status, run_id: id, ...outcome }), once: true, signal });
+    return caller.call({
+      method: "PUT",
+      path: "/v1/channels/$/run",
+      query: [["channel", channel]],
+      body: jsonOf({ status, run_id: id, ...outcome }),
+      once: true,
+      signal,
+    });
   }
   async function publishStep(step: string, ref: TopicRef, data: unknown, { signal }: CallOptions = {}): Promise<Receipt> {
     return publish(caller, ref, data, { key: await stepKey(id, step), runId: id, signal });
+  }
+  async function streamStep(
+    step: string,
+    ref: TextRef,
+    source: Source<string | Uint8Array>,
+    { signal }: CallOptions = {},
+  ): Promise<StreamReceipt> {
+    const plan = { streamId: await stepStreamId(id, step), attempt, runId: id, signal, once: true };
+    return stream(caller, ref, source, plan) as Promise<StreamReceipt>;
   }
   return {
     channel,
@@ -57,6 +98,7 @@ export function runOf(caller: Caller, target: NamedChannel | string, id: string)
     fail: async (error, options) => set("failed", options, { error: error instanceof Error ? error.message : error }),
     cancel: async (options) => set("cancelled", options),
     publish: publishStep,
+    stream: streamStep,
     ask: (step, ref, data, options) => ask(caller, { channel, id }, (call) => publishStep(step, ref, data, call), options),
   };
 }

@@ -1,4 +1,4 @@
-import type { AnyChannel, TopicRef } from "../channel.js";
+import type { AnyChannel, TextRef, TopicRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import type { Fetch } from "../request.js";
 import { Caller, type CallOptions } from "./caller.js";
@@ -6,107 +6,111 @@ import { define, type DefineOptions, type Definition } from "./define.js";
 import type { Source } from "./feed.js";
 import type { PublishResult } from "./item.js";
 import { publish, publishMany, type PublishItem, type PublishOptions } from "./publish.js";
-import { runOf, type RunHandle } from "./run.js";
-import { stream, type StreamOptions } from "./stream.js";
+import { runOf, type RunHandle, type RunOptions } from "./run.js";
+import { stream } from "./stream.js";
+import type { StreamOptions, TextOptions } from "./streamoptions.js";
 import type { StreamReceipt } from "./text.js";
 import { issue, type Grantee, type IssuedToken, type NamedChannel, type TokenRequest } from "./token.js";
 
 export interface ServerOptions {
-  /** The server; a path in it is kept. */
+  /** The server's address; a path in it is kept. */
   readonly url: string | URL;
-  /** It may do everything: keep it out of pages, which get tokens. */
+  /** It may do everything. Keep it out of pages; give them tokens. */
   readonly apiKey: string;
   /** Default: the runtime's own. */
   readonly fetch?: Fetch | undefined;
-  /** How often a request is made again that failed for the moment. Default: 5; 0: never. */
+  /** How often to retry a request that failed temporarily. Default: 5; 0: never. */
   readonly retries?: number | undefined;
-  /** Bound of the random wait before the first of them, which doubles with each. Default: 250 ms. */
+  /** Upper bound of the random wait before the first retry. It doubles with each. Default: 250 ms. */
   readonly retryMinMs?: number | undefined;
-  /** Bound of the longest wait, unless the server asks for more. Default: 5000 ms. */
+  /** Upper bound of all waits, unless the server asks for more. Default: 5000 ms. */
   readonly retryMaxMs?: number | undefined;
-  /** How long one answer may take; streams may take longer. Default: 30000 ms. */
+  /** How long the server may take to answer. For a stream, this counts from its end. Default: 30000 ms. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * A Sluice server, for programs that hold its API key. It keeps nothing open and may be used
- * concurrently.
+ * The client of a Sluice server, for programs that hold its API key. It keeps nothing open and may be
+ * used concurrently.
  *
- * Whatever goes wrong is a {@link SluiceError}, but for a signal that aborts: then a call rejects
- * with the signal's reason. 429 and the server's own 503 say that nothing was done, and are tried
- * again after the time that the server asks for. When no answer comes, or a gateway has the word
- * (408, 502, 503, 504), nobody knows whether it was done: so only what can be done twice without
- * harm is tried again then. A publish is that with a `key`, which is the same each time.
+ * Every failure is a {@link SluiceError}, except that a call rejects with the signal's reason if its
+ * signal aborts. 429 and the server's own 503 mean that nothing was done, so the call is retried after
+ * the time that the server asks for. If no answer comes, or a gateway answers (408, 502, 503, 504),
+ * nobody knows whether the request was carried out. Then only what is safe to repeat is retried, such
+ * as a publish with a `key`. A streamed text continues after any temporary failure; streamed messages are
+ * never retried.
  */
 export interface SluiceServer {
   /**
    * Publishes a message. Data that breaks the topic's schema is refused before anything is sent
-   * (`schema-violation`, status 0). It is sent as it was given, and not as the schema transforms it:
-   * that happens where it is read.
+   * (`schema-violation`, status 0). The data is sent as given, not as the schema transforms it:
+   * readers do that.
    */
   publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
   /**
-   * Publishes any number of messages in their order, in as few requests as the limits allow. What
-   * becomes of each stands in its place: a receipt or an error. It rejects only when the signal
-   * aborts. A message that is tried again comes after those that were not.
+   * Publishes any number of messages in order, in as few requests as the limits allow. The result has
+   * a receipt or an error in the place of each. It rejects only if the signal aborts. A retried message
+   * comes after those that succeeded at once.
    */
   publishMany<const Inputs extends readonly unknown[]>(
     items: { readonly [I in keyof Inputs]: PublishItem<Inputs[I]> },
     options?: CallOptions,
   ): Promise<{ -readonly [I in keyof Inputs]: PublishResult }>;
   /**
-   * Publishes a text while it is made, such as the answer of a language model: strings, or UTF-8
-   * bytes. Subscribers read along. If the source throws they see the text as aborted, and this
-   * rejects with what was thrown. The topic's schema does not hold for it, and it is not tried again.
+   * Publishes a text while it is written, such as the answer of a language model, from strings or UTF-8
+   * bytes, to a topic that is `text()`. Subscribers read along. It always closes the source.
+   *
+   * If the connection breaks, the text continues where the server is. The server waits 30 seconds for
+   * that (`--text-grace`) before it ends the text as aborted. The client keeps up to 1 MiB that the server
+   * may not have. If the server has aborted or lost the text, it begins again as the next attempt. A text
+   * that has grown beyond 1 MiB cannot, and fails with `text-lost`.
+   *
+   * If the source throws, this rejects with what was thrown. Then, or if the signal aborts, subscribers see
+   * the text as aborted after those 30 seconds.
    */
-  stream(
-    ref: TopicRef,
-    source: Source<string | Uint8Array>,
-    options?: StreamOptions & { readonly kind?: "stream" },
-  ): Promise<StreamReceipt>;
+  stream(ref: TextRef, source: Source<string | Uint8Array>, options?: TextOptions): Promise<StreamReceipt>;
   /**
-   * Publishes messages as they come, over one connection, and returns the results in their order;
-   * of data that breaks the schema an error, and the others happen. Where answers do not come
-   * before a request is complete (Bun, some proxies) it takes several requests. It is not tried
-   * again: it rejects when the connection breaks off, and with what the source throws. The source
-   * is closed in any case.
+   * Publishes messages as the source yields them, over one connection, and returns the results in
+   * order. Data that breaks the schema has an error as its result and does not stop the others. If
+   * answers do not arrive before a request is complete (Bun, some proxies), it takes several requests.
+   * It is not retried: it rejects if the connection breaks, and with what the source throws. It always
+   * closes the source.
    */
-  stream<Input>(
-    ref: TopicRef<string, Input>,
-    source: Source<NoInfer<Input>>,
-    options?: StreamOptions & { readonly kind?: "data" },
-  ): Promise<PublishResult[]>;
-  /** Makes a token for a page or another program that is to have no API key. */
+  stream<Input>(ref: TopicRef<string, Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
+  /** Issues a token for a page, or for another program that must not have the API key. */
   token<const C extends Grantee = Grantee>(request: TokenRequest<C>): Promise<IssuedToken>;
   /**
-   * Tells the server what the messages of a channel, or of a family of channels, have to be like: it
-   * then refuses what does not fit, whoever publishes it. A topic whose validator cannot write its
-   * schema as JSON Schema, and one of `staticSchema`, is made known without one: the definition
-   * that is returned shows it.
+   * Tells the server which messages of a channel, or of a family of channels, are valid. The server
+   * then refuses all others, whoever publishes them. A topic of `staticSchema`, or whose validator
+   * cannot produce a JSON Schema, is defined without a schema, as the returned definition shows.
    */
   define(channel: AnyChannel, options?: DefineOptions): Promise<Definition>;
-  /** A run of the job that a channel reports on. */
-  run(channel: NamedChannel | string, runId: string): RunHandle;
+  /**
+   * Returns the handle of a run of the job that a channel reports on.
+   *
+   * @throws TypeError for an attempt that is not a whole number from 1
+   */
+  run(channel: NamedChannel | string, runId: string, options?: RunOptions): RunHandle;
 }
 
 /**
- * Makes the client of a server. It asks the server for nothing.
+ * Creates the client of a server. It sends nothing to the server.
  *
- * @throws TypeError for an address that is none, and without an API key
+ * @throws TypeError for an invalid address or a missing API key
  */
 export function createServer(options: ServerOptions): SluiceServer {
   const { url, apiKey, fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5000, timeoutMs = 30_000 } = options;
   if (!apiKey) throw new TypeError("createServer needs an apiKey");
-  // The runtime's own is looked up at each call: tests and instrumentation replace it.
+  // Look up the runtime's fetch at each call: tests and instrumentation replace it.
   const call: Fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
   const caller = new Caller(new URL(url), apiKey, call, { retries, minMs, maxMs }, timeoutMs);
   return {
     publish: (ref, data, publishOptions = {}) => publish(caller, ref, data, publishOptions),
     publishMany: (items, callOptions = {}) => publishMany(caller, items, callOptions) as never,
-    stream: (ref: TopicRef, source: Source<unknown>, streamOptions: StreamOptions = {}) =>
+    stream: (ref: TopicRef, source: Source<unknown>, streamOptions: TextOptions = {}) =>
       stream(caller, ref, source, streamOptions) as never,
     token: (request) => issue(caller, request),
     define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
-    run: (channel, runId) => runOf(caller, channel, runId),
+    run: (channel, runId, runOptions = {}) => runOf(caller, channel, runId, runOptions),
   };
 }

@@ -1,7 +1,7 @@
 // A small Sluice: a log with ids that are global, read by channels and topics from any position.
 
 import type { Fetch } from "../../src/index.js";
-import { matches } from "../../src/member.js";
+import { matches } from "../../src/poolmember.js";
 import { block, Exchange, messageOf } from "./server.js";
 
 export interface Entry {

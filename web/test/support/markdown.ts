@@ -1,10 +1,9 @@
 // The TypeScript in Markdown pages, and what the compiler says of it.
 
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
-const WEB = fileURLToPath(new URL("../..", import.meta.url));
+const WEB = join(import.meta.dirname, "../..");
 
 /** A fenced block of TypeScript. */
 export interface Block {

@@ -8,7 +8,10 @@ export interface MessageFields {
   readonly topic?: string;
   readonly kind?: string;
   readonly stream_id?: string;
+  readonly first_id?: string;
   readonly run_id?: string;
+  readonly offset?: number;
+  readonly sub?: string;
 }
 
 /** One request, and what the test lets become of it. */
@@ -39,6 +42,11 @@ export class Exchange {
     };
     if (init.signal?.aborted) leave();
     init.signal?.addEventListener("abort", leave);
+  }
+
+  /** How many pieces were sent that the client has not read. */
+  get unread(): number {
+    return 1 - this.#feed!.desiredSize!;
   }
 
   /** Values of a query parameter. */
@@ -102,6 +110,12 @@ export class Exchange {
   message(id: string, data: unknown, fields: MessageFields = {}): this {
     const value = messageOf(id, data, fields);
     return this.event(value.topic, value, id);
+  }
+
+  /** Sends a message out of order, under the position where the stream stands. */
+  outOfOrder(at: string, id: string, data: unknown, fields: MessageFields = {}): this {
+    const value = messageOf(id, data, fields);
+    return this.event(value.topic, value, at);
   }
 
   /** Sends a run status of channel "c", as it stands in the log or, with at, as a stream begins with it. */
