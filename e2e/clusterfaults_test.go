@@ -37,6 +37,12 @@ func TestCluster_faults(t *testing.T) {
 				}
 			}
 			return true
+		}, func() string {
+			instead := fault + c.state(t.Context())
+			for _, channel := range tr.channels {
+				instead += tr.behind(channel, text+channel)
+			}
+			return instead
 		})
 		t.Logf("%s: publishes of all channels were acknowledged after %.1f s, and had reached all readers after %.1f s",
 			fault, published.Seconds(), time.Since(since).Seconds())
@@ -73,15 +79,11 @@ func TestCluster_faults(t *testing.T) {
 	t.Logf("that node back: ready after %.1f s", time.Since(began).Seconds())
 	recovers("that node back", began)
 
-	tr.stop()
-	eventually(t, tr.complete)
-	tr.readStop()
-	tr.running.Wait()
-	tr.judge()
+	tr.end(c)
 	sent := 0
 	for _, f := range tr.readers {
 		for _, data := range f.closes {
-			if strings.Contains(data, `"code":4002`) {
+			if strings.Contains(data, `"code":4005`) {
 				sent++
 			}
 		}
@@ -109,11 +111,7 @@ func TestCluster_rolling(t *testing.T) {
 		n.restart(t)
 		eventually(t, func() bool { return n.isReady(t.Context(), tr.http) })
 	}
-	tr.stop()
-	eventually(t, tr.complete)
-	tr.readStop()
-	tr.running.Wait()
-	tr.judge()
+	tr.end(c)
 	away := 0
 	for _, f := range tr.readers {
 		away += strings.Count(strings.Join(f.closes, ""), `"code":4002`)

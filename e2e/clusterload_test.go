@@ -7,11 +7,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -154,6 +152,43 @@ func (tr *traffic) reached(channel, text string) bool {
 	return !slices.ContainsFunc(tr.readers, func(f *hopper) bool { return f.reads(channel) && !f.has(text) })
 }
 
+// behind describes the readers of the channel that do not have the text, "" if all have it.
+func (tr *traffic) behind(channel, text string) string {
+	const most = 3
+	var b strings.Builder
+	found := 0
+	for i, f := range tr.readers {
+		if !f.reads(channel) || f.has(text) {
+			continue
+		}
+		if found++; found <= most {
+			fmt.Fprintf(&b, "\n  reader %d of %v %s", i, f.wants, f)
+		}
+	}
+	if found == 0 {
+		return ""
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return fmt.Sprintf("\n%d readers lack %s, which is %s:%s", found, text, tr.marks[text], b.String())
+}
+
+// end stops the publishers, waits until the readers have everything, and judges that.
+func (tr *traffic) end(c *cluster) {
+	tr.t.Helper()
+	tr.stop()
+	eventually(tr.t, tr.complete, func() string {
+		state := c.state(tr.t.Context())
+		tr.readStop()
+		tr.running.Wait()
+		tr.judge()
+		return "at the end" + state
+	})
+	tr.readStop()
+	tr.running.Wait()
+	tr.judge()
+}
+
 // complete reports whether every reader has all that was acknowledged of its channels.
 func (tr *traffic) complete() bool {
 	tr.mu.Lock()
@@ -175,103 +210,7 @@ func (tr *traffic) complete() bool {
 	return true
 }
 
-// hopper is one reader.
-type hopper struct {
-	*traffic
-	wants []string
-	open  atomic.Bool
-
-	mu     sync.Mutex
-	last   string              // guarded by mu; id to come back with
-	seen   map[string]bool     // guarded by mu; ids and texts
-	order  map[string][]string // guarded by mu; ids by channel
-	faults []string            // guarded by mu
-	closes []string            // guarded by mu; $close events
-}
-
-func (f *hopper) reads(channel string) bool {
-	return slices.Contains(f.wants, "load:*") || slices.Contains(f.wants, channel)
-}
-
-func (f *hopper) has(text string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.seen[text]
-}
-
-// silence is after how long without a byte a connection counts as dead.
-const silence = 8 * time.Second
-
-// once reads until the connection is lost.
-func (f *hopper) once(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	f.mu.Lock()
-	last := f.last
-	f.mu.Unlock()
-	req := subscription(ctx, f.t, f.url+"/v1/subscribe?"+url.Values{"channel": f.wants}.Encode(), testKey, last)
-	dead := time.AfterFunc(silence, cancel)
-	defer dead.Stop()
-	resp, err := f.http.Do(req)
-	if err != nil {
-		return
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return // nginx has no node
-	}
-	events := newDecoder(&watched{resp.Body, dead})
-	for {
-		e, err := events.next()
-		if err != nil {
-			return
-		}
-		f.take(e)
-	}
-}
-
-// watched puts the end off with each read.
-type watched struct {
-	io.Reader
-	dead *time.Timer
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	w.dead.Reset(silence)
-	return n, err
-}
-
-// take notes an event and what is wrong with it.
-func (f *hopper) take(e event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if e.ID != "" {
-		f.last = e.ID
-	}
-	switch e.Type {
-	case "$open":
-		f.open.Store(true)
-	case "$close":
-		f.closes = append(f.closes, e.Data)
-	case "$gap":
-		f.faults = append(f.faults, "told of a gap: "+e.Data)
-	case "$position":
-	default:
-		var m struct{ ID, Channel, Data string }
-		if err := json.Unmarshal([]byte(e.Data), &m); err != nil {
-			f.faults = append(f.faults, err.Error())
-			return
-		}
-		if f.seen[m.ID] {
-			f.faults = append(f.faults, "twice: "+e.Data)
-		}
-		f.seen[m.ID], f.seen[m.Data] = true, true
-		f.order[m.Channel] = append(f.order[m.Channel], m.ID)
-	}
-}
-
-// judge says what is wrong with what the readers have seen.
+// judge says what is wrong with what the readers have seen, and how those came by it.
 func (tr *traffic) judge() {
 	tr.t.Helper()
 	tr.mu.Lock()
@@ -288,22 +227,23 @@ func (tr *traffic) judge() {
 	for i, f := range tr.readers {
 		for _, fault := range f.faults {
 			if bad++; bad < 10 {
-				tr.t.Errorf("reader %d of %v: %s", i, f.wants, fault)
+				tr.t.Errorf("reader %d of %v %s\nIt %s", i, f.wants, f, fault)
 			}
 		}
-		missing := 0
+		var missing []string
 		for id, channel := range tr.acked {
 			if f.reads(channel) && !f.seen[id] {
-				missing++
+				missing = append(missing, id+" of "+channel)
 			}
 		}
-		if missing > 0 {
-			tr.t.Errorf("reader %d of %v misses %d acknowledged messages", i, f.wants, missing)
+		if len(missing) > 0 {
+			slices.Sort(missing)
+			tr.t.Errorf("reader %d of %v %s\nIt misses %d acknowledged messages: %v", i, f.wants, f, len(missing), missing[:min(10, len(missing))])
 		}
 		for channel, ids := range f.order {
 			// What was not acknowledged may come when some readers have stopped.
 			if !slices.Equal(ids, orders[channel][:len(ids)]) {
-				tr.t.Errorf("reader %d of %v has another order of %s than others: %s", i, f.wants, channel, difference(ids, orders[channel]))
+				tr.t.Errorf("reader %d of %v %s\nIt has another order of %s than others: %s", i, f.wants, f, channel, difference(ids, orders[channel]))
 			}
 		}
 	}

@@ -168,7 +168,10 @@ func (s *server) tryHistory(t testing.TB, channel string) (all chapter) {
 			chapter
 			Detail string
 		}
-		path := s.url + "/v1/channels/" + channel + "/messages?limit=1000&after=" + after
+		path := s.url + "/v1/channels/" + channel + "/messages?limit=1000"
+		if after != "" {
+			path += "&after=" + after
+		}
 		all.status = call(t, c, s.key, http.MethodGet, path, "", &text)
 		if err := json.Unmarshal(text, &p); err != nil {
 			t.Fatalf("%s: %v", text, err)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"os"
@@ -177,6 +178,49 @@ func TestDisk_fullAtStart(t *testing.T) {
 				t.Errorf("%d messages, want 5", len(got))
 			}
 			s.count(t, 6, 6)
+		})
+	}
+}
+
+// TestDisk_fullOfDue shows that a server which has filled its disk by itself takes
+// publishes again when what it keeps has passed its age, also over a restart.
+func TestDisk_fullOfDue(t *testing.T) {
+	for name, end := range ends() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(smallDisk(t, "100m"), "data")
+			flags := []string{"--replay-age=10s", "--remember-for=10s", "--log-level=error"}
+			s := onDisk(t, dir, flags...)
+			texts := make([]string, 8)
+			for i := range texts {
+				for len(texts[i]) < 50_000 {
+					texts[i] += rand.Text()
+				}
+			}
+			fill := func() {
+				n := 0
+				eventually(t, func() bool {
+					for range 100 {
+						n++
+						text := texts[n%8][n%40_000:] + texts[n/8%8][:n%40_000] // that cannot be compressed much
+						if s.ask(t, "POST", "/v1/publish/"+channelOf("c:", n%40)+"/t", `"`+text+`"`, "").status != http.StatusCreated {
+							return true
+						}
+					}
+					return false
+				})
+			}
+			serves := func() {
+				eventually(t, func() bool {
+					return s.ask(t, "POST", "/v1/publish/a/t", "1", "").status == http.StatusCreated
+				})
+			}
+			fill()
+			serves()
+			fill()
+			end(t, s)
+			s = onDisk(t, dir, flags...)
+			serves()
 		})
 	}
 }

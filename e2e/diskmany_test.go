@@ -80,7 +80,11 @@ func (s *server) countChannels(t testing.TB) (n int) {
 			Channels []struct{ Channel string }
 			Next     string
 		}
-		s.call(t, http.MethodGet, "/v1/channels?limit=1000&after="+after, "", &list)
+		path := "/v1/channels?limit=1000"
+		if after != "" {
+			path += "&after=" + after
+		}
+		s.call(t, http.MethodGet, path, "", &list)
 		n += len(list.Channels)
 		if after = list.Next; after == "" {
 			return n

@@ -138,7 +138,8 @@ func TestDocs_files(t *testing.T) {
 				}
 				file := filepath.Join(t.TempDir(), "file.yaml")
 				replace(t, file, []byte(b.text))
-				start(t, flag+"="+file)
+				// A proxy that nobody is keeps the hosts of examples from being asked.
+				serve(t, []string{"HTTPS_PROXY=http://127.0.0.1:9"}, "sluice", "--dev", flag+"="+file)
 			})
 		}
 	}

@@ -5,10 +5,15 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -109,4 +114,61 @@ func TestIssuer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestIssuer_proxy: keys of issuers elsewhere are fetched through the proxy that the
+// environment names, those on this machine are not.
+func TestIssuer_proxy(t *testing.T) {
+	t.Parallel()
+	elsewhere, here := startIssuer(t), startIssuer(t)
+	secure := httptest.NewTLSServer(elsewhere.Config.Handler) // its certificate is for example.com
+	t.Cleanup(secure.Close)
+	var asked atomic.Value
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.Method + " " + r.Host + " " + r.Header.Get("Proxy-Authorization"))
+		tunnel(t, w, secure.Listener.Addr().String())
+	}))
+	t.Cleanup(proxy.Close)
+	authorities := filepath.Join(t.TempDir(), "ca.pem")
+	replace(t, authorities, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}))
+	file := filepath.Join(t.TempDir(), "issuers.yaml")
+	replace(t, file, []byte(`issuers:
+  - {issuer: "https://login.example.com", audience: sluice-test, algorithms: [EdDSA], jwks_url: "https://example.com/keys"}
+  - {issuer: "https://here.example.com", audience: sluice-test, algorithms: [EdDSA], jwks_url: "`+here.URL+`/keys"}
+`))
+	keys, _ := generateKeys(t)
+	address := strings.Replace(proxy.URL, "//", "//user:pa55@", 1)
+	s := serve(t, []string{"HTTPS_PROXY=" + address, "HTTP_PROXY=" + address, "SSL_CERT_FILE=" + authorities, "SLUICE_API_KEYS=" + testKey},
+		"sluice", "--signing-keys="+keys, "--issuers="+file)
+	grants := map[string]any{"subscribe": []any{map[string]any{"channel": runChannel, "topics": []string{"status"}}}}
+	expectToken(t, s, elsewhere.sign(t, grants))
+	if got, want := asked.Load(), "CONNECT example.com:443 Basic dXNlcjpwYTU1"; got != want {
+		t.Errorf("the proxy was asked %q, want %q", got, want)
+	}
+	grants["iss"] = "https://here.example.com"
+	expectToken(t, s, here.sign(t, grants))
+
+	if strings.Contains(s.stderr.String(), "pa55") {
+		t.Error("the log has the password of the proxy")
+	}
+}
+
+// tunnel joins a client of a proxy with the server at an address, until either of them
+// ends.
+func tunnel(t testing.TB, w http.ResponseWriter, address string) {
+	server, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer server.Close()
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer client.Close()
+	io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+	go io.Copy(server, client) // ends with the connections
+	io.Copy(client, server)
 }

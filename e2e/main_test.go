@@ -30,19 +30,24 @@ func within(t testing.TB, most time.Duration) context.Context {
 	return ctx
 }
 
-// TestMain builds the program once and puts it on the PATH, as sluice.
+// TestMain puts the program on the PATH, as sluice. With -short it runs no test.
 func TestMain(m *testing.M) {
+	// These tests wait more than they compute. A flag on the command line wins.
+	flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("left out with -short")
+		return
+	}
 	dir, err := os.MkdirTemp("", "sluice-e2e-")
 	if err == nil {
-		err = build(filepath.Join(dir, "sluice"))
+		err = provide(filepath.Join(dir, "sluice"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}
-	// These tests wait more than they compute. A flag on the command line wins.
-	flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH")+string(os.PathListSeparator)+"/usr/sbin")
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
@@ -50,10 +55,17 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build builds the program as a release is built, but for its version. With
-// GOFLAGS=-race in the environment it has the race detector, which finds more
-// and takes more memory than TestMemory allows.
-func build(path string) error {
+// provide puts the program at path: the one that SLUICE_BIN names, or else it
+// builds one. With GOFLAGS=-race in the environment that has the race detector,
+// which finds more and takes more memory than TestMemory allows.
+func provide(path string) error {
+	if program := os.Getenv("SLUICE_BIN"); program != "" {
+		program, err := filepath.Abs(program)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(program, path)
+	}
 	out, err := exec.Command("go", "build", "-o", path, "../server").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building the program: %w\n%s", err, out)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 const (
 	withKeepAlive = `proxy_http_version 1.1; proxy_set_header Connection "";` // what every manual has
 	withNothing   = ``                                                        // so that nginx speaks HTTP/1.0
+	withPath      = `proxy_pass http://UPSTREAM/;` + withKeepAlive            // so that nginx decodes paths
 )
 
 // nginxConfig is a proxy in front of a server.
@@ -41,7 +43,11 @@ func startNginx(t testing.TB, s *server, location string) string {
 	t.Helper()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "socket")
-	config := strings.NewReplacer("SOCKET", socket, "UPSTREAM", s.address(), "LOCATION", location).Replace(nginxConfig)
+	config := strings.Replace(nginxConfig, "LOCATION", location, 1)
+	if strings.Contains(location, "proxy_pass") {
+		config = strings.Replace(config, "proxy_pass http://UPSTREAM;", "", 1)
+	}
+	config = strings.NewReplacer("SOCKET", socket, "UPSTREAM", s.address()).Replace(config)
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		config = strings.Replace(config, "http {", "http {\n\t"+name+"_temp_path "+name+";", 1)
 	}
@@ -66,8 +72,9 @@ func startNginx(t testing.TB, s *server, location string) string {
 	return socket
 }
 
-// eventually waits for something of which there is no event to wait for.
-func eventually(t testing.TB, done func() bool) {
+// eventually waits for something of which there is no event to wait for. If it does not
+// happen, the test fails and says what there is instead.
+func eventually(t testing.TB, done func() bool, instead ...func() string) {
 	t.Helper()
 	ctx := within(t, patience)
 	look := time.NewTicker(20 * time.Millisecond)
@@ -76,7 +83,27 @@ func eventually(t testing.TB, done func() bool) {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
+			for _, describe := range instead {
+				t.Log(describe())
+			}
 			t.Fatal("it did not happen")
+		}
+	}
+}
+
+// TestNginx_namesInQuery publishes to names that a proxy which decodes paths
+// would turn into others.
+func TestNginx_namesInQuery(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	wire := newCutter(t, "unix", startNginx(t, s, withPath))
+	for _, name := range []string{"a/b", "a/..b", "a%2Fb", "a//b", "é&=+"} {
+		in := url.QueryEscape(name)
+		curl, body := upload(t, s.key, wire.url+"/v1/publish/$/$?channel="+in+"&topic=t", "-X", "POST", "-T", "-")
+		body.WriteString("1")
+		body.Close()
+		if answer := curl.succeeds(t); !strings.Contains(answer, `"channel":"`+name+`"`) {
+			t.Errorf("%s: %s", name, answer)
 		}
 	}
 }

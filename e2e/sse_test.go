@@ -24,8 +24,17 @@ type decoder struct{ in *bufio.Reader }
 func newDecoder(r io.Reader) *decoder { return &decoder{bufio.NewReaderSize(r, maxLine)} }
 
 // next returns the next event. A stream that ends inside an event is an
-// [io.ErrUnexpectedEOF], a heartbeat is passed over.
+// [io.ErrUnexpectedEOF]; a heartbeat is passed over, and so is $live, which may stand
+// between any two events.
 func (d *decoder) next() (event, error) {
+	for {
+		if e, err := d.block(); err != nil || e.Type != "$live" {
+			return e, err
+		}
+	}
+}
+
+func (d *decoder) block() (event, error) {
 	var e event
 	fields := 0
 	for {

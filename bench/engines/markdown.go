@@ -10,10 +10,10 @@ import (
 func Markdown(tables []Table) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Engines, measured\n\n")
-	fmt.Fprintf(&b, "Written by `bench engines`, on a machine with %d cores. Figures are medians, with the least and the most; each is measured "+
-		"in turns with what it is compared with. A ratio of 1 is as good as that.\n", runtime.NumCPU())
+	fmt.Fprintf(&b, "Written by `bench engines`, on a machine with %d cores. Figures are medians, with the minimum and the maximum. "+
+		"Each measurement alternates with the one that it is compared with. A ratio of 1 means that both are equally good.\n", runtime.NumCPU())
 	for _, t := range tables {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| | %s | least–most | × the bare one |\n|---|---|---|---|\n", t.Title, t.Note, t.Figures[0].Unit)
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| | %s | min–max | × bare |\n|---|---|---|---|\n", t.Title, t.Note, t.Figures[0].Unit)
 		for _, f := range t.Figures {
 			ratio := "–"
 			if f.Ratio > 0 {

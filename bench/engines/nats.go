@@ -14,7 +14,7 @@ import (
 	natsio "github.com/nats-io/nats.go"
 
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/nats"
+	"github.com/sluicehq/sluice/broker/engine/nats"
 )
 
 // natsDelivery compares the way of a message from one node to a reader at another with
@@ -22,9 +22,9 @@ import (
 func natsDelivery(ctx context.Context, o Options) (_ Table, err error) {
 	t := Table{
 		Title: "Through NATS",
-		Note: "One nats-server with JetStream on the same machine. Latency: the median from the call of publish until a reader at another " +
-			"connection has the message, one message after the other. Bare publish-subscribe is NATS alone, which stores nothing; " +
-			"Sluice stores each message and is then told of it (`--pace 0`).",
+		Note: "One nats-server with JetStream runs on the same machine. Latency is the median time from the call of publish " +
+			"until a reader on another connection has the message, one message after the other. Bare publish-subscribe is " +
+			"NATS alone, which stores nothing. Sluice stores each message before it is delivered (`--pace 0`).",
 	}
 	if o.NATSServer == "" {
 		return Table{}, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/broker/disk"
+	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -28,10 +28,11 @@ const data = `{"message":"Step 17 of 40 has finished","step":17,"of":40,"elapsed
 func publishes(ctx context.Context, o Options) (Table, error) {
 	t := Table{
 		Title: "Publishes on disk",
-		Note: "Publishers in the same process, each waiting for its answer, to 1,000 channels without readers. Bare Pebble: one " +
-			"batch a message with the same records: the message, what is known of its channel, and for a durable one its receipt; committed with " +
-			"`Sync` for durable ones and with `NoSync` for ordinary ones, which a killed process loses. Sluice gives ordinary ones to the " +
-			"system before it answers, so that it loses none, and syncs them every 100 ms.",
+		Note: "Publishers in the same process publish to 1,000 channels without readers. Each waits for its answer. Bare " +
+			"Pebble writes one batch per message with the same records: the message, the state of its channel, and the " +
+			"receipt of a durable publish. It commits durable publishes with `Sync` and ordinary ones with `NoSync`, so a " +
+			"killed process loses the latter. Sluice hands ordinary publishes to the system before it answers, so it " +
+			"loses none, and syncs them every 100 ms.",
 	}
 	for _, durable := range []bool{true, false} {
 		for _, publishers := range []int{1, 32, 256} {
@@ -40,10 +41,10 @@ func publishes(ctx context.Context, o Options) (Table, error) {
 				kind = "durable"
 			}
 			figures, err := compare(ctx, o, "publishes/s", false,
-				side{fmt.Sprintf("bare Pebble, %s, %d publishers", kind, publishers), func(ctx context.Context, took time.Duration) (float64, error) {
+				side{fmt.Sprintf("bare Pebble, %s, publishers: %d", kind, publishers), func(ctx context.Context, took time.Duration) (float64, error) {
 					return barePebble(ctx, o.Dir, publishers, durable, took)
 				}},
-				side{fmt.Sprintf("Sluice, %s, %d publishers", kind, publishers), func(ctx context.Context, took time.Duration) (float64, error) {
+				side{fmt.Sprintf("Sluice, %s, publishers: %d", kind, publishers), func(ctx context.Context, took time.Duration) (float64, error) {
 					return onDisk(ctx, o.Dir, publishers, durable, took)
 				}})
 			if err != nil {

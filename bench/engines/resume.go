@@ -22,8 +22,9 @@ const readersARound = 500
 func resumes(ctx context.Context, o Options) (_ Table, err error) {
 	t := Table{
 		Title: "Coming back by id",
-		Note: "From `Subscribe` with the id of the first message until the other 255 have been handed out, one reader after the " +
-			"other. Warm: the channel has another reader. Cold: nothing of it is in memory.",
+		Note: "The time from `Subscribe` with the id of the first message until the stream has handed out the other 255. " +
+			"Readers come one after the other. Warm: the channel has another reader. Cold: nothing of the channel is in " +
+			"memory.",
 	}
 	dir, err := os.MkdirTemp(o.Dir, "resume-")
 	if err != nil {

@@ -83,6 +83,7 @@ func TestServe_coalesce_betweenPasses(t *testing.T) {
 	p := newPublisher(t, addr)
 	const count = 100
 	for number := 1; number <= count; number++ {
+		acknowledge(t, conn)
 		p.publish(t, number, number, 100)
 	}
 	expect(t, in, 1, count, 100)
@@ -170,6 +171,22 @@ func segments(t *testing.T, conn *net.TCPConn) int {
 		t.Fatal(fault, err)
 	}
 	return int(info.Data_segs_in)
+}
+
+// acknowledge has the system acknowledge what comes next on conn at once. Otherwise
+// it may wait a moment, and when ten segments are on their way the sender puts
+// several writes into one.
+func acknowledge(t *testing.T, conn *net.TCPConn) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fault := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
+	}); fault != nil || err != nil {
+		t.Fatal(fault, err)
+	}
 }
 
 // TestServe_writes counts the writes that a reader is sent ten messages with that

@@ -39,6 +39,8 @@ type Counts struct {
 	Check
 	Published uint64
 	Answered  uint64
+	Chunks    uint64        // of the texts that were answered, in how many messages the server has divided them
+	Read      uint64        // bytes of the bodies of readers
 	Busy      time.Duration // in which there was something to read or write
 }
 
@@ -49,6 +51,7 @@ type Client struct {
 	readers       []reader
 	publishers    []*publisher
 	lines         []*lineWriter
+	texts         []*textWriter
 	readerPoll    *poller
 	publisherPoll *poller
 	timer         int
@@ -71,6 +74,7 @@ type Client struct {
 
 	buffer []byte
 	marks  []Mark
+	tokens []uint32
 }
 
 // New makes a client without connections. Close it.
@@ -114,6 +118,9 @@ func (c *Client) Close() {
 	}
 	for _, l := range c.lines {
 		_ = unix.Close(l.fd)
+	}
+	for _, w := range c.texts {
+		w.close()
 	}
 	for _, p := range []*poller{c.readerPoll, c.publisherPoll} {
 		if p != nil {
@@ -159,6 +166,9 @@ func (c *Client) check() Check {
 	check := c.sequences.check
 	for i := range c.readers {
 		check.Stray += uint64(c.readers[i].scan.Stray)
+		if s := c.readers[i].tokens; s != nil {
+			check.Stray += uint64(s.Stray)
+		}
 	}
 	return check
 }
@@ -180,6 +190,11 @@ func (c *Client) Drain(limit time.Duration) (bool, error) {
 		}
 		for _, l := range c.lines {
 			if l.unanswered > 0 {
+				return false
+			}
+		}
+		for _, w := range c.texts {
+			if w.busy() {
 				return false
 			}
 		}

@@ -41,13 +41,14 @@ func (c *Client) until(reached func() bool, limit time.Duration) error {
 // no message is on its way: a client that sleeps must be woken by the server's write, which
 // costs the server more than the write, and no reader far away asks for that.
 func (c *Client) turn(ms int) error {
-	spins := c.config.Spin && len(c.publishers) > 0 && len(c.readers) > 0
+	publishers := len(c.publishers) + len(c.texts)
+	spins := c.config.Spin && publishers > 0 && len(c.readers) > 0
 	waitP, waitR := 0, 0
 	switch {
 	case spins:
 	case len(c.readers) == 0:
 		waitP = ms
-	case len(c.publishers) == 0:
+	case publishers == 0:
 		waitR = ms
 	default:
 		waitR = min(ms, 1)
@@ -100,6 +101,8 @@ func (c *Client) turnPublishers(ms int) error {
 			err = c.tick()
 		case len(c.lines) > 0:
 			err = c.lines[event.Fd].ready(event.Events)
+		case len(c.texts) > 0:
+			err = c.texts[event.Fd].ready(event.Events)
 		default:
 			err = c.answered(int(event.Fd))
 		}
@@ -137,8 +140,14 @@ func (c *Client) tick() error {
 		}
 		return fmt.Errorf("load: timer: %w", err)
 	}
-	gap := c.every / int64(len(c.publishers))
+	gap := c.every / int64(max(1, len(c.publishers)))
 	for range binary.NativeEndian.Uint64(fired[:]) {
+		if len(c.texts) > 0 {
+			if err := c.tickText(); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := c.send(c.next, c.dueAt); err != nil {
 			return err
 		}

@@ -15,13 +15,16 @@ type reader struct {
 	open    bool   // the head has come
 	body    body
 	scan    Scanner
-	last    *LastID // nil unless ids are remembered
+	last    *LastID       // nil unless ids are remembered
+	tokens  *TokenScanner // of a text; nil if messages come
 }
 
 // Stream says which stream to open.
 type Stream struct {
 	Request []byte // a whole GET request
 	Channel int    // number of the channel whose messages come
+	Text    bool   // the tokens of a text come, and not messages
+	All     bool   // from the first one on, not only what is published from now on
 }
 
 // openAhead is how many streams may be waiting for their head while more are opened: fewer
@@ -42,7 +45,14 @@ func (c *Client) Subscribe(n int, stream func(reader int) Stream) error {
 			c.readers[i].last = &LastID{}
 		}
 		for p := range c.config.Publishers {
-			c.sequences.due[i*c.config.Publishers+p] = c.sent[p][s.Channel]
+			if s.All {
+				c.due += uint64(c.sent[p][s.Channel])
+			} else {
+				c.sequences.due[i*c.config.Publishers+p] = c.sent[p][s.Channel]
+			}
+		}
+		if s.Text {
+			c.readers[i].tokens = &TokenScanner{}
 		}
 		c.perChannel[s.Channel]++
 		if err := c.open(i, s.Request); err != nil {
@@ -156,6 +166,7 @@ func (c *Client) readHead(i int, r *reader, b []byte) ([]byte, error) {
 // readBody checks the messages in a piece of a body.
 func (c *Client) readBody(i int, r *reader, b []byte) error {
 	now := c.config.Clock.Now()
+	c.counts.Read += uint64(len(b))
 	for len(b) > 0 {
 		var data []byte
 		var err error
@@ -165,8 +176,7 @@ func (c *Client) readBody(i int, r *reader, b []byte) error {
 		if r.last != nil {
 			r.last.Feed(data)
 		}
-		c.marks = r.scan.Scan(data, c.marks[:0])
-		for _, m := range c.marks {
+		for _, m := range c.find(r, data) {
 			if c.sequences.take(i, m) {
 				c.latency.Add(now - m.Sent)
 			}
@@ -178,4 +188,21 @@ func (c *Client) readBody(i int, r *reader, b []byte) error {
 		}
 	}
 	return nil
+}
+
+// find returns the messages that end in a piece of the stream of r, or its tokens.
+func (c *Client) find(r *reader, data []byte) []Mark {
+	if r.tokens == nil {
+		c.marks = r.scan.Scan(data, c.marks[:0])
+		return c.marks
+	}
+	c.marks, c.tokens = c.marks[:0], r.tokens.Scan(data, c.tokens[:0])
+	for _, n := range c.tokens {
+		m := Mark{Seq: n}
+		if due := c.texts[r.channel].due; int(n) < len(due) {
+			m.Sent = due[n]
+		}
+		c.marks = append(c.marks, m)
+	}
+	return c.marks
 }

@@ -11,13 +11,15 @@ import (
 
 const intro = `# Benchmarks
 
-Sluice beside servers that do the same work, and beside programs that do nothing but write: the floors, which show what the machine can do. All of this page is made by the program in [bench](../bench), which [says](../bench/README.md) how it measures and what its figures do not say.
+This page compares Sluice with servers that do the same work, and with *floors*: programs that only write, and show what the machine can do. The program in [bench](../bench) made all of it. [Its README](../bench/README.md) says how it measures, and what the figures do not tell you. To measure your own machine:
 
-- One server at a time, on a core of its own; one client on another, which reads every event on every connection and checks that none is lost, doubled or out of order.
-- A figure is the median of the rounds; beside it the least and the greatest. **wrong** is what was not delivered once and in order; a run with anything there is in no median, unless all of a server's runs are.
-- **×** is a row's figure divided by that of another server in the same case. *Best peer* is the best server here that is neither Sluice nor a floor.
-- **CPU second** is a second of the server's processor time, in the kernel and outside. Where *client busy* is near 100 %, the client is what limits figures per second; those per CPU second suffer less, but a publisher that is slow to send its next message leaves a server less to send together.
-- In the plots Sluice is blue, floors are yellow and peers are grey; a dot is the median, the line through it the range. A hollow red dot is of a server all of whose runs were wrong.
+    make bench
+
+- One server runs at a time, on a core of its own. One client runs on another core. It reads every event on every connection, and checks that none is lost, repeated or out of order.
+- A figure is the median of the rounds, with the minimum and the maximum beside it. **wrong** counts what was not delivered once and in order. A run with anything wrong does not count towards the median, unless all runs of that server are wrong.
+- **×** is the figure of a row divided by that of another server in the same case. *Best peer* is the best server that is neither Sluice nor a floor.
+- **CPU second** is a second of the server's processor time, in the kernel and in user space. Where *client busy* is near 100 %, the client limits the figures per second. Figures per CPU second suffer less, but a slow publisher leaves a server fewer messages to send together.
+- In the plots, Sluice is blue, floors are yellow and peers are grey. A dot is the median, and the line through it is the range. A hollow red dot means that all runs of that server were wrong.
 `
 
 // Write writes dir/benchmarks.md and, for its plots, dir/benchmarks/*.svg.

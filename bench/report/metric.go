@@ -19,6 +19,15 @@ const (
 	RSS              = "rss_mib"
 	CaughtUp         = "caught_up_ms"
 	CPUToCatchUp     = "cpu_ms_to_catch_up"
+	CPUPerPiece      = "cpu_us_per_piece"
+	WirePerPiece     = "wire_bytes_per_piece"
+	WholeAfter       = "whole_after_ms"
+	PeakRSS          = "peak_rss_mib"
+	RSSPerByte       = "rss_bytes_per_text_byte"
+	DiskPerByte      = "disk_bytes_per_text_byte"
+	WrittenPerByte   = "written_bytes_per_text_byte"
+	PiecesPerChunk   = "pieces_per_chunk"
+	PublishTook      = "publish_s"
 )
 
 // metric says how values of a name are shown.
@@ -44,11 +53,20 @@ func metrics() map[string]metric {
 		{ServerCPU, "server CPU, %", true},
 		{ClientBusy, "client busy, %", true},
 		{BytesPerStream, "RSS a stream, bytes", true},
-		{AnonPerStream, "of it anonymous, bytes", true},
+		{AnonPerStream, "anonymous, bytes", true},
 		{RSSBefore, "RSS before, MiB", true},
 		{RSS, "RSS, MiB", true},
 		{CaughtUp, "all caught up after, ms", true},
-		{CPUToCatchUp, "server CPU for it, ms", true},
+		{CPUToCatchUp, "server CPU to catch up, ms", true},
+		{CPUPerPiece, "server CPU a token, µs", true},
+		{WirePerPiece, "wire a token, bytes", true},
+		{WholeAfter, "all have it whole after, ms", true},
+		{PeakRSS, "peak RSS, MiB", true},
+		{RSSPerByte, "RSS a byte of text, bytes", true},
+		{DiskPerByte, "to disk a byte of text, bytes", true},
+		{WrittenPerByte, "written by calls a byte of text, bytes", true},
+		{PiecesPerChunk, "tokens a chunk", false},
+		{PublishTook, "published in, s", true},
 	} {
 		byName[m.name] = m
 	}

@@ -20,57 +20,78 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	floors := []string{"floor-1ms", "floor-coalesce"}
 	fanout := []string{DeliveriesPerCPU, Deliveries, Publishes, LatencyP50, LatencyP99, AnswerP50, AnswerP99, ServerCPU, ClientBusy}
-	return []Scenario{
+	return append([]Scenario{
 		{
 			Name: "A", Title: "One channel, 1,000 readers", Metrics: fanout, Against: floors,
-			What: "Four publishers, each sending its next message of 200 bytes when the last is answered (a closed loop).",
+			What: "Four publishers. Each sends its next message of 200 bytes when the last one is answered (a closed loop).",
 		},
 		{
 			Name: "A16", Title: "One channel, 1,000 readers, 16 publishers", Metrics: fanout, Against: floors,
-			What: "As above, with 16 publishers.",
+			What: "The same, with 16 publishers.",
 		},
 		{
 			Name: "B", Title: "One channel, 10,000 readers", Metrics: fanout, Against: floors,
-			What: "Four publishers in a closed loop, messages of 200 bytes.",
+			What: "Four publishers in a closed loop, with messages of 200 bytes.",
 		},
 		{
 			Name: "C", Title: "1,000 channels, 10 readers each", Metrics: fanout, Against: floors,
-			What: "Four publishers in a closed loop, each going round all channels.",
+			What: "Four publishers in a closed loop. Each publishes to all channels in turn.",
 		},
 		{
 			Name: "D", Title: "Idle streams", Against: floors,
 			Metrics: []string{BytesPerStream, AnonPerStream, RSSBefore, RSS},
-			What:    "Resident memory of the server before the first stream and with all of them open, five seconds after the last has opened; the difference, divided by the streams. Memory that the kernel holds for sockets is in neither. Anonymous memory is what the program has allocated, without the pages of its file.",
+			What:    "The resident memory of the server is taken before the first stream, and again five seconds after the last stream has opened. The figure is the difference, divided by the number of streams. It does not include the memory that the kernel holds for sockets. Anonymous memory is what the program has allocated, without the pages of its executable.",
 		},
 		{
 			Name: "E", Title: "100 messages a second to 1,000 readers", Against: floors,
 			Metrics: []string{LatencyP50, LatencyP99, ServerCPU, ClientBusy},
-			What:    "An open loop: messages are due at fixed times, also when an answer is late, and latency counts from then to the reading by each of the readers. The one client reads all of them one after the other, which is part of it: a floor shows how much.",
+			What:    "An open loop: messages are due at fixed times, even when an answer is late. Latency counts from that time until a reader has read the message. The one client serves all readers in turn, which adds to the latency; a floor shows how much.",
 		},
 		{
 			Name: "F", Title: "Publishing to nobody", Against: []string{"bare"},
 			Metrics: []string{PublishesPerCPU, Publishes, AnswerP50, AnswerP99, ServerCPU, ClientBusy},
-			What:    "No reader. `single`: four publishers in a closed loop, a request a message. `lines`: four connections, each with one request that never ends, a message a line and up to 256 lines unanswered. `bare` is a net/http handler that reads the body and answers: what HTTP itself costs.",
+			What:    "There is no reader. `single`: four publishers in a closed loop, with one request per message. `lines`: four connections, each with one endless request, one message per line, and up to 256 lines unanswered. `bare` is a net/http handler that only reads the body and answers, and shows what HTTP itself costs.",
 		},
 		{
 			Name: "G", Title: "5,000 readers come back at once", Against: floors,
 			Metrics: []string{CaughtUp, CPUToCatchUp, ClientBusy},
-			What:    "All streams of a channel are cut, 50 messages are published, then all come back with the id they had last, on Sluice each with a token of its own. Until every reader has all 50.",
+			What:    "All streams of a channel are cut, and 50 messages are published. Then all readers reconnect with their last id, on Sluice each with its own token. The figure is the time until every reader has all 50.",
 		},
 		{
 			Name: "H-readers", Title: "Growth: readers", Against: floors, Growth: "readers of one channel",
 			Metrics: []string{DeliveriesPerCPU, BytesPerStream, LatencyP50, LatencyP99, ClientBusy},
-			What:    "As A with more and more readers, a new process for each size. Memory is taken a second after the last stream has opened, before the first message.",
+			What:    "The same as A, with more and more readers and a new process for each size. Memory is taken one second after the last stream has opened, before the first message.",
 		},
 		{
 			Name: "H-channels", Title: "Growth: channels", Growth: "channels",
 			Metrics: []string{CPUPerPublish, PublishesPerCPU, RSS, ClientBusy},
-			What:    "Lines published to so many channels in turn, each of which holds messages, without readers. Sluice is given `--memory 4GiB --max-channels 1100000 --replay-messages 1`, so that all are kept.",
+			What:    "Lines are published to this many channels in turn, without readers. Sluice runs with `--memory 4GiB --max-channels 1100000 --replay-messages 1`, so every channel keeps its message.",
 		},
 		{
 			Name: "H-stored", Title: "Growth: stored messages", Growth: "stored messages",
 			Metrics: []string{CPUPerPublish, PublishesPerCPU, RSS, ClientBusy},
-			What:    "Lines published to 4,000 channels in turn, without readers, when each holds as many messages as it may (`--replay-messages`), with `--memory 4GiB`.",
+			What:    "Lines are published to 4,000 channels in turn, without readers. Each channel already holds as many messages as `--replay-messages` allows, and Sluice runs with `--memory 4GiB`.",
+		},
+	}, textScenarios()...)
+}
+
+// textScenarios returns the scenarios with texts.
+func textScenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "T", Title: "200 texts of 30 tokens a second",
+			Metrics: []string{CPUPerPiece, WirePerPiece, LatencyP50, LatencyP99, Deliveries, ServerCPU, ClientBusy},
+			What:    "200 publishers each stream one text, in one request with a chunk for each token of 8 bytes, in an open loop. Each text has one reader. Wire bytes are those of the body of the reader's answer. Latency counts from the time at which a token was due until the reader has read it. Only Sluice is measured.",
+		},
+		{
+			Name: "T2", Title: "5,000 readers come in the middle of a text",
+			Metrics: []string{WholeAfter, CPUToCatchUp, PeakRSS, RSSBefore, ClientBusy},
+			What:    "One text has 1,000 tokens of 8 bytes. When it has 500, all readers come, with `replay=all`. The text goes on meanwhile, by 1,000 tokens a second. The figure is the time from the first connect until every reader has the whole text.",
+		},
+		{
+			Name: "U", Title: "What it costs to keep texts",
+			Metrics: []string{RSSPerByte, DiskPerByte, WrittenPerByte, PiecesPerChunk, CPUPerPiece, PublishTook, ServerCPU},
+			What:    "Texts of 60,000 bytes in 7,500 pieces of random letters, to nobody. `at once`: 1,000 texts, as fast as the server takes them. `paced`: 100 texts of 125 pieces a second each, for a minute. Memory is the resident memory of the server ten seconds after the last text has ended, less that of the empty server. What is written to the disk is `write_bytes` of `/proc/PID/io`, what is written by calls is `wchar`: of Sluice, or of the `nats-server`.",
 		},
 	}
 }

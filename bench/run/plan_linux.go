@@ -3,6 +3,7 @@ package run
 import (
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/sluicehq/sluice/bench/peers"
 	"github.com/sluicehq/sluice/bench/report"
@@ -21,7 +22,11 @@ type plan struct {
 	sizes      []int // numbers of idle streams, one after the other
 	fill       int   // lines to publish before measuring
 	flags      []string
-	few        bool // [fewRounds] are enough, unless a number is asked for
+	query      string        // of the readers of texts
+	pieces     int           // of each text
+	engine     engineKind    // that keeps the texts
+	rest       time.Duration // until the server has tidied up after them
+	times      int           // rounds, unless a number is asked for; 0 is [defaultRounds]
 	who        func(peers.Peer) bool
 }
 
@@ -34,6 +39,18 @@ const (
 	storm
 	requests
 	lines
+	texts
+	textStorm
+	textCost
+)
+
+// engineKind is what Sluice keeps messages with.
+type engineKind int
+
+const (
+	inMemory engineKind = iota
+	onDisk
+	inNATS
 )
 
 const (
@@ -54,7 +71,7 @@ func plans(scale float64) []plan {
 		{scenario: "A16", readers: n(1000), channels: 1, publishers: 16},
 		{scenario: "B", readers: n(10000), channels: 1, publishers: 4},
 		{scenario: "C", readers: n(10000), channels: n(1000), publishers: 4},
-		{scenario: "D", kind: idle, sizes: []int{n(10000), n(19000)}, channels: 1, few: true},
+		{scenario: "D", kind: idle, sizes: []int{n(10000), n(19000)}, channels: 1, times: fewRounds},
 		{scenario: "E", readers: n(1000), channels: 1, publishers: 4, perSecond: 100},
 		{scenario: "F", name: "single", kind: requests, channels: 1, publishers: 4, who: notFloor},
 		{scenario: "F", name: "lines", kind: lines, channels: 1, publishers: 4, who: isSluice},
@@ -69,7 +86,7 @@ func plans(scale float64) []plan {
 	for _, channels := range []int{1, 1000, 100_000, 1_000_000} {
 		all = append(all, plan{
 			scenario: "H-channels", kind: lines, channels: n(channels), x: float64(n(channels)), fill: n(channels),
-			publishers: 1, few: true, who: isSluice,
+			publishers: 1, times: fewRounds, who: isSluice,
 			flags: []string{"--memory", "4GiB", "--max-channels", "1100000", "--replay-messages", "1"},
 		})
 	}
@@ -77,10 +94,11 @@ func plans(scale float64) []plan {
 		stored := n(storedChannels) * each
 		all = append(all, plan{
 			scenario: "H-stored", kind: lines, channels: n(storedChannels), x: float64(stored), fill: stored,
-			publishers: 1, few: true, who: isSluice,
+			publishers: 1, times: fewRounds, who: isSluice,
 			flags: []string{"--memory", "4GiB", "--replay-messages", strconv.Itoa(each)},
 		})
 	}
+	all = append(all, textPlans(n)...)
 	for i := range all {
 		if all[i].x > 0 {
 			all[i].name = report.Whole(all[i].x)
@@ -94,8 +112,8 @@ func (p plan) rounds(asked int) int {
 	switch {
 	case asked > 0:
 		return asked
-	case p.few:
-		return fewRounds
+	case p.times > 0:
+		return p.times
 	default:
 		return defaultRounds
 	}

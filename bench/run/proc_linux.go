@@ -43,7 +43,7 @@ func parseStat(text []byte) (procStat, error) {
 }
 
 // memory is what processes hold, in bytes.
-type memory struct{ rss, anon int }
+type memory struct{ rss, anon, peak int }
 
 // parseStatus reads the sizes in a status file.
 func parseStatus(text []byte) (memory, error) {
@@ -51,7 +51,7 @@ func parseStatus(text []byte) (memory, error) {
 	for _, f := range []struct {
 		name string
 		into *int
-	}{{"\nVmRSS:", &m.rss}, {"\nRssAnon:", &m.anon}} {
+	}{{"\nVmRSS:", &m.rss}, {"\nRssAnon:", &m.anon}, {"\nVmHWM:", &m.peak}} {
 		_, rest, found := bytes.Cut(text, []byte(f.name))
 		fields := bytes.Fields(rest[:min(len(rest), 40)])
 		if !found || len(fields) < 2 || string(fields[1]) != "kB" {
@@ -143,6 +143,52 @@ func (t tree) memory() (memory, error) {
 		}
 		sum.rss += m.rss
 		sum.anon += m.anon
+		sum.peak += m.peak
+	}
+	return sum, nil
+}
+
+// written is what processes have written, in bytes.
+type written struct {
+	disk  int // that went to a disk, or will: pages count as a whole, and once until they are there
+	calls int // of all calls that write, also to sockets
+}
+
+// parseIO reads an io file.
+func parseIO(text []byte) (w written, err error) {
+	for _, f := range []struct {
+		name string
+		into *int
+	}{{"\nwrite_bytes: ", &w.disk}, {"\nwchar: ", &w.calls}} {
+		_, rest, found := bytes.Cut(text, []byte(f.name))
+		line, _, whole := bytes.Cut(rest, []byte("\n"))
+		if !found || !whole {
+			return w, fmt.Errorf("%w: no %q", errProc, f.name[1:])
+		}
+		if *f.into, err = strconv.Atoi(string(line)); err != nil {
+			return w, errProc
+		}
+	}
+	return w, nil
+}
+
+// written returns what the tree has written so far. A member that has ended is not in it.
+func (t tree) written() (sum written, err error) {
+	members, err := t.members()
+	if err != nil {
+		return sum, err
+	}
+	for pid := range members {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+		if err != nil {
+			return sum, fmt.Errorf("run: %w", err)
+		}
+		w, err := parseIO(text)
+		if err != nil {
+			return sum, err
+		}
+		sum.disk += w.disk
+		sum.calls += w.calls
 	}
 	return sum, nil
 }

@@ -56,21 +56,29 @@ func (r *Runner) start(ctx context.Context, peer peers.Peer, o peers.Options, fl
 	if r.cores.apart {
 		onCore(p.cmd, r.options.Self, r.cores.server)
 	}
-	if p.output, err = os.Create(filepath.Join(dir, "output")); err != nil {
+	if err = p.launch(); err != nil {
 		return nil, err
+	}
+	return p, p.ready(ctx, peer)
+}
+
+// launch starts the command of the process.
+func (p *process) launch() (err error) {
+	if p.output, err = os.Create(filepath.Join(p.dir, "output")); err != nil {
+		return err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	// A group of its own: nginx's workers end with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err = p.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	p.root = p.cmd.Process.Pid
 	go func() { // ends with the process
 		_ = p.cmd.Wait()
 		close(p.ended)
 	}()
-	return p, p.ready(ctx, peer)
+	return nil
 }
 
 // ready waits until a publish is answered.

@@ -18,13 +18,14 @@ import (
 type Options struct {
 	Scenarios   []string      // names of [report.Scenarios]; none is all
 	Servers     []string      // names of peers; none is all
-	Rounds      int           // each server is measured so often, the servers taking turns; 0 is 5, and 3 for D, H-channels and H-stored
+	Rounds      int           // each server is measured so often, the servers taking turns; 0 is 5, 3 for D, H-channels and H-stored, and 1 for U
 	Window      time.Duration // measured in each round
 	Warmup      time.Duration // loaded before that
 	Scale       float64       // of the numbers of readers, channels and messages; 1 is as described
 	JSON        string        // file of the results, saved after each round; none if empty
 	SluiceBin   string
 	SluiceFlags []string // added to Sluice's own
+	NATSServer  string   // program that keeps texts in U; none leaves these cases out
 	Self        string   // this program, which is also the Go servers
 	Command     string   // as the user gave it
 	Log         io.Writer
@@ -76,7 +77,7 @@ func (r *Runner) Run(ctx context.Context) (*report.Results, error) {
 	}
 	for _, name := range r.options.Scenarios {
 		for _, p := range plans(r.options.Scale) {
-			if p.scenario != name {
+			if p.scenario != name || p.engine == inNATS && r.options.NATSServer == "" {
 				continue
 			}
 			if err := r.plan(ctx, p); err != nil {

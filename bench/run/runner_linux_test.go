@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -30,6 +31,10 @@ func options(t *testing.T) run.Options {
 
 // TestRunner_Run measures small servers, each a process, in one scenario of each kind.
 func TestRunner_Run(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "sluice")
+	if err := run.BuildSluice(t.Context(), "../..", bin); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		scenario, server string
 		metrics          []string
@@ -39,10 +44,14 @@ func TestRunner_Run(t *testing.T) {
 		{"E", "nethttp", []string{report.LatencyP99}},
 		{"F", "bare", []string{report.PublishesPerCPU, report.AnswerP50}},
 		{"G", "floor-1ms", []string{report.CaughtUp}},
+		{"T", report.SluiceName, []string{report.WirePerPiece, report.LatencyP50}},
+		{"T2", report.SluiceName, []string{report.WholeAfter, report.PeakRSS}},
+		{"U", report.SluiceName, []string{report.PiecesPerChunk, report.PublishTook}},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
 			o := options(t)
 			o.Scenarios, o.Servers = []string{tt.scenario}, []string{tt.server}
+			o.SluiceBin = bin
 			o.JSON = filepath.Join(t.TempDir(), "out.json")
 			runner, err := run.New(o)
 			if err != nil {
@@ -53,16 +62,17 @@ func TestRunner_Run(t *testing.T) {
 				t.Fatal(err)
 			}
 			saved, err := report.Read(o.JSON)
-			if err != nil || len(saved.Samples) != 1 || len(results.Samples) != 1 {
+			if err != nil || len(saved.Samples) == 0 || len(results.Samples) != len(saved.Samples) {
 				t.Fatalf("%v, %+v", err, results)
 			}
-			s := saved.Samples[0]
-			if !s.Good() || s.Scenario != tt.scenario || s.Server != tt.server {
-				t.Errorf("%+v", s)
-			}
-			for _, name := range tt.metrics {
-				if s.Metrics[name] <= 0 {
-					t.Errorf("%s is %v", name, s.Metrics[name])
+			for _, s := range saved.Samples {
+				if !s.Good() || s.Scenario != tt.scenario || s.Server != tt.server {
+					t.Errorf("%+v", s)
+				}
+				for _, name := range tt.metrics {
+					if s.Metrics[name] <= 0 {
+						t.Errorf("%s: %s is %v", s.Case, name, s.Metrics[name])
+					}
 				}
 			}
 		})
@@ -104,16 +114,10 @@ func TestRunner_Run_cancelled(t *testing.T) {
 
 // TestRounds shows that a number that is asked for is that of all scenarios.
 func TestRounds(t *testing.T) {
-	few := map[string]bool{"D": true, "H-channels": true, "H-stored": true}
+	fewer := map[string]int{"D": 3, "H-channels": 3, "H-stored": 3, "U": 1}
 	for _, s := range report.Scenarios() {
 		for _, asked := range []int{0, 1, 3, 7} {
-			want := asked
-			switch {
-			case asked == 0 && few[s.Name]:
-				want = 3
-			case asked == 0:
-				want = 5
-			}
+			want := cmp.Or(asked, fewer[s.Name], 5)
 			got := run.Rounds(s.Name, asked)
 			if len(got) == 0 || slices.ContainsFunc(got, func(n int) bool { return n != want }) {
 				t.Errorf("%s: %v rounds for %d, want %d", s.Name, got, asked, want)

@@ -25,7 +25,8 @@ type trial struct {
 	plan   plan
 	server *process
 	client *load.Client
-	before memory // of the server, before the first stream
+	before memory   // of the server, before the first stream
+	nats   *process // that keeps the texts; nil without it
 }
 
 // run starts the server, measures and stops it.
@@ -40,6 +41,14 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 	flags := t.plan.flags
 	if isSluice(t.peer) {
 		flags = append(flags[:len(flags):len(flags)], t.runner.options.SluiceFlags...)
+	}
+	if t.plan.kind == textCost {
+		stop, more, err := t.keepTexts()
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+		flags = append(flags[:len(flags):len(flags)], more...)
 	}
 	if t.plan.kind == storm {
 		streams *= 2 // the old ones may not be gone when the new ones come
@@ -74,6 +83,12 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 		return t.one(t.storm(ctx))
 	case lines:
 		return t.one(t.lines())
+	case texts:
+		return t.one(t.texts())
+	case textStorm:
+		return t.one(t.textStorm())
+	case textCost:
+		return t.one(t.textCost())
 	case requests, fanOut:
 	}
 	return t.one(t.fanOut())
@@ -81,10 +96,14 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 
 // publishers returns how many publish request by request.
 func (t *trial) publishers() int {
-	if t.plan.kind == lines {
+	switch t.plan.kind {
+	case lines:
 		return 0
+	case texts, textStorm, textCost:
+		return 1
+	default:
+		return t.plan.publishers
 	}
-	return t.plan.publishers
 }
 
 // one makes a sample of metrics.
