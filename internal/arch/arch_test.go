@@ -56,6 +56,7 @@ func rules() []rule {
 		{"highwater", module + "/internal/highwater", []string{"broker"}, true, "positions of broker and engines alone are raised by many at once"},
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},
 		{"strictjson", module + "/internal/strictjson", []string{"auth", "handlers", "schemas"}, true, "what reads JSON from outside"},
+		{"tlsrecord", module + "/internal/tlsrecord", []string{"broker/*.go", "handlers", "internal/tlstap"}, true, "writer loops seal records, handlers pass on what seals them, and who derives keys shows that they are right"},
 		{"testreport", module + "/internal/testreport", []string{"scripts"}, true, "part of the gate, not of the program"},
 
 		{"natstest", module + "/internal/natstest", nil, true, "for tests"},
@@ -73,6 +74,7 @@ func rules() []rule {
 		{"goleak", "go.uber.org/goleak", nil, true, "for tests"},
 		{"testscript", "github.com/rogpeppe/go-internal", nil, true, "for tests"},
 		{"x-sys", "golang.org/x/sys", []string{"broker/internal/netpoll"}, true, "system calls are what the writer loops stand on, and nothing else does"},
+		{"x-crypto", "golang.org/x/crypto", []string{"internal/tlsrecord"}, false, "the one cipher suite of TLS 1.3 that the standard library keeps for itself"},
 		{"kong", "github.com/alecthomas/kong", []string{"server"}, false, "flags are read by the program, parts are handed values"},
 		{"isatty", "github.com/mattn/go-isatty", []string{"server"}, false, "only the program knows its terminal"},
 		{"prometheus", "github.com/prometheus", []string{"handlers"}, false, "parts count, handlers expose"},
