@@ -4,14 +4,14 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(bareFiles) != "" {
 		denyLinksAndModes()
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // bareFiles is set in the environment of tests that run as on a file system that has

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
+
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
 // TestMain also makes the program itself available to tests, as the command
@@ -26,14 +26,7 @@ const noRaceSleep = "atexit_sleep_ms=0"
 // leakChecked fails a run that leaves goroutines behind.
 type leakChecked struct{ *testing.M }
 
-func (m leakChecked) Run() int {
-	code := m.M.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func (m leakChecked) Run() int { return leaktest.Run(m.M) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

@@ -17,6 +17,9 @@ export default defineConfig({
     globals: false,
     restoreMocks: true,
     unstubGlobals: true,
+    // Long, since machines may be busy: only a test that would never end meets them.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     include: ["test/**/*.test.{js,ts,tsx}"],
     // Not here: the tests of types, test/*.test-d.ts. They are checked by npm run typecheck.
   },

@@ -5,9 +5,8 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicehq/sluice/bench/floor"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
 // TestMain is the floor when it is called as one: it wants a process for itself.
@@ -20,5 +19,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }

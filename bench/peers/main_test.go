@@ -5,9 +5,8 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicehq/sluice/bench/peers"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
 // TestMain is the program that the Go peers run in when it is called as one.
@@ -16,5 +15,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, peers.Serve(os.Args[2], os.Args[3], peers.Options{}))
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }

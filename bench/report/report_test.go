@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicehq/sluice/bench/load"
 	"github.com/sluicehq/sluice/bench/report"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // results are of a small run in which much went wrong.
 func results() *report.Results {

@@ -5,10 +5,9 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicehq/sluice/bench/peers"
 	"github.com/sluicehq/sluice/bench/run"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
 // TestMain makes the test's binary what the bench program is to its children: the Go servers,
@@ -21,7 +20,7 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 3 && os.Args[1] == "exec":
 		err = run.Exec(os.Args[2:])
 	default:
-		goleak.VerifyTestMain(m)
+		leaktest.Main(m)
 	}
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)

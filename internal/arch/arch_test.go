@@ -60,6 +60,7 @@ func rules() []rule {
 		{"testreport", module + "/internal/testreport", []string{"scripts"}, true, "part of the gate, not of the program"},
 
 		{"natstest", module + "/internal/natstest", nil, true, "for tests"},
+		{"leaktest", module + "/internal/leaktest", nil, true, "for tests"},
 		{"enginetest", module + "/broker/engine/enginetest", nil, true, "for tests"},
 
 		{"pebble", "github.com/cockroachdb/pebble", []string{"broker/engine/disk"}, false, "one engine's tables"},
@@ -71,7 +72,7 @@ func rules() []rule {
 		{"bigcache", "github.com/allegro/bigcache", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, false, "each cache is one file, with its limits beside it"},
 		{"r3labs-sse", "github.com/r3labs/sse", []string{"client"}, true, "the client's wire decoder, and a peer in tests"},
 		{"go-sse", "github.com/tmaxmax/go-sse", nil, true, "a peer in tests"},
-		{"goleak", "go.uber.org/goleak", nil, true, "for tests"},
+		{"goleak", "go.uber.org/goleak", []string{"internal/leaktest"}, false, "one place says how long goroutines may take to end"},
 		{"testscript", "github.com/rogpeppe/go-internal", nil, true, "for tests"},
 		{"x-sys", "golang.org/x/sys", []string{"broker/internal/netpoll"}, true, "system calls are what the writer loops stand on, and nothing else does"},
 		{"x-crypto", "golang.org/x/crypto", []string{"internal/tlsrecord"}, false, "the one cipher suite of TLS 1.3 that the standard library keeps for itself"},

@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"github.com/sluicehq/sluice/internal/door"
-	"go.uber.org/goleak"
+	"github.com/sluicehq/sluice/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 

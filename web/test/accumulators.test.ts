@@ -24,7 +24,7 @@ test("the rules are those that docs/texts.md recommends", () => {
   expect(rows).toEqual([aisdk, agui, openai].flatMap(({ rules }) => Object.values(rules)));
 });
 
-describe.skipIf(!there)("the accumulator of", { timeout: 120_000 }, () => {
+describe.skipIf(!there)("the accumulator of", () => {
   let server: Awaited<ReturnType<typeof startSluice>>;
   let sluice: SluiceServer;
 

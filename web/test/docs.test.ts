@@ -14,7 +14,7 @@ const PAGES = ["README.md", "web/README.md", ...readdirSync(`${ROOT}docs`).flatM
 
 const textOf = (page: string): string => readFileSync(ROOT + page, "utf8");
 
-test("the TypeScript of every page compiles", { timeout: 120_000 }, () => {
+test("the TypeScript of every page compiles", () => {
   // Two pages are named README.md.
   const blocks = PAGES.flatMap((page) => blocksOf(page === "web/README.md" ? "web-README.md" : basename(page), textOf(page)));
   expect(blocks.length).toBeGreaterThan(20);
@@ -47,7 +47,7 @@ test("no block is marked so that it is not compiled", () => {
 test.each([
   ["react.md", "react/index.ts", { Options: "RealtimeOptions", Fields: "Realtime", Messages: "Messages" }],
   ["server.md", "server/index.ts", { Settings: "ServerOptions", "What it does": "SluiceServer", Runs: "RunHandle" }],
-])("the tables of docs/%s have what the types have", { timeout: 120_000 }, (page, file, tables) => {
+])("the tables of docs/%s have what the types have", (page, file, tables) => {
   const inTables = Object.keys(tables).map((heading) => firstColumns(textOf(`docs/${page}`), heading).sort());
   expect(inTables).toEqual(membersOf(file, Object.values(tables)));
 });
@@ -59,7 +59,7 @@ function firstColumns(markdown: string, heading: string): string[] {
   return cells.flatMap((cell) => Array.from(cell.matchAll(/`(\w+)[^`]*`/g), ([, name]) => name!));
 }
 
-describe("a fault is found out:", { timeout: 120_000 }, () => {
+describe("a fault is found out:", () => {
   const named = "```ts\n// channels.ts\nexport const answer = 42;\nexport type Answer = number;\n```\n";
 
   test.each([

@@ -10,6 +10,7 @@ import { createRoot } from "react-dom/client";
 import { expect, test, vi } from "vitest";
 import { RealtimeProvider, useRealtime } from "../src/react/index.js";
 import { blocksOf } from "./support/markdown.js";
+import { passes } from "./support/patience.js";
 
 const ROOT = join(import.meta.dirname, "../../");
 
@@ -44,7 +45,7 @@ test("a component shows what it is fed, without TextDecoderStream", async () => 
       </RealtimeProvider>,
     ),
   );
-  await vi.waitFor(() => expect(document.body.textContent).toBe('[{"message":"Fetched"}]'));
+  await passes(() => expect(document.body.textContent).toBe('[{"message":"Fetched"}]'));
   act(() => root.unmount());
 });
 

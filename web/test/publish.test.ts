@@ -1,7 +1,8 @@
 import { channel, SluiceError, staticSchema, type Receipt } from "../src/index.js";
 import { publish } from "../src/publish.js";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { server, type Exchange } from "./support/server.js";
+import { passes } from "./support/patience.js";
 
 const ref = channel({ name: "a/b:é", topics: { t: { schema: staticSchema<unknown>() } } }).t;
 const receipt: Receipt = { id: "e-1", channel: "a/b:é", topic: "t", kind: "data", created_at: "now", durable: false, duplicate: false };
@@ -111,7 +112,7 @@ describe("publish", () => {
     const s = server();
     const aborter = new AbortController();
     const publishing = failure(publish(ref, 1, { url: "http://sluice", fetch: s.fetch, signal: aborter.signal }));
-    await vi.waitFor(() => expect(s.requests).toHaveLength(1));
+    await passes(() => expect(s.requests).toHaveLength(1));
     const reason = new Error("enough");
     aborter.abort(reason);
     expect(await publishing).toBe(reason);

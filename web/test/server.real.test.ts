@@ -8,11 +8,12 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import * as v from "valibot";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { startSluice } from "../e2e/sluice.js";
 import { channel, SluiceError, staticSchema, subscribe, text, type Message } from "../src/index.js";
 import { createServer, type SluiceServer } from "../src/server/index.js";
+import { holds } from "./support/patience.js";
 
 type Server = Awaited<ReturnType<typeof startSluice>>;
 
@@ -38,7 +39,7 @@ const jobs = channel({
 const there = !!process.env.SLUICE_BIN;
 if (!there) console.warn("test/server.real.test.ts is skipped: SLUICE_BIN does not name the server's binary");
 
-describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
+describe.skipIf(!there)("the real server", () => {
   let server: Server;
   let sluice: SluiceServer;
   let job: ReturnType<typeof jobs>;
@@ -120,9 +121,7 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
     async function* source(): AsyncGenerator<{ message: string }> {
       try {
         yield { message: "first" };
-        await vi.waitUntil(
-          async () => (taken.push(...(await held(job.$name)).map(({ data }) => data.message as string)), taken.length > 0),
-        );
+        await holds(async () => (taken.push(...(await held(job.$name)).map(({ data }) => data.message as string)), taken.length > 0));
         yield { message: "second" };
         if (taken.length) await new Promise(() => undefined);
       } finally {
@@ -132,7 +131,7 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
     const stop = new AbortController();
     const done = sluice.stream(job.status, source(), { signal: stop.signal });
     done.catch(() => undefined);
-    await vi.waitUntil(async () => (await held(job.$name)).length === 2, { timeout: 5000 });
+    await holds(async () => (await held(job.$name)).length === 2);
     expect(taken[0]).toBe("first");
     stop.abort("enough");
     await expect(done).rejects.toBe("enough");
@@ -149,14 +148,14 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
       }
     }
     await expect(bad.stream(job.status, forever())).rejects.toMatchObject({ code: "unauthorized" });
-    await vi.waitUntil(() => closed);
+    await holds(() => closed);
   });
 
   test("stream: a server that stops ends it", async () => {
     const other = await startSluice();
     async function* source(): AsyncGenerator<{ message: string }> {
       yield { message: "first" };
-      await vi.waitUntil(async () => (await held(job.$name, "", other)).length > 0);
+      await holds(async () => (await held(job.$name, "", other)).length > 0);
       void other.stop();
       await new Promise(() => undefined);
     }
@@ -174,23 +173,23 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
       onChunk: (message) => messages.push(message),
     });
     onTestFinished(() => reader.close());
-    await vi.waitUntil(() => reader.getSnapshot().status === "open");
+    await holds(() => reader.getSnapshot().status === "open");
     async function* source(): AsyncGenerator<string | Uint8Array> {
       yield "Hé";
-      await vi.waitUntil(() => messages.some((message) => message.kind === "stream" && message.text === "Hé"));
+      await holds(() => messages.some((message) => message.kind === "stream" && message.text === "Hé"));
       yield new TextEncoder().encode("llo");
     }
     const receipt = await sluice.stream(job.text, source(), { runId: "r" });
     expect(receipt).toMatchObject({ bytes: 6, chunks: 2 });
-    await vi.waitUntil(() => (messages.at(-1) as { state?: string }).state === "complete");
+    await holds(() => (messages.at(-1) as { state?: string }).state === "complete");
     expect(messages.at(-1)).toMatchObject({ text: "Héllo", stream_id: receipt.stream_id, run_id: "r" });
     async function* failing(): AsyncGenerator<string> {
       yield "half";
-      await vi.waitUntil(() => (messages.at(-1) as { text?: string }).text === "half");
+      await holds(() => (messages.at(-1) as { text?: string }).text === "half");
       throw new Error("model gone");
     }
     await expect(sluice.stream(job.text, failing())).rejects.toThrow("model gone");
-    await vi.waitUntil(() => (messages.at(-1) as { state?: string }).state === "aborted");
+    await holds(() => (messages.at(-1) as { state?: string }).state === "aborted");
     expect(await sluice.stream(job.text, [])).toMatchObject({ bytes: 0 });
   });
 
@@ -281,9 +280,9 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
       return response;
     });
     const stopped = before.stop();
-    await vi.waitUntil(async () => (await fetch(`${before.url}/readyz`)).status === 503, { interval: 5 });
+    await holds(async () => (await fetch(`${before.url}/readyz`)).status === 503, 5);
     const published = patient.publish(job.status, { message: "a" }, { key: "k" });
-    await vi.waitUntil(() => statuses.length > 0);
+    await holds(() => statuses.length > 0);
     reader.abort();
     await stopped;
     const after = await startSluice({ port: before.port, apiKey: before.apiKey });
@@ -341,7 +340,7 @@ console.log("done");
 
     test("runs again and publishes each step once, and has the answer that came while it was down", async () => {
       const first = start(job.$name);
-      await vi.waitUntil(asked, { timeout: 20_000 });
+      await holds(asked);
       first.child.kill("SIGKILL");
       await first.exited;
       expect(first.lines).toEqual(["one false", "two false", "asking"]);
@@ -368,11 +367,11 @@ console.log("done");
 
     test("waits again, and gets the answer that comes then", async () => {
       const first = start(job.$name);
-      await vi.waitUntil(asked, { timeout: 20_000 });
+      await holds(asked);
       first.child.kill("SIGKILL");
       await first.exited;
       const second = start(job.$name);
-      await vi.waitUntil(async () => (await subscribers(job.$name)) > 0, { timeout: 20_000 });
+      await holds(async () => (await subscribers(job.$name)) > 0);
       await sluice.publish(job.answer, { ok: true });
       await second.exited;
       expect(second.lines.slice(2)).toEqual(["asking", 'answer {"ok":true}', "done"]);
@@ -387,7 +386,7 @@ console.log("done");
     test("an answer from before the question is none", async () => {
       await sluice.publish(job.answer, { ok: false });
       const answer = ask();
-      await vi.waitUntil(async () => (await held(job.$name)).length === 2);
+      await holds(async () => (await held(job.$name)).length === 2);
       await sluice.publish(job.answer, { ok: true });
       expect(await answer).toEqual({ ok: true });
     });
@@ -395,7 +394,7 @@ console.log("done");
     test("on a channel that does not exist yet", async () => {
       const user = jobs({ id: `user-${count}` });
       const answer = sluice.run(job, "r").ask("s", job.question, { text: "?" }, { reply: user.answer });
-      await vi.waitUntil(async () => (await held(job.$name)).length === 1);
+      await holds(async () => (await held(job.$name)).length === 1);
       await sluice.publish(user.answer, { ok: true });
       expect(await answer).toEqual({ ok: true });
     });
@@ -455,6 +454,6 @@ console.log("done");
       schema: staticSchema<{ to: number }>(),
     });
 
-    const waiting = (): Promise<unknown> => vi.waitUntil(async () => (await subscribers(job.$name)) > 0, { timeout: 5000 });
+    const waiting = (): Promise<unknown> => holds(async () => (await subscribers(job.$name)) > 0);
   });
 });

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { staticSchema, text, type Receipt } from "../src/index.js";
 import type { AskOptions } from "../src/server/index.js";
 import { accept, json, problem, receipt, run42, serverOf, type Answer, type Request } from "./server.harness.js";
+import { passes } from "./support/patience.js";
 
 describe("the key of a step", () => {
   const keys = JSON.parse(readFileSync(new URL("../../client/testdata/wire/keys.json", import.meta.url), "utf8")) as {
@@ -208,7 +209,7 @@ describe("ask", () => {
     expect(streams).toHaveLength(1);
     expect(streams[0]!.path).toBe("/base/v1/subscribe?channel=pipeline%3A42&topic=answer");
     expect(streams[0]!.headers).toMatchObject({ "Last-Event-ID": "e-11", Authorization: "Bearer key" });
-    await vi.waitFor(() => expect(streams[0]!.init.signal!.aborted).toBe(true)); // the stream is left
+    await passes(() => expect(streams[0]!.init.signal!.aborted).toBe(true)); // the stream is left
   });
 
   test("another channel may answer, and a message of the same topic on the run's own is none", async () => {
@@ -264,7 +265,7 @@ describe("ask", () => {
       status: 0,
       message: /answer of pipeline:42 within 20 ms/,
     });
-    await vi.waitFor(() => expect(waits.streams[0]!.init.signal!.aborted).toBe(true));
+    await passes(() => expect(waits.streams[0]!.init.signal!.aborted).toBe(true));
     const silent = serverOf(() => new Promise(() => undefined));
     const ask = silent.sluice.run(run42, "r").ask("s", run42.status, { message: "" }, { reply: run42.answer, timeout: 20 });
     await expect(ask).rejects.toMatchObject({ code: "timeout" });

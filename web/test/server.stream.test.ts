@@ -2,6 +2,7 @@ import { SluiceError, staticSchema, text } from "../src/index.js";
 import type { ServerOptions } from "../src/server/index.js";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { json, problem, problemBody, receipt, run42, serverOf, type Answer, type Request } from "./server.harness.js";
+import { passes } from "./support/patience.js";
 
 const aText = { channel: "a/b", topic: "t", ...text() };
 const anything = { channel: "a/b", topic: "t", schema: staticSchema<unknown>() };
@@ -101,7 +102,7 @@ describe("a text", () => {
     const source = sourceOf(["a", "b"]);
     await expect(sluice.stream(aText, source)).rejects.toMatchObject({ code: "forbidden", status: 403 });
     expect(requests).toHaveLength(1);
-    await vi.waitFor(() => expect(source.closed).toBe(true));
+    await passes(() => expect(source.closed).toBe(true));
   });
 
   test("the signal ends it, also while the source has given nothing yet", async () => {
@@ -174,7 +175,7 @@ describe("a text that is cut", () => {
     await expect(sluice.stream(aText, source)).rejects.toMatchObject({ code: "network", status: 0 });
     expect(log).toEqual(["POST 1@0", "HEAD", "POST 1@0", "HEAD", "POST 1@0"]);
     expect(source.taken).toBe(1);
-    await vi.waitFor(() => expect(source.closed).toBe(true));
+    await passes(() => expect(source.closed).toBe(true));
   });
 
   test("is asked about again if there is no answer, and not if it is refused", async () => {
@@ -405,7 +406,7 @@ describe("messages", () => {
     };
     const source = sourceOf(Array.from({ length: 3000 }, (_, i) => ({ i })));
     const done = serverOf(mute).sluice.stream(anything, source, { signal: stop.signal });
-    await vi.waitFor(() => expect(source.taken).toBeGreaterThan(500));
+    await passes(() => expect(source.taken).toBeGreaterThan(500));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(source.taken).toBeLessThanOrEqual(513);
     stop.abort("enough");
@@ -485,7 +486,7 @@ describe("messages", () => {
     const { sluice } = serverOf(duplex({ until: 2 }));
     const source = sourceOf([{}, {}, {}, {}]);
     await expect(sluice.stream(anything, source)).rejects.toMatchObject({ code: "network", message: /2 of [34] messages/ });
-    await vi.waitFor(() => expect(source.closed).toBe(true));
+    await passes(() => expect(source.closed).toBe(true));
   });
 
   test("the server's last word is thrown", async () => {
@@ -517,7 +518,7 @@ describe("messages", () => {
     const done = sluice.stream(anything, source, { signal: stop.signal });
     setTimeout(() => stop.abort("enough"), 5);
     await expect(done).rejects.toBe("enough");
-    await vi.waitFor(() => expect(source.closed).toBe(true));
+    await passes(() => expect(source.closed).toBe(true));
   });
 
   test("an answer that is no JSON breaks it off", async () => {

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { startSluice } from "../e2e/sluice.js";
 import { channel, text } from "../src/index.js";
 import {
@@ -18,6 +18,7 @@ import {
 import { linesOf } from "../src/server/ndjson.js";
 import { startCutter, type Fate } from "./support/cutter.js";
 import { random, type Random } from "./support/random.js";
+import { holds } from "./support/patience.js";
 
 type Server = Awaited<ReturnType<typeof startSluice>>;
 
@@ -42,7 +43,7 @@ interface Seen {
 const there = !!process.env.SLUICE_BIN;
 if (!there) console.warn("test/server.text.real.test.ts is skipped: SLUICE_BIN does not name the server's binary");
 
-describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () => {
+describe.skipIf(!there)("texts, with the real server", () => {
   let server: Server;
   let answer: ReturnType<typeof chats>["answer"];
   let name: string;
@@ -109,7 +110,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
       stop: () => stop.abort(),
       /** Waits for the nth attempt to end, or, if no end is given, for something of its text. */
       until: async (n: number, end?: string): Promise<Seen[]> => {
-        await vi.waitUntil(() => fault ?? (end ? seen[n - 1]?.end === end : seen[n - 1]?.text), { timeout: 20_000 });
+        await holds(() => fault ?? (end ? seen[n - 1]?.end === end : seen[n - 1]?.text));
         if (fault) throw fault as Error;
         return seen;
       },
@@ -189,7 +190,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
     const { net, sluice, asked } = await behind(() => ({ hold: HELD }));
     const source = sourceOf(Array<string>(80).fill("0123456789abcdef".repeat(4096)), async () => undefined, []); // 5 MiB
     const done = sluice.stream(answer, source);
-    await vi.waitUntil(() => asked.length > 5, { timeout: 20_000 });
+    await holds(() => asked.length > 5);
     expect(source.taken).toBeGreaterThanOrEqual(1 << 20);
     expect(source.taken).toBeLessThan((1 << 20) + HELD + (64 << 10) + 1);
     net.release();
@@ -249,7 +250,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
     test("is lost if its beginning is no longer there", async () => {
       const { result, source } = await interrupted(Array<string>(30).fill("0123456789abcdef".repeat(4096)));
       await expect(result).rejects.toMatchObject({ code: "text-lost", status: 0 });
-      await vi.waitUntil(() => source.closed, { timeout: 20_000 });
+      await holds(() => source.closed);
     });
 
     test("was left by its source", async () => {
@@ -273,7 +274,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
     const endless = sourceOf(["x"], () => new Promise((resolve) => setTimeout(resolve, 1)), Array<string>(1e6).fill("y"));
     expect(await sluice.stream(answer, endless, { streamId: "s:1", attempt: 2 })).toEqual({ ...first, duplicate: true });
     expect(endless.taken).toBeLessThan(1e6);
-    await vi.waitUntil(() => endless.closed, { timeout: 20_000 });
+    await holds(() => endless.closed);
     expect(await until(1, "complete")).toEqual([{ id: "s:1", attempt: 2, text: "all", end: "complete" }]);
   });
 
@@ -342,7 +343,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
       const young = await runOf().stream("draft", answer, ["new"]);
       awake();
       await expect(old).rejects.toMatchObject({ code: "superseded", status: 409 });
-      await vi.waitUntil(() => source.closed, { timeout: 20_000 });
+      await holds(() => source.closed);
       expect(source.taken).toBeLessThan(1e6);
       expect(await until(2, "complete")).toMatchObject([
         { attempt: 3, text: "old", end: "superseded" },
@@ -382,7 +383,7 @@ describe.skipIf(!there)("texts, with the real server", { timeout: 120_000 }, () 
         const receipts = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
         expect(receipts.length).toBeGreaterThan(0);
         for (const result of results) if (result.status === "rejected") expect(result.reason).toMatchObject({ status: 409 });
-        await vi.waitUntil(() => seen.at(-1)?.end === "complete", { timeout: 20_000 });
+        await holds(() => seen.at(-1)?.end === "complete");
         stop();
         expect(texts.map((text) => text + text)).toContain(seen.at(-1)!.text);
         expect(new Set(seen.map(({ id }) => id)).size).toBe(1);

@@ -1,9 +1,10 @@
 // Texts and the end of runs, with the real server. It needs the binary: SLUICE_BIN=../sluice npx vitest run test/text.real.test.ts
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startSluice } from "../e2e/sluice.js";
 import { channel, staticSchema, subscribe, text, type Subscription, type TextStream } from "../src/index.js";
 import { createServer, type SluiceServer } from "../src/server/index.js";
+import { holds } from "./support/patience.js";
 
 const chats = channel({
   name: ({ id }: { id: string }) => `chat:${id}`,
@@ -17,7 +18,7 @@ const WHOLE = PIECES.join("");
 const there = !!process.env.SLUICE_BIN;
 if (!there) console.warn("test/text.real.test.ts is skipped: SLUICE_BIN does not name the server's binary");
 
-describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
+describe.skipIf(!there)("the real server", () => {
   let server: Awaited<ReturnType<typeof startSluice>>;
   let sluice: SluiceServer;
   let chat: Chat;
@@ -50,22 +51,22 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
 
   test("who comes early, in the middle or late gets the whole text, and who leaves and resumes, too", async () => {
     const early = read();
-    await vi.waitUntil(() => early.getSnapshot().status === "open");
+    await holds(() => early.getSnapshot().status === "open");
     let resumed!: Subscription<TextStream<"answer">>;
     let middle!: Subscription<TextStream<"answer">>;
     await publish(async () => {
-      await vi.waitUntil(() => (answerOf(early)?.text.length ?? 0) > 500);
+      await holds(() => (answerOf(early)?.text.length ?? 0) > 500);
       const leaving = read({ replay: "latest" });
-      await vi.waitUntil(() => (answerOf(leaving)?.text.length ?? 0) > 500);
+      await holds(() => (answerOf(leaving)?.text.length ?? 0) > 500);
       leaving.pause();
       leaving.resume(); // goes on in the middle of the text
       resumed = leaving;
       middle = read({ replay: "all" });
-      await vi.waitUntil(() => (answerOf(middle)?.text.length ?? 0) > 500);
+      await holds(() => (answerOf(middle)?.text.length ?? 0) > 500);
     });
     const late = read({ replay: "latest" });
     for (const sub of [early, middle, resumed, late]) {
-      await vi.waitUntil(() => answerOf(sub)?.complete);
+      await holds(() => answerOf(sub)?.complete);
       expect(answerOf(sub)).toMatchObject({ text: WHOLE, state: "complete", partial: false });
       sub.close();
     }
@@ -75,7 +76,7 @@ describe.skipIf(!there)("the real server", { timeout: 60_000 }, () => {
     const long = "0123456789abcde\n".repeat(8192); // 128 KiB
     await sluice.stream(chat.answer, [long]);
     const late = read({ replay: "latest" });
-    await vi.waitUntil(() => answerOf(late)?.complete);
+    await holds(() => answerOf(late)?.complete);
     const { text: end, partial } = answerOf(late)!;
     expect(partial).toBe(true);
     expect(end.length).toBeGreaterThan(0);

@@ -552,45 +552,41 @@ describe("chunks", () => {
     expect(reading).toEqual({ got: ["a"], ended: true });
   });
 
-  test(
-    "within the loop over messages does not hold up the text for which it waits, even with thousands of other messages between",
-    { timeout: 30_000 },
-    async () => {
-      const s = server();
-      const sub = iterable(s);
-      const got: string[] = [];
-      const loop = (async () => {
-        for await (const message of sub) {
-          if (message.kind === "data") got.push(message.id);
-          else for await (const each of message.chunks) got.push(each);
-        }
-      })();
-      let seq = 0;
-      const log: ((e: Exchange, n: number) => Exchange)[] = [start];
-      for (let part = 0; part < 4; part++) {
-        for (let i = 0; i < 1100; i++) log.push((e, n) => e.message(`e-${n}`, n));
-        log.push((e, n) => chunk(e, n, `part ${part}`));
+  test("within the loop over messages does not hold up the text for which it waits, even with thousands of other messages between", async () => {
+    const s = server();
+    const sub = iterable(s);
+    const got: string[] = [];
+    const loop = (async () => {
+      for await (const message of sub) {
+        if (message.kind === "data") got.push(message.id);
+        else for await (const each of message.chunks) got.push(each);
       }
-      log.push((e, n) => finish(e, n));
-      const serve = (from: number): void => {
-        s.last.open(`e-${from}`).together((exchange) => {
-          for (seq = from; seq < log.length; seq++) log[seq]!(exchange, seq + 1);
-        });
-      };
-      await tick();
-      serve(0);
-      for (let i = 0; i < 60 && sub.getSnapshot().position !== `e-${log.length}`; i++) {
-        const before = s.requests.length;
-        await tick(10);
-        if (s.requests.length > before) serve(Number(s.last.lastEventId!.slice(2)));
-      }
-      expect(got.filter((each) => !each.startsWith("e-")).join("")).toBe("part 0part 1part 2part 3");
-      const ids = got.filter((each) => each.startsWith("e-"));
-      expect([ids.length, new Set(ids).size]).toEqual([4400, 4400]);
-      sub.close();
-      await loop;
-    },
-  );
+    })();
+    let seq = 0;
+    const log: ((e: Exchange, n: number) => Exchange)[] = [start];
+    for (let part = 0; part < 4; part++) {
+      for (let i = 0; i < 1100; i++) log.push((e, n) => e.message(`e-${n}`, n));
+      log.push((e, n) => chunk(e, n, `part ${part}`));
+    }
+    log.push((e, n) => finish(e, n));
+    const serve = (from: number): void => {
+      s.last.open(`e-${from}`).together((exchange) => {
+        for (seq = from; seq < log.length; seq++) log[seq]!(exchange, seq + 1);
+      });
+    };
+    await tick();
+    serve(0);
+    for (let i = 0; i < 60 && sub.getSnapshot().position !== `e-${log.length}`; i++) {
+      const before = s.requests.length;
+      await tick(10);
+      if (s.requests.length > before) serve(Number(s.last.lastEventId!.slice(2)));
+    }
+    expect(got.filter((each) => !each.startsWith("e-")).join("")).toBe("part 0part 1part 2part 3");
+    const ids = got.filter((each) => each.startsWith("e-"));
+    expect([ids.length, new Set(ids).size]).toEqual([4400, 4400]);
+    sub.close();
+    await loop;
+  });
 
   test("which a second gap tears is given up, so that lost ends do not fill the memory: what comes then begins anew", async () => {
     const { s, sub, all } = followText();
