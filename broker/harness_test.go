@@ -17,6 +17,9 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
+// patient bounds what a test waits for that comes at once, on any machine.
+const patient = 2 * time.Minute
+
 // start returns a broker of epoch k that is closed when the test ends.
 func start(t testing.TB, opts broker.Options) *broker.Broker {
 	t.Helper()

@@ -54,7 +54,9 @@ func TestStream_everythingOnceOrToldOf(t *testing.T) {
 	}
 	until := time.Now().Add(long)
 	rounds, gaps, received, wires, joined := 0, 0, 0, 0, 0
-	for ; time.Now().Before(until) && !t.Failed(); rounds++ {
+	covered := func() bool { return gaps > 0 && received > 0 && wires > 0 && joined > 0 }
+	// A slow machine may not get far in the time; luck that bad in a hundred rounds is a fault.
+	for ; (time.Now().Before(until) || !covered() && rounds < 100) && !t.Failed(); rounds++ {
 		w := weathers[rounds%len(weathers)]
 		r := newRound(t, w, seed, uint64(rounds))
 		r.run()
@@ -68,7 +70,7 @@ func TestStream_everythingOnceOrToldOf(t *testing.T) {
 		}
 	}
 	t.Logf("SLUICE_SEED=%d: %d rounds, %d messages received, %d of them joined of several, %d gaps told, %d readers over connections", seed, rounds, received, joined, gaps, wires)
-	if gaps == 0 || received == 0 || wires == 0 || joined == 0 {
+	if !covered() {
 		t.Error("the rounds covered too little: no message, none that was joined, or no gap")
 	}
 }
@@ -147,6 +149,8 @@ func newRound(t *testing.T, w weather, seed, n uint64) *round {
 		rands: func() *rand.Rand { return rand.New(rand.NewPCG(source.Uint64(), n)) },
 	}
 	opts := w.opts(r.rands())
+	opts.PublishTimeout = patient
+	opts.Heartbeat = 10 * patient // it would wake a reader that was not notified
 	if opts.Replay.Merge = mergeParts(t); source.IntN(2) == 0 {
 		opts.MaxEventBytes = 500 + source.IntN(600)
 	}
@@ -205,8 +209,7 @@ func (r *round) run() {
 	r.oracle.finish()
 	stop()
 	readers.Wait()
-	// The time is shorter than a heartbeat, which would wake a reader that was not notified.
-	end, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	end, cancel := context.WithTimeout(r.t.Context(), patient)
 	defer cancel()
 	for _, c := range r.clients {
 		c.drain(end)

@@ -51,7 +51,7 @@ func burst(t *testing.T, b *broker.Broker, w *wire, n int) {
 // has missed and gets everything that comes after.
 func TestTakeOver_stalled(t *testing.T) {
 	b := start(t, broker.Options{
-		Replay: engine.Limits{Messages: 8, Bytes: 8 << 10}, BacklogBytes: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: 5 * time.Second,
+		Replay: engine.Limits{Messages: 8, Bytes: 8 << 10}, BacklogBytes: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: patient,
 	})
 	stalled, _, ended := take(t, b, asking("a"), true)
 	well, _, _ := take(t, b, asking("a"), false)

@@ -20,9 +20,6 @@ import (
 	"github.com/sluicehq/sluice/broker/ring"
 )
 
-// patient bounds what a test waits for that comes at once, on any machine.
-const patient = 30 * time.Second
-
 // fate is how a stream that was taken over has ended.
 type fate struct {
 	sent     int64
@@ -103,7 +100,7 @@ func TestTakeOver_plain(t *testing.T) {
 // however short the ring is and however fast four publishers are. The publishers are
 // held back instead.
 func TestTakeOver_noGap(t *testing.T) {
-	b := start(t, broker.Options{Replay: engine.Limits{Messages: 8, Bytes: 1000}, BacklogBytes: 4000, PublishTimeout: time.Minute})
+	b := start(t, broker.Options{Replay: engine.Limits{Messages: 8, Bytes: 1000}, BacklogBytes: 4000, PublishTimeout: patient})
 	var reading sync.WaitGroup
 	flood := newFlood(30)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -33,7 +33,7 @@ func TestClient_Subscribe_untilEnd(t *testing.T) {
 	}()
 	select {
 	case <-opened:
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the stream did not begin")
 	}
 	must(run.Publish(t.Context(), "step", "status", 1))
@@ -43,7 +43,7 @@ func TestClient_Subscribe_untilEnd(t *testing.T) {
 		if !slices.Equal(messages, []string{"$run", "status", "$run"}) {
 			t.Errorf("got %v", messages)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the loop goes on")
 	}
 	for m, err := range c.Subscribe(t.Context(), sub) {

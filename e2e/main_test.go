@@ -20,7 +20,7 @@ import (
 
 // patience bounds every wait for something that should come. It is long, since
 // machines may be busy; a test that passes does not use it up.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // within returns the context of a test that waits for no longer than most.
 func within(t testing.TB, most time.Duration) context.Context {

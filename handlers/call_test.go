@@ -19,7 +19,7 @@ import (
 func log(to io.Writer) *stdlog.Logger { return stdlog.New(to, "", 0) }
 
 // patience limits how long a test waits for one thing.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // call is a request and the answer that it must get.
 type call struct {

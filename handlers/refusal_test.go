@@ -21,7 +21,7 @@ func TestProblem_beforeTheBody(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			conn := must(srv.dial(t.Context()))
 			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: sluice\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", path)

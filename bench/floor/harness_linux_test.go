@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func modes() []string { return []string{"write", "coalesce", "1ms"} }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // probe is the publisher number of messages that only show that readers are there.
 const probe = 0xffff

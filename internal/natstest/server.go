@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a server may take to listen.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // Server is a running nats-server. Its methods are for the goroutine of the test.
 type Server struct {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -73,7 +72,7 @@ func (s *service) hear(pattern, lastID string, until string) string {
 		s.t.Fatal(err)
 	}
 	defer stream.Close()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	var all bytes.Buffer
 	var batch broker.Batch

@@ -18,12 +18,15 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/disk"
 )
 
+// patience bounds what a test waits for in real time, on any machine.
+const patience = 2 * time.Minute
+
 // eventually retries try until it succeeds, or fails the test after a while. It waits in real
 // time, because file operations cannot be in a synctest bubble.
 func eventually(t testing.TB, what string, try func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if err = try(); err == nil {
 			return
 		}

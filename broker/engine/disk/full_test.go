@@ -123,7 +123,7 @@ func TestEngine_fullDisk_expiryFreesSpace(t *testing.T) {
 				n.close()
 				n = onFullDisk(t, dir, tt.size, opts)
 			}
-			for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+			for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 				_, err := n.Append(t.Context(), entry("a", "t", "1"))
 				if err == nil {
 					break

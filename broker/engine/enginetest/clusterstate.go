@@ -100,7 +100,7 @@ func watchAll(t *testing.T, s Service) []*Watcher {
 // little behind.
 func (w *Watcher) Becomes(t testing.TB, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); w.State() != want; <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); w.State() != want; <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %s, want %s", w.State(), want)
 		}

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine/nats"
@@ -76,7 +75,7 @@ func read(t testing.TB, b *broker.Broker, after string, patterns ...schemas.Patt
 // returns fewer if the stream ends.
 func (r *reader) next(n int) []string {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	var err error
 	for len(r.ready) < n && err == nil {

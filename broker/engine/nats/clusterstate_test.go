@@ -21,7 +21,7 @@ func watch(t testing.TB, e *nats.Engine) *enginetest.Watcher {
 
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not in time", what)

@@ -33,7 +33,7 @@ func createdAnew(t *testing.T) (check func()) {
 	n.follow(t, "c")
 	n.put(t, entry("c", "1"))
 	remove(t, opts, "sluice-0")
-	n.within(t, 2500*time.Millisecond, "doubt", func() bool { return n.Ready() != nil })
+	n.until(t, "doubt", func() bool { return n.Ready() != nil })
 	other := start(t, opts)
 	if other.origin.Epoch == n.origin.Epoch {
 		t.Error("the new stream has the epoch of the old one")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,12 +68,20 @@ func TestEngine_Load_count(t *testing.T) {
 func TestEngine_Load_age(t *testing.T) {
 	t.Parallel() // it waits
 	opts := shared(t)
-	age := map[schemas.Channel]time.Duration{"short": 1500 * time.Millisecond}
-	opts.LimitsOf = func(name schemas.Channel) engine.Limits { return engine.Limits{Age: age[name]} }
+	var since atomic.Pointer[time.Time] // what came before is too old, however slow the machine is
+	opts.LimitsOf = func(name schemas.Channel) (limits engine.Limits) {
+		if moment := since.Load(); name == "short" && moment != nil {
+			limits.Age = time.Since(*moment)
+		}
+		return limits
+	}
 	n := start(t, opts)
 	old := n.put(t, entry("short", "1")).ID.Seq
 	n.put(t, entry("long", "1"))
-	<-time.After(2 * time.Second)
+	<-time.After(time.Second)
+	now := time.Now()
+	since.Store(&now)
+	<-time.After(time.Second)
 	kept := n.load(t, "short")
 	if len(kept.Messages) != 0 || kept.Lost < old {
 		t.Errorf("kept %v, lost up to %d, want none and %d", texts(kept.Messages), kept.Lost, old)
@@ -89,11 +98,13 @@ func TestEngine_Load_age(t *testing.T) {
 func TestEngine_Append_keyIsForgotten(t *testing.T) {
 	t.Parallel() // it waits
 	opts := shared(t)
-	opts.RememberFor = time.Second
+	opts.RememberFor = 5 * time.Second
 	n := start(t, opts)
+	begun := time.Now()
 	first := n.put(t, keyed("c", "1", "k"))
-	if again := n.put(t, keyed("c", "2", "k")); again.ID != first.ID || !again.Duplicate {
-		t.Errorf("remembered %+v, want %+v", again, first)
+	again := n.put(t, keyed("c", "2", "k"))
+	if took := time.Since(begun); took < opts.RememberFor && (again.ID != first.ID || !again.Duplicate) {
+		t.Errorf("remembered %+v after %s, want %+v", again, took, first)
 	}
 	var later schemas.Receipt
 	n.until(t, "forgetting", func() bool { later = n.put(t, keyed("c", "3", "k")); return !later.Duplicate })
@@ -113,7 +124,7 @@ func TestEngine_Delete(t *testing.T) {
 	if found, err := a.Delete(t.Context(), "c:d"); !found || err != nil {
 		t.Fatalf("found %t, %v", found, err)
 	}
-	b.within(t, time.Second, "word of it", func() bool {
+	b.until(t, "word of it", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return slices.Equal(b.dropped, []schemas.Channel{"c:d"})

@@ -25,7 +25,7 @@ func TestEngine_partedServer(t *testing.T) {
 			if !leads {
 				alone = (leader + 1) % 3
 			}
-			list := startAt(t, parted.Servers[alone].URL(), 2, nats.Options{URLs: urls, Replicas: 3, CutOff: 20 * time.Second})
+			list := startAt(t, parted.Servers[alone].URL(), 2, nats.Options{URLs: urls, Replicas: 3, CutOff: patience})
 			for _, n := range list {
 				n.follow(t, "c", "p:*")
 			}

@@ -13,7 +13,7 @@ import (
 )
 
 // patience limits how long a test waits.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // pair returns the descriptor of a server's side, and the client's side.
 func pair(t *testing.T) (fd int, client net.Conn) {

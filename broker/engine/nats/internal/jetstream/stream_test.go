@@ -79,7 +79,7 @@ func TestStream_Publish_noAnswer(t *testing.T) {
 	s, server := newStream(t)
 	server.Stop()
 	defer server.Continue()
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := s.Publish(ctx, jetstream.NewMsg("a.b", nil, 0)); !errors.Is(err, jetstream.ErrNoAnswer) {
 		t.Errorf("got %v", err)
