@@ -221,7 +221,7 @@ func (l *textListener) expect(t testing.TB, channel string, attempt, n int) {
 
 // serversOf returns what publishes texts: one node with each engine, or a cluster.
 func serversOf() map[string]func(t testing.TB) []*server {
-	limits := []string{"--api-keys=" + testKey, "--signing-secret=" + strings.Repeat("s", 64), "--replay-messages=8", "--text-grace=20s"}
+	limits := []string{"--api-keys=" + testKey, "--signing-secret=" + strings.Repeat("s", 64), "--replay-messages=8", "--text-grace=10m"}
 	return map[string]func(t testing.TB) []*server{
 		"memory": func(t testing.TB) []*server { return []*server{serve(t, nil, "sluice", limits...)} },
 		"disk": func(t testing.TB) []*server {

@@ -79,7 +79,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // post sends one publish and returns the id of its receipt.
 func (tr *traffic) post(ctx context.Context, channel, text string, durable bool) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, tr.url+"/v1/publish/"+channel+"/status", strings.NewReader(`"`+text+`"`))
 	if err != nil {

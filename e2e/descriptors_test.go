@@ -48,16 +48,16 @@ func TestDescriptors_connects(t *testing.T) {
 	}
 }
 
-// serves wants answers from a server that is short of descriptors, and within
-// much less time than any of its clients is waited for.
+// serves wants answers from a server that is short of descriptors, and before any of its
+// clients has been waited for long enough, which would give it descriptors.
 func (s *server) serves(t *testing.T, in *stream) {
 	t.Helper()
 	for i := range 5 {
-		conn, err := net.DialTimeout("tcp", s.address(), 3*time.Second)
+		conn, err := net.DialTimeout("tcp", s.address(), 8*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(3 * time.Second))
+		conn.SetDeadline(time.Now().Add(8 * time.Second))
 		fmt.Fprintf(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {

@@ -189,7 +189,7 @@ func TestDisk_fullOfDue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(smallDisk(t, "100m"), "data")
-			flags := []string{"--replay-age=10s", "--remember-for=10s", "--log-level=error"}
+			flags := []string{"--replay-age=30s", "--remember-for=30s", "--log-level=error"}
 			s := onDisk(t, dir, flags...)
 			texts := make([]string, 8)
 			for i := range texts {

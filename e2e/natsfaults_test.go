@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicehq/sluice/internal/natstest"
 )
@@ -75,7 +74,7 @@ func TestNATS_silent(t *testing.T) {
 
 // ask returns the status and the whole body of the answer.
 func (a asked) ask(t testing.TB, s *server) (status int, body string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, a.method, s.url+a.path, strings.NewReader(a.body))
 	if err != nil {

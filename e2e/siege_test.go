@@ -132,13 +132,13 @@ func (u *usage) String() string {
 // use publishes and reads for a while, and asks for the server's health, beside
 // what others start.
 func (k *siege) use(t *testing.T, long time.Duration, beside func(context.Context, *sync.WaitGroup)) *usage {
-	ctx, stop := context.WithTimeout(t.Context(), long)
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var running sync.WaitGroup
 	u := new(usage)
 	delivered := make([]latencies, 5*siegeChannels)
 	for i := range delivered {
-		opened := make(chan struct{})
+		opened := make(chan struct{}) // closed when the stream is open, or cannot be opened
 		running.Go(func() { delivered[i] = k.read(ctx, t, i%siegeChannels, k.served[i%siegeChannels], opened) })
 		<-opened
 	}
@@ -147,9 +147,24 @@ func (k *siege) use(t *testing.T, long time.Duration, beside func(context.Contex
 	if beside != nil {
 		beside(ctx, &running)
 	}
+	wait(ctx, long)
+	for end := time.Now().Add(patience); beside != nil && !k.attackedInAllWays() && time.Now().Before(end); {
+		wait(ctx, 100*time.Millisecond) // the machine is slow
+	}
+	stop()
 	running.Wait()
 	u.deliver = slices.Concat(delivered...)
 	return u
+}
+
+// attackedInAllWays reports whether there was an attack of every kind.
+func (k *siege) attackedInAllWays() bool {
+	for _, n := range k.counts() {
+		if n == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // publish sends, to one channel after the other, a number and the time.
@@ -175,6 +190,8 @@ func (k *siege) read(ctx context.Context, t *testing.T, channel, next int, opene
 	conn := dial(t, k.server.address())
 	_ = conn.SetDeadline(time.Time{})
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	tell := sync.OnceFunc(func() { close(opened) })
+	defer tell()
 	k.server.subscribeOn(t, conn, fmt.Sprintf("channel=siege:%d", channel), "")
 	events, err := eventsOn(conn)
 	for first := true; err == nil; first = false {
@@ -184,7 +201,7 @@ func (k *siege) read(ctx context.Context, t *testing.T, channel, next int, opene
 		}
 		switch {
 		case first:
-			close(opened)
+			tell()
 		case e.Type == "$gap" || e.Type == "$close":
 			k.failed("channel %d: %s %s", channel, e.Type, e.Data)
 		case e.Type == "t":

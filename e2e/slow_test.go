@@ -20,7 +20,7 @@ func TestSlowReader(t *testing.T) {
 
 func testSlowReader(t *testing.T, flags ...string) {
 	t.Parallel()
-	s := start(t, append(flags, "--write-timeout=8s")...)
+	s := start(t, append(flags, "--write-timeout=20s")...)
 	stuck := dial(t, s.address())
 	if err := stuck.SetReadBuffer(256 << 10); err != nil { // or the system makes it as large as it likes
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func slowClient(t *testing.T, conn net.Conn, i int) {
 		{"", 0},
 	}
 	want := requests[i%len(requests)]
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Error(err)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // event is what a reader makes of one event of a stream.
@@ -82,6 +83,10 @@ func (e *event) set(line string) error {
 	return nil
 }
 
+// lifetime bounds how long a stream of a test may stay open, so that whoever waits for an
+// event that never comes does not wait forever. [stream.expect] waits for patience.
+const lifetime = 10 * patience
+
 // stream is an open subscription of a test.
 type stream struct {
 	*http.Response
@@ -109,7 +114,7 @@ func subscription(ctx context.Context, t testing.TB, url, credential, lastEventI
 // subscribe opens a stream and reads its first event, which must be $open.
 func subscribe(t testing.TB, c *http.Client, url, credential, lastEventID string) (*stream, event) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), lifetime)
 	resp, err := c.Do(subscription(ctx, t, url, credential, lastEventID))
 	if err != nil {
 		cancel()
@@ -135,6 +140,8 @@ func (s *server) subscribe(t testing.TB, query, lastEventID string) (*stream, ev
 // expect reads the next event, which must be of the given type.
 func (s *stream) expect(t testing.TB, kind string) event {
 	t.Helper()
+	impatient := time.AfterFunc(patience, s.close)
+	defer impatient.Stop()
 	e, err := s.events.next()
 	if err != nil || e.Type != kind {
 		t.Fatalf("wanted %s, got %+v, %v", kind, e, err)

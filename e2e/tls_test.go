@@ -95,7 +95,7 @@ func TestHTTP2_priorKnowledge(t *testing.T) {
 	s := start(t)
 	expectStreams(t, s, clientFor(t, nil, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }), 2)
 
-	curl := launch(t, nil, nil, "curl", "-sN", "--http2-prior-knowledge", "-w", "%{http_version}", "-m", "30",
+	curl := launch(t, nil, nil, "curl", "-sN", "--http2-prior-knowledge", "-w", "%{http_version}", "-m", "300",
 		s.url+"/v1/subscribe?channel=b", "-H", "Authorization: Bearer "+s.key, "-D", "/dev/stderr")
 	if _, err := curl.stdout.wait(within(t, patience), 0, `event: \$open\ndata: .*\n\n`); err != nil {
 		t.Fatal(err)

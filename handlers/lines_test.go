@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -220,6 +222,24 @@ func (s *server) connect(t testing.TB) net.Conn {
 func (s *server) finished(t testing.TB, id string) {
 	for len(s.log.lines(`"request_id":"`+id+`"`)) == 0 {
 		s.send(t, call{method: "GET", path: "/healthz"}) // gives it time
+	}
+}
+
+// countedStreams returns the metrics once n streams are counted as finished, and as requests.
+// That is soon after their clients have seen the end.
+func (s *server) countedStreams(t testing.TB, n int) *answer {
+	t.Helper()
+	finished := regexp.MustCompile(`\nsluice_streams_finished_total\{[^}]*\} ([1-9]\d*)`)
+	request := fmt.Sprintf("\nsluice_http_requests_total{method=\"GET\",route=\"/v1/subscribe\",status=\"200\"} %d\n", n)
+	for {
+		a := s.check(t, call{method: "GET", path: "/metrics", status: 200})
+		counted := 0
+		for _, found := range finished.FindAllStringSubmatch(a.body, -1) {
+			counted += must(strconv.Atoi(found[1]))
+		}
+		if counted >= n && strings.Contains(a.body, request) {
+			return a
+		}
 	}
 }
 

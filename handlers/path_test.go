@@ -213,7 +213,7 @@ func TestSubscribe_finished(t *testing.T) {
 		if len(srv.log.lines(`"msg":"stream finished"`, `"channels":["c"]`, `"address":"127.0.0.1"`, `"messages":3`, `"code":4410,"reason":"channel_deleted"`)) != 1 {
 			t.Errorf("log: %s", srv.log.lines("it-is-over"))
 		}
-		metrics := srv.check(t, call{method: "GET", path: "/metrics", status: 200}).body
+		metrics := srv.countedStreams(t, 1).body
 		for name, want := range map[string]string{
 			`sluice_streams_finished_total{reason="channel_deleted"}`: "1", "sluice_streams": "0", "sluice_delivered_messages_total": "3",
 			`sluice_http_requests_total{method="GET",route="/v1/subscribe",status="200"}`: "1",

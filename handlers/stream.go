@@ -39,11 +39,12 @@ func (a *api) stream(c echo.Context, s *broker.Stream) error {
 	if a.Broker.TakesOver(s) && plainConnection(c.Request()) {
 		return a.takeOver(c, s)
 	}
-	defer s.Close()
+	defer s.Close() // also if it panics
 	out := a.writer(c)
 	readsOn(c) // a stream does not wait for a body that nobody needs
 	c.Response().WriteHeader(http.StatusOK)
 	err := out.copy(c.Request().Context(), s)
+	s.Close() // whoever sees that it has finished sees its place free, too
 	a.finished(s, out.bytes, err)
 	return nil
 }
