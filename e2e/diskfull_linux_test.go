@@ -158,10 +158,14 @@ func TestDisk_fullAtStart(t *testing.T) {
 			s := onDisk(t, dir, "--log-level=error")
 			s.count(t, 1, 5)
 			weight := ballast(filepath.Join(disk, "ballast"))
-			full, stop := context.WithTimeout(t.Context(), time.Second)
-			defer stop()
-			weight.load(full, t)
+			var loading sync.WaitGroup
+			filling, stopFilling := context.WithCancel(t.Context())
+			defer stopFilling()
+			loading.Go(func() { weight.load(filling, t) })
 			eventually(t, func() bool { return s.ask(t, "GET", "/readyz", "", "").status != http.StatusOK })
+			wait(t.Context(), 500*time.Millisecond) // to the last byte
+			stopFilling()
+			loading.Wait()
 			end(t, s)
 
 			p := launchOnDisk(t, dir)

@@ -1,6 +1,8 @@
 package disk_test
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -207,12 +209,10 @@ func TestEngine_Close_full(t *testing.T) {
 
 // blob returns 50,000 letters that hardly compress.
 func blob(seed uint64) string {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	b := make([]byte, 50_000)
-	for i := range b {
-		b[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[rng.IntN(64)]
-	}
-	return string(b)
+	b := make([]byte, 50_000/4*3)
+	rng := rand.NewChaCha8([32]byte(binary.BigEndian.AppendUint64(make([]byte, 24), seed)))
+	_, _ = rng.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // This test fills a real file system.

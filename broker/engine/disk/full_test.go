@@ -33,16 +33,20 @@ func smallDisk(t testing.TB, bytes int) string {
 
 // fillUp opens a new directory and publishes until all messages have expired, which is at
 // the time that it returns. If the engine has refused none by then, the disk was not full:
-// fillUp starts over and takes twice as long.
+// fillUp starts over and takes so much longer that it should be, at least twice as long.
 func fillUp(t *testing.T, dir string, opts disk.Options, data func(i int) string) (n *node, due time.Time) {
 	t.Helper()
-	for wait := 5 * time.Second; wait < 2*time.Minute; wait *= 2 {
+	for wait := 5 * time.Second; wait < 15*time.Minute; {
 		n = open(t, dir, opts)
 		due = time.Now().Add(wait)
+		before := free(t, filepath.Dir(dir))
 		published, refused := n.fill(data, due)
-		if t.Logf("%d messages in %v, %d refused", published, wait, refused); refused > 0 {
+		after := free(t, filepath.Dir(dir))
+		if t.Logf("%d messages in %v, %d refused, %d of %d bytes left", published, wait, refused, after, before); refused > 0 {
 			return n, due
 		}
+		times := 1 + before/max(before-min(after, before), before/32)
+		wait *= time.Duration(max(2, times))
 		n.close()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
