@@ -23,7 +23,7 @@ type handlers struct {
 // connect returns a connection to one of the servers. It reconnects for ever.
 func (o Options) connect(h handlers) (*natsio.Conn, error) {
 	opts := []natsio.Option{
-		natsio.Name("sluice"), natsio.Timeout(2 * time.Second),
+		natsio.Name("sluice"), natsio.Timeout(o.dialWait),
 		natsio.MaxReconnects(-1), natsio.ReconnectWait(100 * time.Millisecond), natsio.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		natsio.ReconnectBufSize(-1),            // what cannot be sent now fails at once
 		natsio.FlusherTimeout(5 * time.Second), // if a server takes nothing, the next one is tried

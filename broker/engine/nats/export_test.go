@@ -42,6 +42,12 @@ func (o Options) WithCanaryKept(d time.Duration) Options {
 	return o
 }
 
+// WithDialWait returns options for an engine that waits that long for a server's welcome.
+func (o Options) WithDialWait(d time.Duration) Options {
+	o.dialWait = d
+	return o
+}
+
 // Server returns the URL of the server that the engine is connected to.
 func (e *Engine) Server() string { return e.conn.ConnectedUrl() }
 

@@ -67,6 +67,7 @@ type Options struct {
 	Log *slog.Logger // default none
 
 	canaryKept time.Duration // how long the stream keeps a canary that is not renewed; default 10 s
+	dialWait   time.Duration // how long a server may take to welcome the engine; default 2 s
 }
 
 func (o Options) withDefaults() Options {
@@ -81,6 +82,7 @@ func (o Options) withDefaults() Options {
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.CutOff = cmp.Or(o.CutOff, 10*time.Second)
 	o.canaryKept = cmp.Or(o.canaryKept, 10*time.Second)
+	o.dialWait = cmp.Or(o.dialWait, 2*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.LimitsOf == nil {
 		o.LimitsOf = func(schemas.Channel) engine.Limits { return engine.Limits{} }

@@ -65,8 +65,8 @@ func TestOpen_credentials(t *testing.T) {
 
 func TestOpen_tls(t *testing.T) {
 	ca, cert, key := certificates(t)
-	server := natstest.Start(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", cert, key, ca))
-	good := nats.Options{URLs: []string{server.URL()}, CAFile: ca, CertFile: cert, KeyFile: key}
+	server := natstest.Start(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 60 }", cert, key, ca))
+	good := nats.Options{URLs: []string{server.URL()}, CAFile: ca, CertFile: cert, KeyFile: key}.WithDialWait(patience) // a handshake is work
 	start(t, good).put(t, entry("c", "1"))
 	for name, opts := range map[string]nats.Options{
 		"no certificate":   {CAFile: ca},
