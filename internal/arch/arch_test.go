@@ -57,6 +57,7 @@ func rules() []rule {
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},
 		{"strictjson", module + "/internal/strictjson", []string{"auth", "handlers", "schemas"}, true, "what reads JSON from outside"},
 		{"tlsrecord", module + "/internal/tlsrecord", []string{"broker/*.go", "handlers", "internal/tlstap"}, true, "writer loops seal records, handlers pass on what seals them, and who derives keys shows that they are right"},
+		{"tlstap", module + "/internal/tlstap", []string{"handlers", "server"}, true, "the program puts the tap in, handlers take connections over; writer loops get what is left: a socket and what seals"},
 		{"testreport", module + "/internal/testreport", []string{"scripts"}, true, "part of the gate, not of the program"},
 
 		{"natstest", module + "/internal/natstest", nil, true, "for tests"},

@@ -23,16 +23,7 @@ func NewSealer(suite uint16, secret []byte, before uint64) (*Sealer, error) {
 // Seal appends the record that carries p, which has at most [MaxPlaintext] bytes, to dst.
 // The record has len(p) + [Overhead] bytes. If they are not all sent, nothing that is
 // sealed later can be. Errors: [ErrTooLong] and [ErrSpent], with dst as it was.
-func (s *Sealer) Seal(dst, p []byte) ([]byte, error) { return s.seal(dst, p, ApplicationData) }
-
-// CloseNotify appends the record that says that nothing more is sent (section 6.1).
-// Error: [ErrSpent].
-func (s *Sealer) CloseNotify(dst []byte) ([]byte, error) {
-	const warning, closeNotify = 1, 0
-	return s.seal(dst, []byte{warning, closeNotify}, Alert)
-}
-
-func (s *Sealer) seal(dst, p []byte, c Content) ([]byte, error) {
+func (s *Sealer) Seal(dst []byte, c Content, p []byte) ([]byte, error) {
 	switch {
 	case len(p) > MaxPlaintext:
 		return dst, ErrTooLong
@@ -48,6 +39,13 @@ func (s *Sealer) seal(dst, p []byte, c Content) ([]byte, error) {
 	dst = append(dst, p...)
 	dst = append(dst, byte(c))
 	return s.aead.Seal(dst[:body], s.nonceOf(number), dst[body:], dst[start:body]), nil
+}
+
+// CloseNotify appends the record that says that nothing more is sent (section 6.1).
+// Error: [ErrSpent].
+func (s *Sealer) CloseNotify(dst []byte) ([]byte, error) {
+	const warning, closeNotify = 1, 0
+	return s.Seal(dst, Alert, []byte{warning, closeNotify})
 }
 
 // Spent reports whether only a few records may still be protected: enough to end what
@@ -97,6 +95,12 @@ func (o *Opener) Open(b []byte) (p []byte, c Content, rest []byte, err error) {
 	}
 	return p[:len(p)-1], Content(p[len(p)-1]), b[length:], nil
 }
+
+// Skip makes the opener expect the record after the one that it expects.
+func (o *Opener) Skip() { o.next++ }
+
+// Next returns how many records come before the one that the opener expects.
+func (o *Opener) Next() uint64 { return o.next }
 
 // Length returns the length of the record at the beginning of b with its header, and
 // whether b has all of it. Of less than a header it returns 0.

@@ -62,7 +62,7 @@ func TestSealer_example(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Seal(nil, plain); err != nil || !bytes.Equal(got, data) {
+	if got, err := s.Seal(nil, tlsrecord.ApplicationData, plain); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("got %x, %v, want %x", got, err, data)
 	}
 	if got, err := s.CloseNotify(nil); err != nil || !bytes.Equal(got, end) {
@@ -87,7 +87,7 @@ func TestSealer_lengths(t *testing.T) {
 				want = append(want, p)
 				at := len(wire)
 				var err error
-				if wire, err = s.Seal(wire, p); err != nil {
+				if wire, err = s.Seal(wire, tlsrecord.ApplicationData, p); err != nil {
 					t.Fatal(err)
 				}
 				if got := len(wire) - at; got != n+tlsrecord.Overhead {
@@ -108,7 +108,7 @@ func TestSealer_lengths(t *testing.T) {
 			if len(rest) > 0 {
 				t.Errorf("%d bytes are left", len(rest))
 			}
-			if _, err := s.Seal(nil, make([]byte, tlsrecord.MaxPlaintext+1)); !errors.Is(err, tlsrecord.ErrTooLong) {
+			if _, err := s.Seal(nil, tlsrecord.ApplicationData, make([]byte, tlsrecord.MaxPlaintext+1)); !errors.Is(err, tlsrecord.ErrTooLong) {
 				t.Errorf("too many bytes: %v", err)
 			}
 		})
@@ -118,8 +118,8 @@ func TestSealer_lengths(t *testing.T) {
 // TestOpener_refuses: a record opens in its turn and unchanged, and not otherwise.
 func TestOpener_refuses(t *testing.T) {
 	s, o := both(t, tls.TLS_AES_128_GCM_SHA256, 7)
-	first, _ := s.Seal(nil, []byte("first"))
-	second, _ := s.Seal(nil, []byte("second"))
+	first, _ := s.Seal(nil, tlsrecord.ApplicationData, []byte("first"))
+	second, _ := s.Seal(nil, tlsrecord.ApplicationData, []byte("second"))
 	if _, _, _, err := o.Open(second); !errors.Is(err, tlsrecord.ErrRecord) {
 		t.Errorf("the second before the first: %v", err)
 	}
@@ -166,7 +166,7 @@ func TestSealer_spent(t *testing.T) {
 			left++
 		}
 		before := []byte("as it was")
-		got, err := s.Seal(before, []byte("x"))
+		got, err := s.Seal(before, tlsrecord.ApplicationData, []byte("x"))
 		if err != nil {
 			if !errors.Is(err, tlsrecord.ErrSpent) || !bytes.Equal(got, before) || n != 100 {
 				t.Fatalf("%d records, then %q, %v", n, got, err)
@@ -183,7 +183,6 @@ func TestSealer_spent(t *testing.T) {
 }
 
 // TestSealer_many has a million records under one secret, ten million with SLUICE_SOAK.
-//
 func TestSealer_many(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
@@ -196,7 +195,7 @@ func TestSealer_many(t *testing.T) {
 	var wire []byte
 	for i := range n {
 		var err error
-		if wire, err = s.Seal(wire[:0], []byte{byte(i), byte(i >> 8), byte(i >> 16), 1}); err != nil {
+		if wire, err = s.Seal(wire[:0], tlsrecord.ApplicationData, []byte{byte(i), byte(i >> 8), byte(i >> 16), 1}); err != nil {
 			t.Fatal(err)
 		}
 		p, _, rest, err := o.Open(wire)
@@ -212,7 +211,7 @@ func FuzzOpener(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	record, _ := s.Seal(nil, []byte("some"))
+	record, _ := s.Seal(nil, tlsrecord.ApplicationData, []byte("some"))
 	f.Add(record)
 	f.Add(record[:7])
 	f.Add([]byte{23, 3, 3, 0, 0})
@@ -240,7 +239,7 @@ func BenchmarkSealer_Seal(b *testing.B) {
 				if i%tlsrecord.MaxRecords == 0 {
 					s, _ = tlsrecord.NewSealer(suite, secret, 0)
 				}
-				wire, _ = s.Seal(wire[:0], p)
+				wire, _ = s.Seal(wire[:0], tlsrecord.ApplicationData, p)
 			}
 		})
 	}
