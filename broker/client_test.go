@@ -44,7 +44,7 @@ func (c *client) connect() bool {
 	}
 	var err error
 	if c.wired {
-		c.stream, _, err = wired(c.broker, sub, c.rand.IntN(2) == 0, nil)
+		c.stream, _, err = wired(c.broker, sub, lines()[c.rand.IntN(len(lines()))], c.rand.IntN(2) == 0, nil)
 	} else {
 		var s *broker.Stream
 		s, err = c.broker.Subscribe(context.Background(), sub)

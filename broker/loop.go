@@ -59,6 +59,7 @@ type loop struct {
 	built      int           // how many of the batches are valid
 	batch      Batch
 	out        []byte
+	sealed     []byte // what writeSealed sends
 	now        time.Time
 	clock      time.Duration
 	uncounted  tally

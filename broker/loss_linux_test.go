@@ -18,7 +18,7 @@ func TestTakeOver_reportsPowerFailureOnce(t *testing.T) {
 	}
 	k.losePower()
 	b, _ = on(t, k, opts)
-	w, _, err := wired(b, after(asking("a"), "k-1"), false, nil)
+	w, _, err := wired(b, after(asking("a"), "k-1"), bare, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

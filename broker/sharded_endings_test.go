@@ -277,7 +277,7 @@ func TestBroker_TakeOver_severalShards(t *testing.T) {
 	if !b.HasLoops() {
 		t.Skip("no writer loops here")
 	}
-	s, _, err := wired(b, after(asking(name), "k.2-0"), true, nil)
+	s, _, err := wired(b, after(asking(name), "k.2-0"), bare, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestBroker_TakeOver_severalShards(t *testing.T) {
 		got = append(got, events...)
 	}
 	wantTold(t, "of one shard", got, "$open@2-0[true] x@2-1[2-1]")
-	if _, _, err := wired(b, asking("*"), true, nil); err == nil {
+	if _, _, err := wired(b, asking("*"), bare, true, nil); err == nil {
 		t.Error("a stream over several shards was taken over")
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/internal/netpoll"
 	"github.com/sluicehq/sluice/broker/internal/timerwheel"
+	"github.com/sluicehq/sluice/internal/tlsrecord"
 )
 
 // socket is a connection that a loop has taken over, and the stream that it carries.
@@ -20,8 +21,9 @@ type socket struct {
 	cursor     *cursor // of the stream, which has only this one; nil once the stream is over
 	group      *group  // nil: the stream is notified individually
 	done       func(s *Stream, sent int64, err error)
-	stall      *stall // nil while the socket accepts everything
-	sent       int64  // bytes
+	sealer     *tlsrecord.Sealer // nil: what is sent is not sealed
+	stall      *stall            // nil while the socket accepts everything
+	sent       int64             // bytes
 	timer      timerwheel.Timer[*socket]
 	index      int32 // in the group's members
 	fd         int32
@@ -33,9 +35,10 @@ type socket struct {
 }
 
 // stall is the state of a socket that was full, until it has caught up. A socket that
-// was just taken over has one, too: its unsent bytes are the head of the response.
+// was just taken over has one, too: what is left to send is the head of the response.
 type stall struct {
-	unsent   []byte        // the rest of an event that was sent in part
+	sealed   []byte        // the rest of a record that was sent in part; comes before unsent
+	unsent   []byte        // the rest of an event that was sent in part; not sealed
 	minSent  int64         // the deadline is put off if sent has reached this by then
 	deadline time.Duration // on the broker's clock
 }
@@ -53,6 +56,11 @@ const (
 // Timer implements [timerwheel.Item].
 func (so *socket) Timer() *timerwheel.Timer[*socket] { return &so.timer }
 
+// owes reports whether something is left to send before anything else.
+func (so *socket) owes() bool {
+	return so.stall != nil && len(so.stall.sealed)+len(so.stall.unsent) > 0
+}
+
 // wake implements [carrier].
 func (so *socket) wake(*Stream) { so.loop.wake(so) }
 
@@ -65,7 +73,7 @@ func (l *loop) addSocket(so *socket) {
 	so.generation = l.generation
 	l.sockets[so.fd] = so
 	so.cursor.stream.setCarrier(so)
-	if err := l.poll.Add(so.fd, so.generation, l.shard.opts.WriteTimeout); err != nil {
+	if err := l.poll.Add(so.fd, so.generation, l.shard.opts.WriteTimeout, so.sealer != nil); err != nil {
 		l.finish(so, err)
 		return
 	}
@@ -92,6 +100,7 @@ func (l *loop) handleEvent(e netpoll.Event) {
 		l.closeSocket(so, false)
 	case e.Gone:
 		l.finish(so, netpoll.HangUpCause(so.fd))
+	case e.Input && so.state != leaving && l.refuseInput(so):
 	case so.state == full:
 		so.state = open
 		l.addTask(so)
@@ -119,7 +128,7 @@ func (l *loop) timeout(so *socket) {
 // startWriteTimeout gives a full socket the write timeout to accept a little more.
 func (l *loop) startWriteTimeout(so *socket) {
 	so.state = full
-	so.stall.minSent = so.sent + min(int64(len(so.stall.unsent)), maxWrite)
+	so.stall.minSent = so.sent + min(int64(len(so.stall.sealed)+len(so.stall.unsent)), maxWrite)
 	so.stall.deadline = l.clock + l.shard.opts.WriteTimeout
 	l.wheel.Set(so, so.stall.deadline)
 }
@@ -131,11 +140,13 @@ func (l *loop) drive(so *socket) {
 	}
 	s := so.cursor.stream
 	for budget := maxWriteBatch; ; {
-		if so.stall != nil && len(so.stall.unsent) > 0 && !s.opening() && !l.flush(so) {
+		if so.owes() && !s.opening() && !l.flush(so) {
 			return
 		}
 		if s.closed {
-			l.finish(so, io.EOF)
+			if l.sayGoodbye(so) {
+				l.finish(so, io.EOF)
+			}
 			return
 		}
 		if so.group != nil {
@@ -194,21 +205,31 @@ func (l *loop) post(so *socket) int {
 	if l.out = out; cap(out) > 4*maxWriteBatch {
 		l.out = nil
 	}
-	if n := l.write(so, out); n < len(out) && so.state == open {
+	if n, all := l.write(so, out); !all {
 		l.block(so, out[n:])
 	}
 	return len(out)
 }
 
-// flush sends the unsent bytes and reports whether none are left.
+// flush sends what so owes and reports whether nothing is left.
 func (l *loop) flush(so *socket) bool {
+	if sealed := so.stall.sealed; len(sealed) > 0 {
+		n, ok := l.writeRaw(so, sealed)
+		if !ok {
+			return false
+		}
+		if so.stall.sealed = sealed[n:]; n < len(sealed) {
+			l.block(so, so.stall.unsent)
+			return false
+		}
+	}
 	rest := so.stall.unsent
-	n := l.write(so, rest)
-	if so.state != open {
+	n, all := l.write(so, rest)
+	if !all {
+		l.block(so, rest[n:])
 		return false
 	}
-	if n < len(rest) {
-		l.block(so, rest[n:])
+	if so.state != open {
 		return false
 	}
 	so.stall.unsent = nil
@@ -231,17 +252,109 @@ func (l *loop) block(so *socket, rest []byte) {
 	l.startWriteTimeout(so)
 }
 
-// write sends p, or as much of it as the socket accepts now. If the connection has
-// failed, it finishes the stream.
-func (l *loop) write(so *socket, p []byte) int {
+// write sends p, or as much of it as the socket accepts now, and returns how much of p
+// that was. all is false if the socket is full, and the caller must block it. If the
+// connection has failed, write finishes the stream.
+func (l *loop) write(so *socket, p []byte) (n int, all bool) {
+	if so.sealer != nil {
+		return l.writeSealed(so, p)
+	}
+	n, ok := l.writeRaw(so, p)
+	return n, !ok || n == len(p)
+}
+
+// writeRaw sends p as it is, or as much of it as the socket accepts now. It reports false
+// if the connection has failed, and the stream is finished.
+func (l *loop) writeRaw(so *socket, p []byte) (n int, ok bool) {
 	n, err := netpoll.Write(so.fd, p)
 	if err != nil {
 		l.finish(so, err)
-		return 0
+		return 0, false
 	}
 	so.sent += int64(n)
 	l.uncounted.bytes += int64(n)
-	return n
+	return n, true
+}
+
+// writeSealed is write for a socket on which everything is sealed. A record that the
+// socket accepts in part is finished later with the very same bytes: sealed again, it
+// would be a second one under its number, and the two would reveal each other. So a
+// record is kept until it is sent, the next one is not sealed before that, and n counts
+// what is in records, sent or kept.
+func (l *loop) writeSealed(so *socket, p []byte) (n int, all bool) {
+	out := l.sealed[:0]
+	if so.stall != nil { // the head of the response leaves with the first event
+		out = append(out, so.stall.sealed...)
+		so.stall.sealed = nil
+	}
+	for n < len(p) {
+		part := p[n:min(len(p), n+tlsrecord.MaxPlaintext)]
+		var err error
+		if out, err = so.sealer.Seal(out, tlsrecord.ApplicationData, part); err != nil {
+			l.finish(so, err)
+			return n, true
+		}
+		n += len(part)
+		sent, ok := l.writeRaw(so, out)
+		if !ok {
+			return n, true
+		}
+		if sent < len(out) {
+			so.keepSealed(out[sent:])
+			break
+		}
+		out = out[:0]
+	}
+	l.sealed = out[:0]
+	if so.sealer.Spent() {
+		so.cursor.stream.End(maxAge()) // the next stream has keys of its own
+	}
+	return n, so.stall == nil || len(so.stall.sealed) == 0
+}
+
+// keepSealed keeps the rest of a record.
+func (so *socket) keepSealed(rest []byte) {
+	if so.stall == nil {
+		so.stall = new(stall)
+	}
+	so.stall.sealed = bytes.Clone(rest)
+}
+
+// sayGoodbye tells the client that nothing follows, on a socket on which everything is
+// sealed. It reports false if that has yet to be sent, or the connection has failed.
+func (l *loop) sayGoodbye(so *socket) bool {
+	if so.sealer == nil {
+		return true
+	}
+	out, err := so.sealer.CloseNotify(l.sealed[:0])
+	so.sealer = nil // nothing is sealed after it
+	if err != nil {
+		return true
+	}
+	n, ok := l.writeRaw(so, out)
+	if ok && n < len(out) {
+		so.keepSealed(out[n:])
+		l.block(so, nil)
+		return false
+	}
+	return ok
+}
+
+// refuseInput deals with what a client has sent after its request, on a socket on which
+// everything is sealed. It cannot be opened here. What is as short as an alert is taken
+// for the client's goodbye, which ends the stream, and refuseInput reports true. Anything
+// else would need an answer of crypto/tls: the client is told to come back.
+func (l *loop) refuseInput(so *socket) bool {
+	var header [tlsrecord.HeaderLen]byte
+	n := netpoll.Peek(so.fd, header[:])
+	if tlsrecord.LooksLikeAlert(header[:n]) {
+		l.finish(so, netpoll.ErrHungUp)
+		return true
+	}
+	if n > 0 {
+		so.cursor.stream.End(maxAge())
+	}
+	return false
 }
 
 // tryJoinGroup makes so a member of its channel's group if the group serves everything
@@ -271,6 +384,13 @@ func (l *loop) park(so *socket) {
 // connection stays open until the client has hung up.
 func (l *loop) finish(so *socket, why error) {
 	s := so.cursor.stream
+	if so.sealer != nil && !so.owes() { // else the client would take it for a part of the record that was cut off
+		if goodbye, err := so.sealer.CloseNotify(nil); err == nil {
+			n, _ := netpoll.Write(so.fd, goodbye)
+			so.sent += int64(n)
+		}
+	}
+	so.sealer = nil
 	if so.group != nil {
 		l.shard.registry.leaveGroup(so)
 		so.group = nil

@@ -50,30 +50,32 @@ func burst(t *testing.T, b *broker.Broker, w *wire, n int) {
 // its own timeout, which is far away, ends it. When it reads again, it is told what it
 // has missed and gets everything that comes after.
 func TestTakeOver_stalled(t *testing.T) {
-	b := start(t, broker.Options{
-		Replay: engine.Limits{Messages: 8, Bytes: 8 << 10}, BacklogBytes: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: patient,
-	})
-	stalled, _, ended := take(t, b, asking("a"), true)
-	well, _, _ := take(t, b, asking("a"), false)
-	stalled.until(t, "$open")
-	well.until(t, "$open")
-	const bursts, each = 200, 50 // a burst fits into the socket of one that reads
-	for range each {             // they have caught up, and are served in sweeps
-		burst(t, b, well, 1)
-		stalled.until(t, "event: status")
-	}
-	for range bursts - 1 {
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{
+			Replay: engine.Limits{Messages: 8, Bytes: 8 << 10}, BacklogBytes: 64 << 10, WriteTimeout: time.Hour, PublishTimeout: patient,
+		})
+		stalled, _, ended := take(t, b, asking("a"), l, true)
+		well, _, _ := take(t, b, asking("a"), l, false)
+		stalled.until(t, "$open")
+		well.until(t, "$open")
+		const bursts, each = 200, 50 // a burst fits into the socket of one that reads
+		for range each {             // they have caught up, and are served in sweeps
+			burst(t, b, well, 1)
+			stalled.until(t, "event: status")
+		}
+		for range bursts - 1 {
+			burst(t, b, well, each)
+		}
+		if s := b.Stats(); s.Waits > bursts*each/10 || s.LogBytes > 128<<10 || s.Streams != 2 {
+			t.Errorf("%+v", s)
+		}
+		checkResumed(t, stalled, each+1, bursts*each)
 		burst(t, b, well, each)
-	}
-	if s := b.Stats(); s.Waits > bursts*each/10 || s.LogBytes > 128<<10 || s.Streams != 2 {
-		t.Errorf("%+v", s)
-	}
-	checkResumed(t, stalled, each+1, bursts*each)
-	burst(t, b, well, each)
-	checkNext(t, stalled, bursts*each, bursts*each+each)
-	if len(ended) > 0 {
-		t.Errorf("it ended: %+v", <-ended)
-	}
+		checkNext(t, stalled, bursts*each, bursts*each+each)
+		if len(ended) > 0 {
+			t.Errorf("it ended: %+v", <-ended)
+		}
+	})
 }
 
 // checkResumed reads the positions from next to last: each one, except for gaps that it
@@ -121,46 +123,48 @@ func checkNext(t *testing.T, w *wire, after, last uint64) {
 // TestTakeOver_cut: a client that accepts too little is cut off after the write timeout, and
 // leaves nothing behind.
 func TestTakeOver_cut(t *testing.T) {
-	tests := []struct {
-		name string
-		list []string
-		data int // bytes of a message
-		live func(t *testing.T, client *net.TCPConn, ended <-chan fate) fate
-	}{
-		{"reads nothing", []string{"a"}, 1000, readNothing},
-		{"reads nothing, of two channels", []string{"a", "b"}, 1000, readNothing},
-		{"reads nothing, of long messages", []string{"a"}, 50_000, readNothing},
-		{"reads a byte now and then", []string{"a"}, 50_000, trickle(1, 5*time.Millisecond)},
-		{"reads too slowly", []string{"a"}, 50_000, trickle(1024, 60*time.Millisecond)}, // 10 KB in the time in which it must read 16
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			b := start(t, broker.Options{
-				Replay: engine.Limits{Messages: 8}, BacklogBytes: 64 << 10, WriteTimeout: 600 * time.Millisecond, PublishTimeout: patient, Heartbeat: time.Hour,
+	onBothLines(t, func(t *testing.T, l line) {
+		tests := []struct {
+			name string
+			list []string
+			data int // bytes of a message
+			live func(t *testing.T, client *net.TCPConn, ended <-chan fate) fate
+		}{
+			{"reads nothing", []string{"a"}, 1000, readNothing},
+			{"reads nothing, of two channels", []string{"a", "b"}, 1000, readNothing},
+			{"reads nothing, of long messages", []string{"a"}, 50_000, readNothing},
+			{"reads a byte now and then", []string{"a"}, 50_000, trickle(1, 5*time.Millisecond)},
+			{"reads too slowly", []string{"a"}, 50_000, trickle(1024, 60*time.Millisecond)}, // 10 KB in the time in which it must read 16
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				b := start(t, broker.Options{
+					Replay: engine.Limits{Messages: 8}, BacklogBytes: 64 << 10, WriteTimeout: 600 * time.Millisecond, PublishTimeout: patient, Heartbeat: time.Hour,
+				})
+				well, _, _ := take(t, b, asking("other"), l, false)
+				well.until(t, "$open")
+				before := descriptors(t)
+				w, _, ended := take(t, b, asking(tt.list...), l, true)
+				w.until(t, "$open")
+				for range 500_000 / tt.data {
+					publish(t, b, "a", "status", `"`+strings.Repeat("x", tt.data)+`"`)
+				}
+				f := tt.live(t, w.tcp, ended)
+				if !errors.Is(f.err, os.ErrDeadlineExceeded) {
+					t.Errorf("it ended with %+v", f)
+				}
+				w.close()
+				if after := descriptors(t); after != before {
+					t.Errorf("%d descriptors, %d before", after, before)
+				}
+				if n := b.Stats().Streams; n != 1 {
+					t.Errorf("%d streams", n)
+				}
+				publish(t, b, "other", "status", "1")
+				well.until(t, "event: status")
 			})
-			well, _, _ := take(t, b, asking("other"), false)
-			well.until(t, "$open")
-			before := descriptors(t)
-			w, _, ended := take(t, b, asking(tt.list...), true)
-			w.until(t, "$open")
-			for range 500_000 / tt.data {
-				publish(t, b, "a", "status", `"`+strings.Repeat("x", tt.data)+`"`)
-			}
-			f := tt.live(t, w.conn.(*net.TCPConn), ended)
-			if !errors.Is(f.err, os.ErrDeadlineExceeded) {
-				t.Errorf("it ended with %+v", f)
-			}
-			w.close()
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors, %d before", after, before)
-			}
-			if n := b.Stats().Streams; n != 1 {
-				t.Errorf("%d streams", n)
-			}
-			publish(t, b, "other", "status", "1")
-			well.until(t, "event: status")
-		})
-	}
+		}
+	})
 }
 
 func readNothing(t *testing.T, _ *net.TCPConn, ended <-chan fate) fate {
@@ -190,22 +194,24 @@ func trickle(n int, every time.Duration) func(*testing.T, *net.TCPConn, <-chan f
 // TestTakeOver_halfOpen: a client whose machine has disappeared acknowledges nothing,
 // even if everything fits into the socket's buffer.
 func TestTakeOver_halfOpen(t *testing.T) {
-	b := start(t, broker.Options{WriteTimeout: 300 * time.Millisecond, Heartbeat: time.Hour})
-	w, _, ended := take(t, b, asking("a"), false)
-	w.until(t, "$open")
-	deafen(t, w.conn.(*net.TCPConn))
-	began := time.Now()
-	publish(t, b, "a", "status", "1")
-	f := await(t, "its end", ended)
-	if !errors.Is(f.err, os.ErrDeadlineExceeded) {
-		t.Errorf("it ended with %+v", f)
-	}
-	if took := time.Since(began); took < 200*time.Millisecond {
-		t.Errorf("it ended after %v", took)
-	}
-	if n := b.Stats().Streams; n != 0 {
-		t.Errorf("%d streams", n)
-	}
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{WriteTimeout: 300 * time.Millisecond, Heartbeat: time.Hour})
+		w, _, ended := take(t, b, asking("a"), l, false)
+		w.until(t, "$open")
+		deafen(t, w.tcp)
+		began := time.Now()
+		publish(t, b, "a", "status", "1")
+		f := await(t, "its end", ended)
+		if !errors.Is(f.err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended with %+v", f)
+		}
+		if took := time.Since(began); took < 200*time.Millisecond {
+			t.Errorf("it ended after %v", took)
+		}
+		if n := b.Stats().Streams; n != 0 {
+			t.Errorf("%d streams", n)
+		}
+	})
 }
 
 // deafen makes a socket drop every incoming packet, as if it did not exist.
@@ -225,24 +231,26 @@ func deafen(t *testing.T, conn *net.TCPConn) {
 // TestTakeOver_doesNotHangUp: the server does not wait long for a client that does not hang up
 // after $close.
 func TestTakeOver_doesNotHangUp(t *testing.T) {
-	b := start(t, broker.Options{Loops: 1})
-	first, _, _ := take(t, b, asking("other"), false)
-	first.until(t, "$open")
-	before := descriptors(t)
-	w, s, ended := take(t, b, asking("a"), false)
-	w.until(t, "$open")
-	s.End(broker.Disconnected())
-	if f := await(t, "its end", ended); !errors.Is(f.err, io.EOF) {
-		t.Errorf("it ended with %+v", f)
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for late := time.After(patient); descriptors(t) != before+1; { // the client's own
-		select {
-		case <-late:
-			t.Fatalf("%d descriptors, %d before", descriptors(t), before)
-		case <-tick.C:
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{Loops: 1})
+		first, _, _ := take(t, b, asking("other"), l, false)
+		first.until(t, "$open")
+		before := descriptors(t)
+		w, s, ended := take(t, b, asking("a"), l, false)
+		w.until(t, "$open")
+		s.End(broker.Disconnected())
+		if f := await(t, "its end", ended); !errors.Is(f.err, io.EOF) {
+			t.Errorf("it ended with %+v", f)
 		}
-	}
-	w.until(t, "$close")
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for late := time.After(patient); descriptors(t) != before+1; { // the client's own
+			select {
+			case <-late:
+				t.Fatalf("%d descriptors, %d before", descriptors(t), before)
+			case <-tick.C:
+			}
+		}
+		w.until(t, "$close")
+	})
 }

@@ -41,7 +41,7 @@ func (l *loop) serveSlice(g *group) {
 // serve gives so its turn in a sweep of its group.
 func (l *loop) serve(g *group, so *socket) {
 	c := so.cursor
-	if !c.lagging.Load() && (so.stall == nil || so.stall.unsent == nil) { // else it catches up by a task of its own
+	if !c.lagging.Load() && !so.owes() { // else it catches up by a task of its own
 		if _, ok := l.sendBatch(so); !ok {
 			l.addTask(so)
 		}
@@ -67,12 +67,12 @@ func (l *loop) sendBatch(so *socket) (sent int, ok bool) {
 		c.position.Store(batch.to)
 		return 0, true
 	}
-	n := l.write(so, batch.bytes)
+	n, all := l.write(so, batch.bytes)
 	if so.state != open {
 		return n, true
 	}
 	to, messages := cut{seq: batch.last}, batch.messages
-	if n < len(batch.bytes) { // the rest of the message that was cut is sent later; the messages after it are not taken yet
+	if !all { // the rest of the message that was cut is sent later; the messages after it are not taken yet
 		to, messages = batch.cutAt(n)
 		l.block(so, batch.bytes[n:to.end])
 		c.position.Store(to.seq)
@@ -186,8 +186,9 @@ func (b *writeBatch) build(c *channel, k batchKey) bool {
 	return true
 }
 
-// cutAt returns the message in which, or right before which, the first n bytes end. It
-// also returns how many messages there are up to and including it.
+// cutAt returns the message in which, or right before which, the first n bytes end; with
+// all of them, the last one. It also returns how many messages there are up to and
+// including it.
 func (b *writeBatch) cutAt(n int) (cut, int) {
 	for i, c := range b.cuts {
 		if c.end > n {

@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"github.com/sluicehq/sluice/broker/internal/netpoll"
+	"github.com/sluicehq/sluice/internal/tlsrecord"
 )
 
 // Takeover is a connection for a writer loop.
@@ -14,6 +15,9 @@ type Takeover struct {
 	Conn net.Conn
 	// Head is sent before the first event.
 	Head []byte
+	// Sealer seals what is sent after the head, which is sealed already. Nobody else may
+	// use it. nil: nothing is sealed.
+	Sealer *tlsrecord.Sealer
 	// Chunked says that the response has the chunked transfer coding. Without it, the
 	// body ends with the connection.
 	Chunked bool
@@ -54,7 +58,10 @@ func (b *Broker) TakeOver(s *Stream, t Takeover) error {
 	l := all[s.id%uint64(len(all))]
 	t.Conn.Close()
 	fd = netpoll.Lowest(fd) // most likely that of t.Conn: where the highest descriptors are a reserve, they stay free
-	so := &socket{loop: l, cursor: c, done: t.Done, stall: &stall{unsent: t.Head}, fd: int32(fd)}
+	so := &socket{loop: l, cursor: c, done: t.Done, sealer: t.Sealer, stall: &stall{unsent: t.Head}, fd: int32(fd)}
+	if so.sealer != nil {
+		so.stall = &stall{sealed: t.Head}
+	}
 	if t.Chunked {
 		so.coding = chunked
 	}

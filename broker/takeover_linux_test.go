@@ -3,6 +3,7 @@ package broker_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,10 +29,10 @@ type fate struct {
 }
 
 // take opens a stream over a connection.
-func take(t *testing.T, b *broker.Broker, sub broker.Subscription, tiny bool) (*wire, *broker.Stream, <-chan fate) {
+func take(t *testing.T, b *broker.Broker, sub broker.Subscription, l line, tiny bool) (*wire, *broker.Stream, <-chan fate) {
 	t.Helper()
 	ended := make(chan fate, 2) // a second one would be a fault
-	w, s, err := wired(b, sub, tiny, func(s *broker.Stream, sent int64, err error) { ended <- fate{sent, s.Messages(), err} })
+	w, s, err := wired(b, sub, l, tiny, func(s *broker.Stream, sent int64, err error) { ended <- fate{sent, s.Messages(), err} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,57 +70,61 @@ func (w *wire) until(t *testing.T, text string) []byte {
 
 // TestTakeOver_plain: a loop sends the same bytes as Next returns.
 func TestTakeOver_plain(t *testing.T) {
-	b := start(t, broker.Options{})
-	w, _, err := wired(b, asking("a:1"), false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.close()
-	var got []byte
-	for i := range 100 {
-		publish(t, b, "a:1", "status", "1")
-		for bytes.Count(got, []byte("event: status")) <= i {
-			events, err := w.next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, bytes.Join(events, nil)...)
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{})
+		w, _, err := wired(b, asking("a:1"), l, false, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	r := subscribe(t, b, resuming(asking("a:1"), 0))
-	if err := r.Next(t.Context(), &r.batch); err != nil {
-		t.Fatal(err)
-	}
-	want := bytes.Join(withoutLive(r.batch.Events)[1:], nil)
-	if _, messages, _ := bytes.Cut(got, []byte("\n\n")); !bytes.Equal(messages, want) {
-		t.Errorf("got %s, want %s", messages, want)
-	}
+		defer w.close()
+		var got []byte
+		for i := range 100 {
+			publish(t, b, "a:1", "status", "1")
+			for bytes.Count(got, []byte("event: status")) <= i {
+				events, err := w.next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, bytes.Join(events, nil)...)
+			}
+		}
+		r := subscribe(t, b, resuming(asking("a:1"), 0))
+		if err := r.Next(t.Context(), &r.batch); err != nil {
+			t.Fatal(err)
+		}
+		want := bytes.Join(withoutLive(r.batch.Events)[1:], nil)
+		if _, messages, _ := bytes.Cut(got, []byte("\n\n")); !bytes.Equal(messages, want) {
+			t.Errorf("got %s, want %s", messages, want)
+		}
+	})
 }
 
 // TestTakeOver_noGap: a thousand readers whose sockets accept data miss nothing,
 // however short the ring is and however fast four publishers are. The publishers are
 // held back instead.
 func TestTakeOver_noGap(t *testing.T) {
-	b := start(t, broker.Options{Replay: engine.Limits{Messages: 8, Bytes: 1000}, BacklogBytes: 4000, PublishTimeout: patient})
-	var reading sync.WaitGroup
-	flood := newFlood(30)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for i := range sockets(t, 1000) {
-		sub := flood.subscription(i)
-		w, _, _ := take(t, b, sub, false)
-		reading.Go(func() {
-			defer w.close()
-			if err := flood.check(ctx, w, sub); err != nil {
-				t.Errorf("reader %d: %v", i, err)
-			}
-		})
-	}
-	flood.publish(t, b)
-	reading.Wait()
-	if s := b.Stats(); s.Waits == 0 || len(s.Gaps) > 0 && s.Gaps["overrun"] > 0 {
-		t.Errorf("nobody was held back, or there were gaps: %+v", s)
-	}
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{Replay: engine.Limits{Messages: 8, Bytes: 1000}, BacklogBytes: 4000, PublishTimeout: patient})
+		var reading sync.WaitGroup
+		flood := newFlood(30)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for i := range sockets(t, 1000) {
+			sub := flood.subscription(i)
+			w, _, _ := take(t, b, sub, l, false)
+			reading.Go(func() {
+				defer w.close()
+				if err := flood.check(ctx, w, sub); err != nil {
+					t.Errorf("reader %d: %v", i, err)
+				}
+			})
+		}
+		flood.publish(t, b)
+		reading.Wait()
+		if s := b.Stats(); s.Waits == 0 || len(s.Gaps) > 0 && s.Gaps["overrun"] > 0 {
+			t.Errorf("nobody was held back, or there were gaps: %+v", s)
+		}
+	})
 }
 
 // sockets returns how many pairs of sockets there can be, at most n.
@@ -154,8 +159,14 @@ func TestTakeOver_endings(t *testing.T) {
 		{name: "one of its channels deleted", list: []string{"a", "b"}, end: func(b *broker.Broker, _ *broker.Stream) { _ = b.Delete(t.Context(), "a") }, code: "4410"},
 	}
 	for _, tt := range tests {
-		for _, chunked := range []bool{true, false} {
-			t.Run(fmt.Sprint(tt.name, "/", chunked), func(t *testing.T) {
+		for _, how := range []struct {
+			chunked bool
+			line    line
+		}{{true, bare}, {false, bare}, {true, line(tls.TLS_AES_256_GCM_SHA384)}, {false, line(tls.TLS_CHACHA20_POLY1305_SHA256)}} {
+			if tt.chatty && how.line != bare {
+				continue // see TestTakeOver_input
+			}
+			t.Run(fmt.Sprint(tt.name, "/", how), func(t *testing.T) {
 				b := start(t, tt.opts)
 				publish(t, b, "a", "status", "1")
 				if tt.list == nil {
@@ -166,14 +177,15 @@ func TestTakeOver_endings(t *testing.T) {
 					sub.Owner = tt.owner()
 				}
 				s := must(b.Subscribe(t.Context(), sub))
-				server, client := pair()
-				defer client.Close()
+				server, tcp := pair()
+				defer tcp.Close()
 				ended := make(chan fate, 2)
 				head := "HTTP/1.1 200 OK\r\n\r\n"
-				err := b.TakeOver(s, broker.Takeover{Conn: server, Chunked: chunked, Head: []byte(head), Done: func(s *broker.Stream, sent int64, err error) {
+				over := broker.Takeover{Conn: server, Chunked: how.chunked, Head: []byte(head), Done: func(s *broker.Stream, sent int64, err error) {
 					ended <- fate{sent, s.Messages(), err}
-				}})
-				if err != nil {
+				}}
+				client := how.line.over(&over, tcp)
+				if err := b.TakeOver(s, over); err != nil {
 					t.Fatal(err)
 				}
 				_ = client.SetReadDeadline(time.Now().Add(patient))
@@ -189,13 +201,13 @@ func TestTakeOver_endings(t *testing.T) {
 					t.Errorf("the connection ends with %v", err)
 				}
 				all = append(all, tail...)
-				checkBody(t, all, head, chunked, tt.code)
+				checkBody(t, all, head, how.chunked, tt.code)
 				f := await(t, "its end", ended)
-				if !errors.Is(f.err, io.EOF) || f.sent != int64(len(all)) || f.messages != 1 {
+				if !errors.Is(f.err, io.EOF) || f.sent < int64(len(all)) || how.line == bare && f.sent != int64(len(all)) || f.messages != 1 {
 					t.Errorf("it ended with %+v after %d bytes", f, len(all))
 				}
 				_ = b.Close()
-				if got := b.Stats(); got.Delivered != 1 || got.DeliveredBytes != int64(len(all)) || got.Streams != 0 || len(ended) > 0 {
+				if got := b.Stats(); got.Delivered != 1 || got.DeliveredBytes != f.sent || got.Streams != 0 || len(ended) > 0 {
 					t.Errorf("%+v, and %d more ends were reported", got, len(ended))
 				}
 			})
@@ -239,109 +251,115 @@ func checkBody(t *testing.T, all []byte, head string, chunked bool, code string)
 // TestTakeOver_hangUp: the loop notices that a client has gone even if nothing is
 // published.
 func TestTakeOver_hangUp(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		list []string
-		away func(*net.TCPConn)
-	}{
-		{"closed", []string{"a"}, func(c *net.TCPConn) { _ = c.Close() }},
-		{"closed, of two channels", []string{"a", "b"}, func(c *net.TCPConn) { _ = c.Close() }},
-		{"reset", []string{"a"}, func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }},
-		{"one half closed", []string{"a"}, func(c *net.TCPConn) { _ = c.CloseWrite() }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := start(t, broker.Options{Heartbeat: time.Hour})
-			publish(t, b, "a", "status", "1")
-			w, _, ended := take(t, b, asking(tt.list...), false)
-			w.until(t, "$open")
-			tt.away(w.conn.(*net.TCPConn))
-			if f := await(t, "its end", ended); f.err == nil || errors.Is(f.err, io.EOF) {
-				t.Errorf("it ended with %v", f.err)
-			}
-			if n := b.Stats().Streams; n != 0 {
-				t.Errorf("%d streams are left", n)
-			}
-		})
-	}
+	onBothLines(t, func(t *testing.T, l line) {
+		for _, tt := range []struct {
+			name string
+			list []string
+			away func(*net.TCPConn)
+		}{
+			{"closed", []string{"a"}, func(c *net.TCPConn) { _ = c.Close() }},
+			{"closed, of two channels", []string{"a", "b"}, func(c *net.TCPConn) { _ = c.Close() }},
+			{"reset", []string{"a"}, func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }},
+			{"one half closed", []string{"a"}, func(c *net.TCPConn) { _ = c.CloseWrite() }},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				b := start(t, broker.Options{Heartbeat: time.Hour})
+				publish(t, b, "a", "status", "1")
+				w, _, ended := take(t, b, asking(tt.list...), l, false)
+				w.until(t, "$open")
+				tt.away(w.tcp)
+				if f := await(t, "its end", ended); f.err == nil || errors.Is(f.err, io.EOF) {
+					t.Errorf("it ended with %v", f.err)
+				}
+				if n := b.Stats().Streams; n != 0 {
+					t.Errorf("%d streams are left", n)
+				}
+			})
+		}
+	})
 }
 
 // TestTakeOver_heartbeat: quiet streams of every kind are kept alive, and one that
 // leaves messages out is told its position.
 func TestTakeOver_heartbeat(t *testing.T) {
-	for _, tt := range []struct {
-		name, list string
-		format     ring.Format
-		want       string
-	}{
-		{"one channel", "a", ring.SSE, ":\n"},
-		{"two channels", "a b", ring.SSE, ":\n"},
-		{"a channel that is not there", "c", ring.SSE, ":\n"},
-		{"lines", "a", ring.NDJSON, "\n\n"},
-		{"topics", "a/other", ring.SSE, "id: k-2\nevent: $position\n"},
-		{"topics of two channels", "a/other b", ring.SSE, "id: k-2\nevent: $position\n"},
-		{"topics, as lines", "a/other", ring.NDJSON, `"$position","data":{"id":"k-2"}`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := start(t, broker.Options{Heartbeat: 100 * time.Millisecond})
-			publish(t, b, "a", "status", "1")
-			sub := asking(strings.Fields(tt.list)...)
-			sub.Format = tt.format
-			w, _, _ := take(t, b, sub, false)
-			_ = w.conn.SetReadDeadline(time.Now().Add(patient))
-			readUntil(t, w.conn, "$open")
-			publish(t, b, "a", "status", "1")
-			var all []byte
-			for beats := 0; beats < 2; { // it goes on
-				buffer := make([]byte, 4096)
-				n, err := w.conn.Read(buffer)
-				if err != nil {
-					t.Fatalf("%v after %q", err, all)
+	onBothLines(t, func(t *testing.T, l line) {
+		for _, tt := range []struct {
+			name, list string
+			format     ring.Format
+			want       string
+		}{
+			{"one channel", "a", ring.SSE, ":\n"},
+			{"two channels", "a b", ring.SSE, ":\n"},
+			{"a channel that is not there", "c", ring.SSE, ":\n"},
+			{"lines", "a", ring.NDJSON, "\n\n"},
+			{"topics", "a/other", ring.SSE, "id: k-2\nevent: $position\n"},
+			{"topics of two channels", "a/other b", ring.SSE, "id: k-2\nevent: $position\n"},
+			{"topics, as lines", "a/other", ring.NDJSON, `"$position","data":{"id":"k-2"}`},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				b := start(t, broker.Options{Heartbeat: 100 * time.Millisecond})
+				publish(t, b, "a", "status", "1")
+				sub := asking(strings.Fields(tt.list)...)
+				sub.Format = tt.format
+				w, _, _ := take(t, b, sub, l, false)
+				_ = w.conn.SetReadDeadline(time.Now().Add(patient))
+				readUntil(t, w.conn, "$open")
+				publish(t, b, "a", "status", "1")
+				var all []byte
+				for beats := 0; beats < 2; { // it goes on
+					buffer := make([]byte, 4096)
+					n, err := w.conn.Read(buffer)
+					if err != nil {
+						t.Fatalf("%v after %q", err, all)
+					}
+					all = append(all, buffer[:n]...)
+					beats = strings.Count(string(all), "\r\n:\n\r\n") + strings.Count(string(all), "\r\n\n\r\n")
 				}
-				all = append(all, buffer[:n]...)
-				beats = strings.Count(string(all), "\r\n:\n\r\n") + strings.Count(string(all), "\r\n\n\r\n")
-			}
-			plain := strings.NewReplacer("1\r\n\n\r\n", "\n\n", "2\r\n:\n\r\n", ":\n").Replace(string(all))
-			if !strings.Contains(plain, tt.want) || strings.Count(plain, "$position") > 1 {
-				t.Errorf("got %q, want %q", plain, tt.want)
-			}
-		})
-	}
+				plain := strings.NewReplacer("1\r\n\n\r\n", "\n\n", "2\r\n:\n\r\n", ":\n").Replace(string(all))
+				if !strings.Contains(plain, tt.want) || strings.Count(plain, "$position") > 1 {
+					t.Errorf("got %q, want %q", plain, tt.want)
+				}
+			})
+		}
+	})
 }
 
 // TestBroker_Close_takenOver: streams of every kind get $close, and each ends once.
 func TestBroker_Close_takenOver(t *testing.T) {
-	b := start(t, broker.Options{})
-	publish(t, b, "a", "status", "1")
-	const each = 20
-	var wires []*wire
-	ended := make(chan error, 10*each)
-	for i := range 4 * each {
-		list := [][]string{{"a"}, {"a", "b"}, {"a*"}, {"c"}}[i%4]
-		w, _, err := wired(b, asking(list...), false, func(_ *broker.Stream, _ int64, err error) { ended <- err })
-		if err != nil {
+	onBothLines(t, func(t *testing.T, l line) {
+		b := start(t, broker.Options{})
+		publish(t, b, "a", "status", "1")
+		const each = 20
+		var wires []*wire
+		ended := make(chan error, 10*each)
+		for i := range 4 * each {
+			list := [][]string{{"a"}, {"a", "b"}, {"a*"}, {"c"}}[i%4]
+			w, _, err := wired(b, asking(list...), l, false, func(_ *broker.Stream, _ int64, err error) { ended <- err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.close()
+			if i%8 < 4 {
+				w.until(t, "$open") // the others have not been looked at, maybe
+			}
+			wires = append(wires, w)
+		}
+		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
-		defer w.close()
-		if i%8 < 4 {
-			w.until(t, "$open") // the others have not been looked at, maybe
+		if len(ended) != len(wires) || b.Stats().Streams != 0 {
+			t.Fatalf("%d of %d streams have ended when Close returns, %d are left", len(ended), len(wires), b.Stats().Streams)
 		}
-		wires = append(wires, w)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if len(ended) != len(wires) || b.Stats().Streams != 0 {
-		t.Fatalf("%d of %d streams have ended when Close returns, %d are left", len(ended), len(wires), b.Stats().Streams)
-	}
-	for i, w := range wires {
-		w.until(t, "$close")
-		if _, err := w.next(t.Context()); !errors.Is(err, io.EOF) {
-			t.Errorf("stream %d ends with %v", i, err)
+		for i, w := range wires {
+			w.until(t, "$close")
+			if _, err := w.next(t.Context()); !errors.Is(err, io.EOF) {
+				t.Errorf("stream %d ends with %v", i, err)
+			}
+			if err := <-ended; !errors.Is(err, io.EOF) {
+				t.Errorf("a stream ended with %v", err)
+			}
 		}
-		if err := <-ended; !errors.Is(err, io.EOF) {
-			t.Errorf("a stream ended with %v", err)
-		}
-	}
+	})
 }
 
 // TestTakeOver_refused: if a loop refuses a stream, the connection is closed and the caller keeps

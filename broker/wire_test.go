@@ -44,6 +44,7 @@ func (p *pulled) close() { p.stream.Close() }
 // wire is the client's end of a connection that carries a stream.
 type wire struct {
 	conn   net.Conn
+	tcp    *net.TCPConn // below it
 	format ring.Format
 	raw    []byte // received, and not taken apart yet
 	got    []byte // of the body, and not returned yet
@@ -53,7 +54,7 @@ type wire struct {
 
 // wired opens a stream and gives it to a writer loop. With tiny buffers, a burst fills
 // its socket.
-func wired(b *broker.Broker, sub broker.Subscription, tiny bool, done func(*broker.Stream, int64, error)) (*wire, *broker.Stream, error) {
+func wired(b *broker.Broker, sub broker.Subscription, l line, tiny bool, done func(*broker.Stream, int64, error)) (*wire, *broker.Stream, error) {
 	s, err := b.Subscribe(context.Background(), sub)
 	if err != nil {
 		return nil, nil, err
@@ -63,11 +64,13 @@ func wired(b *broker.Broker, sub broker.Subscription, tiny bool, done func(*brok
 		_ = server.SetWriteBuffer(1)
 		_ = client.SetReadBuffer(8 << 10)
 	}
-	w := &wire{conn: client, format: sub.Format}
+	w := &wire{conn: client, tcp: client, format: sub.Format}
 	if done == nil {
 		done = func(*broker.Stream, int64, error) {}
 	}
-	if err := b.TakeOver(s, broker.Takeover{Conn: server, Chunked: true, Done: done}); err != nil {
+	over := broker.Takeover{Conn: server, Chunked: true, Done: done}
+	w.conn = l.over(&over, client)
+	if err := b.TakeOver(s, over); err != nil {
 		s.Close()
 		client.Close()
 		return nil, nil, err

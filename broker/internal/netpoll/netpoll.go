@@ -22,4 +22,5 @@ type Event struct {
 	FD         int32
 	Generation int32 // as given to [Poll.Add]
 	Gone       bool
+	Input      bool // the client has sent something, which only those hear that asked for it
 }

@@ -84,7 +84,7 @@ func TestPoll_Wait_room(t *testing.T) {
 	p, events := poller(t)
 	fd, client := pair(t)
 	defer netpoll.Close(fd, false)
-	if err := p.Add(int32(fd), 7, patience); err != nil {
+	if err := p.Add(int32(fd), 7, patience, false); err != nil {
 		t.Fatal(err)
 	}
 	if e := next(t, events); e != (netpoll.Event{FD: int32(fd), Generation: 7}) {
@@ -120,7 +120,7 @@ func TestPoll_Wait_gone(t *testing.T) {
 	p, events := poller(t)
 	fd, client := pair(t)
 	defer netpoll.Close(fd, true)
-	if err := p.Add(int32(fd), 1, patience); err != nil {
+	if err := p.Add(int32(fd), 1, patience, false); err != nil {
 		t.Fatal(err)
 	}
 	client.Close()

@@ -65,14 +65,18 @@ func pollable(fd int, name string) (*os.File, syscall.RawConn, error) {
 	return file, raw, nil
 }
 
-// Add watches a socket until it is closed: for room to write after it was full, and
-// for the client hanging up. Its events carry the generation, which tells it from
+// Add watches a socket until it is closed: for room to write after it was full, for
+// the client hanging up and, with input, for bytes from the client, of which more are
+// reported as they come. Its events carry the generation, which tells it from
 // an earlier socket with the same descriptor. The system gives up a client that
 // acknowledges nothing for the timeout, even if everything sent fits its buffer.
-func (p *Poll) Add(fd, generation int32, timeout time.Duration) error {
+func (p *Poll) Add(fd, generation int32, timeout time.Duration, input bool) error {
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: fd, Pad: generation}
+	if input {
+		event.Events |= unix.EPOLLIN
+	}
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
 }
 
@@ -91,7 +95,10 @@ func (p *Poll) Wait() ([]Event, error) {
 				return true
 			}
 			for _, e := range p.events[:max(n, 0)] {
-				p.found = append(p.found, Event{FD: e.Fd, Generation: e.Pad, Gone: e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0})
+				p.found = append(p.found, Event{
+					FD: e.Fd, Generation: e.Pad, Input: e.Events&unix.EPOLLIN != 0,
+					Gone: e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+				})
 			}
 			if n < len(p.events) {
 				return len(p.found) > 0

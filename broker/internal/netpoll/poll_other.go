@@ -17,7 +17,7 @@ type Poll struct{}
 func New() (*Poll, error) { return nil, ErrUnsupported }
 
 // Add returns [ErrUnsupported].
-func (*Poll) Add(_, _ int32, _ time.Duration) error { return ErrUnsupported }
+func (*Poll) Add(_, _ int32, _ time.Duration, _ bool) error { return ErrUnsupported }
 
 // Wait returns [ErrUnsupported].
 func (*Poll) Wait() ([]Event, error) { return nil, ErrUnsupported }
@@ -36,6 +36,9 @@ func Lowest(fd int) int { return fd }
 
 // Write returns [ErrUnsupported].
 func Write(int32, []byte) (int, error) { return 0, ErrUnsupported }
+
+// Peek returns nothing.
+func Peek(int32, []byte) int { return 0 }
 
 // Shutdown does nothing.
 func Shutdown(int32) {}

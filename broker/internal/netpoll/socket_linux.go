@@ -64,6 +64,16 @@ func Write(fd int32, p []byte) (int, error) {
 	}
 }
 
+// Peek copies what the client has sent and nobody has read to p, as much as there is now,
+// and returns how much that is. It stays where it is.
+func Peek(fd int32, p []byte) int {
+	n, _, err := unix.Recvfrom(int(fd), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Shutdown sends the end of the connection after everything written before.
 func Shutdown(fd int32) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) }
 
