@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/internal/tlstap"
 )
 
 // Connection is what the server knows about the connection of a request.
@@ -24,6 +25,13 @@ type connectionKey struct{}
 // WithConnection returns a context for [http.Server.ConnContext].
 func WithConnection(ctx context.Context, c Connection) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+type tapKey struct{}
+
+// WithTap returns a context for [http.Server.ConnContext]: below TLS, conn has a tap.
+func WithTap(ctx context.Context, tap *tlstap.Conn) context.Context {
+	return context.WithValue(ctx, tapKey{}, tap)
 }
 
 // connection returns the connection of the request, nil if the server did not give it.

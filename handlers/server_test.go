@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/tlstap"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -51,6 +52,7 @@ type setup struct {
 	log      *journal
 	level    slog.Level // of the log; default: debug
 	h2       bool       // the client speaks HTTP/2
+	secure   bool       // over TLS, with a tap
 }
 
 // start runs a server until the test ends.
@@ -98,16 +100,21 @@ func (s *server) serve(o *setup) {
 	one.SetHTTP1(!o.h2)
 	one.SetUnencryptedHTTP2(o.h2)
 	srv := &http.Server{Handler: s.handler, Protocols: both, ErrorLog: log(o.log), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(o.listener) }() // ends with srv.Close
-	s.dial = o.dial
-	transport := &http.Transport{
-		Protocols:          one,
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return o.dial(ctx) },
-		DisableCompression: true,
+	serve, scheme := srv.Serve, "http://"
+	if o.secure {
+		both.SetHTTP2(true)
+		one.SetHTTP2(o.h2)
+		srv.TLSConfig, srv.ConnContext, o.dial = secured(o)
+		serve = func(l net.Listener) error { return srv.ServeTLS(tlstap.Listener(l), "", "") }
+		scheme = "https://"
 	}
+	served := make(chan error, 1)
+	go func() { served <- serve(o.listener) }() // ends with srv.Close
+	s.dial = o.dial
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return o.dial(ctx) }
+	transport := &http.Transport{Protocols: one, DialContext: dial, DialTLSContext: dial, DisableCompression: true}
 	s.http = &http.Client{Transport: transport}
-	s.url = "http://" + o.listener.Addr().String()
+	s.url = scheme + o.listener.Addr().String()
 	s.t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		if err := srv.Close(); err != nil {

@@ -59,7 +59,7 @@ func (*relay) Stats() engine.Stats { return engine.Stats{} }
 // Streams over one shard and over several work on every path, and resume from the id that the
 // client sends back.
 func TestSubscribe_sharded(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, srv *server) {
+	onEachPath(t, func(t *testing.T, srv *server) {
 		one, several := "channel=a", "channel=a&channel=b&channel=d"
 		for _, asked := range []string{one, several} {
 			f := srv.open(t, call{path: asked, as: apiKey})

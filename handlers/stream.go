@@ -36,13 +36,22 @@ func streamHeaders(h http.Header, format ring.Format) {
 func (a *api) stream(c echo.Context, s *broker.Stream) error {
 	request(c).stream = true
 	streamHeaders(c.Response().Header(), s.Format())
-	if a.Broker.TakesOver(s) && plainConnection(c.Request()) {
-		return a.takeOver(c, s)
+	if a.Broker.TakesOver(s) {
+		if plainConnection(c.Request()) {
+			return a.takeOver(c, s)
+		}
+		if tap := tapped(c); tap != nil {
+			if taken, err := a.takeOverTapped(c, s, tap); taken {
+				return err
+			}
+		}
 	}
 	defer s.Close() // also if it panics
 	out := a.writer(c)
 	readsOn(c) // a stream does not wait for a body that nobody needs
-	c.Response().WriteHeader(http.StatusOK)
+	if !c.Response().Committed {
+		c.Response().WriteHeader(http.StatusOK)
+	}
 	err := out.copy(c.Request().Context(), s)
 	s.Close() // whoever sees that it has finished sees its place free, too
 	a.finished(s, out.bytes, err)

@@ -3,11 +3,14 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strconv"
 	"time"
 
@@ -15,6 +18,8 @@ import (
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/tlsrecord"
+	"github.com/sluicehq/sluice/internal/tlstap"
 )
 
 // plainConnection reports whether the request has an unencrypted TCP connection to itself:
@@ -45,9 +50,90 @@ func (a *api) takeOver(c echo.Context, s *broker.Stream) error {
 	return nil
 }
 
-// turnAwayOn is turnAway on a connection that net/http no longer owns: no loop could take
-// it over, usually because descriptors had run out.
-func (a *api) turnAwayOn(c echo.Context, conn net.Conn, format ring.Format, why error) error {
+// tapped returns the tap of the request's connection if it has a TCP connection with TLS
+// to itself that can be taken over, and everything that the client sends was read.
+func tapped(c echo.Context) *tlstap.Conn {
+	r := c.Request()
+	tap, _ := r.Context().Value(tapKey{}).(*tlstap.Conn)
+	_, tcp := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if tap == nil || !tcp || r.TLS == nil || r.ProtoMajor != 1 || !tap.Ready() {
+		return nil
+	}
+	if body := &request(c).body; body.present() && !body.ended {
+		return nil
+	}
+	return tap
+}
+
+// takeOverTapped is takeOver for a connection with TLS. The head of the answer is written
+// by net/http and crypto/tls, so that it can prove the keys: if it does not, the head is
+// sent as it is, and takeOverTapped reports false. Whoever calls it goes on from there.
+func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn) (taken bool, err error) {
+	chunked := c.Request().ProtoAtLeast(1, 1)
+	if chunked { // else the body ends with the connection anyway
+		closeAfter(c)
+	}
+	tap.Hold()
+	c.Response().WriteHeader(http.StatusOK)
+	_ = controller(c).Flush() // what fails here fails at the next write as well
+	sealer, err := tap.Sealer(c.Request().TLS.CipherSuite)
+	if err != nil {
+		a.Log.LogAttrs(context.Background(), slog.LevelDebug, "stream stays with crypto/tls", slog.String(keyRequestID, requestID(c)), slog.Any(keyError, err))
+		return false, tap.Release()
+	}
+	conn, _, err := controller(c).Hijack()
+	if err != nil {
+		s.Close()
+		return true, errors.Join(fmt.Errorf("handlers: taking a connection over: %w", err), tap.Release())
+	}
+	request(c).taken = true
+	head, err := tap.Detach(conn.(*tls.Conn))
+	if err != nil { // the client has left, or crypto/tls has answered it meanwhile
+		defer s.Close()
+		_ = tap.Release()
+		conn.Close()
+		a.finished(s, 0, err)
+		return true, nil
+	}
+	over := broker.Takeover{Conn: tap.NetConn(), Head: head, Sealer: sealer, Chunked: chunked, Done: a.done}
+	if err := a.Broker.TakeOver(s, over); err != nil {
+		defer tap.Close()
+		defer s.Close()
+		a.turnAwaySealed(c, over, s.Format(), err)
+	}
+	return true, nil
+}
+
+// turnAwaySealed is turnAwayOn on a connection with TLS. The head of the answer is part of
+// the takeover, so lines are turned away with status 200, too, and no line.
+func (a *api) turnAwaySealed(c echo.Context, t broker.Takeover, format ring.Format, why error) {
+	ending := a.notTaken(c, why)
+	out := t.Head
+	var body bytes.Buffer
+	if !format.Lines() {
+		w := io.Writer(&body)
+		if t.Chunked {
+			w = httputil.NewChunkedWriter(&body)
+		}
+		_, _ = w.Write(ending.Refusal(lastEventID(c))) // writing to a buffer cannot fail
+	}
+	if t.Chunked {
+		body.WriteString("0\r\n\r\n")
+	}
+	out, err := t.Sealer.Seal(out, tlsrecord.ApplicationData, body.Bytes())
+	if err == nil {
+		out, err = t.Sealer.CloseNotify(out)
+	}
+	if err != nil {
+		return
+	}
+	_ = t.Conn.SetWriteDeadline(time.Now().Add(a.WriteTimeout))
+	_, _ = t.Conn.Write(out) // a client that does not get it reconnects anyway
+}
+
+// notTaken counts and logs that no loop could take a stream over. It returns how the
+// client is turned away.
+func (a *api) notTaken(c echo.Context, why error) broker.CloseReason {
 	ending := broker.TooManyStreams()
 	if e, ok := notNow(why); ok {
 		ending = e
@@ -55,6 +141,13 @@ func (a *api) turnAwayOn(c echo.Context, conn net.Conn, format ring.Format, why 
 	a.metrics.refused(ending)
 	a.Log.LogAttrs(context.Background(), slog.LevelWarn, "stream not taken over",
 		slog.String(keyRequestID, requestID(c)), slog.Any(keyError, why), slog.Int(keyCode, ending.Code), slog.String(keyReason, ending.Reason))
+	return ending
+}
+
+// turnAwayOn is turnAway on a connection that net/http no longer owns: no loop could take
+// it over, usually because descriptors had run out.
+func (a *api) turnAwayOn(c echo.Context, conn net.Conn, format ring.Format, why error) error {
+	ending := a.notTaken(c, why)
 	r := http.Response{
 		ProtoMajor: 1, ProtoMinor: 1, StatusCode: http.StatusOK, Header: c.Response().Header().Clone(), Close: true,
 	}

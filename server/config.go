@@ -30,6 +30,7 @@ type Config struct {
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" group:"start" help:"Certificate chain in PEM. A renewed file is picked up. Without it, HTTP/1.1 and HTTP/2 with prior knowledge are served unencrypted."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" group:"start" help:"Private key of the certificate, in PEM."`
+	HTTP2   bool   `name:"http2" default:"true" group:"start" help:"Offer HTTP/2 over TLS. With --http2=false, TLS clients use HTTP/1.1, where a stream takes a fraction of the memory."`
 
 	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends. Keys shorter than 16 characters can be guessed and cause a warning. Required without --dev. Every user of the machine can see a flag: prefer the variable or its file."`
 	SigningKeys    string         `placeholder:"FILE" group:"access" help:"File with a private JWK set that signs tokens. Without --dev, --data or --nats, either this or a secret is required. A changed file is picked up."`
@@ -80,7 +81,7 @@ type Config struct {
 	MaxStreams           int           `default:"0" group:"streams" help:"Maximum number of open streams; 0 means no limit."`
 	MaxStreamsPerSubject int           `default:"0" group:"streams" help:"Maximum number of open streams for one token subject, or for one token without a subject; 0 means no limit. Streams with an API key do not count."`
 	MaxStreamsPerAddress int           `default:"0" group:"streams" help:"Maximum number of open streams from one address; 0 means no limit."`
-	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http with one goroutine each, as for TLS and HTTP/2. Without this flag, a few loops write plain HTTP/1.1 streams on Linux."`
+	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http with one goroutine each, as for HTTP/2. Without this flag, a few loops write HTTP/1.1 streams on Linux, over TCP and TLS 1.3."`
 	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Maximum number of channels and patterns that one stream may name."`
 
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`
@@ -132,6 +133,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("listen", c.Listen),
 		slog.String("public_url", c.PublicURL),
 		slog.Bool("tls", c.TLSCert != ""),
+		slog.Bool("http2", c.HTTP2),
 		slog.Int("api_keys", len(c.APIKeys)),
 		slog.String("signing_keys", c.SigningKeys),
 		slog.Bool("signing_secret", c.SigningSecret != ""),

@@ -54,7 +54,7 @@ func TestConfig_defaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Listen: ":8080", APIKeys: []string{longKey}, SigningSecret: longSecret,
+		Listen: ":8080", HTTP2: true, APIKeys: []string{longKey}, SigningSecret: longSecret,
 		Issuer: auth.DefaultName, Audience: auth.DefaultName, TokenMaxTTL: auth.DefaultMaxTTL, MaxRevocations: auth.DefaultMaxRevocations,
 		DataSync: 100 * time.Millisecond, NATSName: "sluice", NATSShards: 1, NATSTimeout: 5 * time.Second, NATSCutOff: 10 * time.Second,
 		ReplayMessages: 256, ReplayBytes: schemas.MiB, MaxTextBytes: schemas.MiB, TextGrace: 30 * time.Second, ReplayAge: 10 * time.Minute, Memory: 256 * schemas.MiB,

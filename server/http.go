@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/internal/door"
+	"github.com/sluicehq/sluice/internal/tlstap"
 )
 
 const (
@@ -50,6 +51,9 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 			if known := door.Of(conn); known != nil {
 				ctx = handlers.WithConnection(ctx, known)
 			}
+			if tap := tlstap.Of(conn); tap != nil {
+				ctx = handlers.WithTap(ctx, tap)
+			}
 			return ctx
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
@@ -61,12 +65,18 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 		protocols.SetUnencryptedHTTP2(true)
 		return server, nil
 	}
-	protocols.SetHTTP2(true)
+	protocols.SetHTTP2(cfg.HTTP2)
 	certificate := &certificate{certFile: cfg.TLSCert, keyFile: cfg.TLSKey, log: log}
 	if err := certificate.load(); err != nil {
 		return nil, &usageError{[]string{"tls-cert: " + err.Error()}}
 	}
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.get, NextProtos: []string{"h2", "http/1.1"}}
+	if !cfg.HTTP2 {
+		server.TLSConfig.NextProtos = []string{"http/1.1"}
+	}
+	if !cfg.Portable {
+		server.TLSConfig = tlstap.Config(server.TLSConfig)
+	}
 	return server, nil
 }
 
@@ -74,7 +84,7 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 func serveHTTP(server *http.Server, listener net.Listener) error {
 	serve := server.Serve
 	if server.TLSConfig != nil {
-		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		serve = func(l net.Listener) error { return server.ServeTLS(tlstap.Listener(l), "", "") }
 	}
 	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -11,7 +11,6 @@ package door
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -172,13 +171,19 @@ type Conn struct {
 	quiet atomic.Int64 // since when it waits for its client, as Unix nanoseconds; 0: it does not
 }
 
-// Of returns the door's own of a connection, which may be wrapped in TLS, or nil.
+// Of returns the door's own of a connection, which may be wrapped, in TLS for instance,
+// or nil.
 func Of(conn net.Conn) *Conn {
-	if secured, ok := conn.(*tls.Conn); ok {
-		conn = secured.NetConn()
+	for {
+		switch c := conn.(type) {
+		case *Conn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
 	}
-	c, _ := conn.(*Conn)
-	return c
 }
 
 // Reserved reports whether the connection has a descriptor of the reserve. It
