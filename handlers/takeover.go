@@ -89,9 +89,9 @@ func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn)
 	request(c).taken = true
 	head, err := tap.Detach(conn.(*tls.Conn))
 	if err != nil { // the client has left, or crypto/tls has answered it meanwhile
-		defer s.Close()
 		_ = tap.Release()
 		conn.Close()
+		s.Close()
 		a.finished(s, 0, err)
 		return true, nil
 	}
