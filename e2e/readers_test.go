@@ -204,7 +204,8 @@ func readGoSSE(ctx context.Context, t testing.TB, url, credential string, emit f
 
 func readClient(ctx context.Context, t testing.TB, url, credential string, emit func(event)) {
 	server, _, _ := strings.Cut(url, "/v1/")
-	c, err := client.New(server, credential)
+	// On a busy machine, short heartbeats come too late for a client that goes by them.
+	c, err := client.New(server, credential, client.WithHeartbeat(patience))
 	if err != nil {
 		t.Error(err)
 		return

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 120_000; // long, since machines may be busy
 
 function chromiumPath() {
   if (process.env.CHROMIUM) return process.env.CHROMIUM;
@@ -30,7 +30,7 @@ export function launch(args = []) {
   return chromium.launch({
     executablePath: chromiumPath(),
     args: ["--no-sandbox", "--disable-quic", "--disable-background-networking", ...args],
-    timeout: 60_000,
+    timeout: 120_000,
   });
 }
 

@@ -6,10 +6,10 @@ import { closed, launch, listen, openPage, received, startSite } from "./browser
 import { signingKeys, startSluice } from "./sluice.js";
 
 const CHANNEL = "user:7";
-const options = { timeout: 60_000 };
+const options = { timeout: 600_000 };
 const ANOTHER_HOST = "elsewhere.test";
 
-describe("cross-origin", { timeout: 300_000 }, () => {
+describe("cross-origin", { timeout: 1_800_000 }, () => {
   let browser, site, sluice, developers;
 
   before(async () => {

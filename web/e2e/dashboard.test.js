@@ -8,9 +8,9 @@ import { signingKeys, startSluice } from "./sluice.js";
 
 const CHANNEL = "pipeline:run_42";
 const MARKUP = '<script>window.ran = true</script><img src="x" onerror="window.ran = true">';
-const options = { timeout: 60_000 };
+const options = { timeout: 600_000 };
 
-describe("dashboard", { timeout: 300_000 }, () => {
+describe("dashboard", { timeout: 1_800_000 }, () => {
   const keys = signingKeys();
   const flags = ["--signing-keys", keys];
   let browser, sluice, proxy, page, faults, addresses;

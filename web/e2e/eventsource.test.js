@@ -8,9 +8,9 @@ import { signingKeys, startSluice } from "./sluice.js";
 import { beginText } from "./writer.js";
 
 const CHANNEL = "pipeline:run_42";
-const options = { timeout: 60_000 };
+const options = { timeout: 600_000 };
 
-describe("EventSource", { timeout: 300_000 }, () => {
+describe("EventSource", { timeout: 1_800_000 }, () => {
   const keys = signingKeys();
   let browser, site, sluice, proxy, page, faults;
 

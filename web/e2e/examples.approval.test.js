@@ -6,9 +6,9 @@ import { launch } from "./browser.js";
 import { history, openExample, startExample, streams } from "./examples.js";
 import { startSluice } from "./sluice.js";
 
-const options = { timeout: 60_000 };
+const options = { timeout: 600_000 };
 
-describe("example approval", { timeout: 180_000, concurrency: true }, () => {
+describe("example approval", { timeout: 1_800_000, concurrency: true }, () => {
   let browser, sluice, example;
 
   before(async () => {

@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { openPage } from "./browser.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const START_TIMEOUT_MS = 120_000; // it may have to build the server
-const STOP_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 300_000; // it may have to build the server
+const STOP_TIMEOUT_MS = 60_000;
 
 const running = new Set();
 process.once("exit", () => {

@@ -6,11 +6,11 @@ import { launch } from "./browser.js";
 import { history, openExample, startExample } from "./examples.js";
 import { startSluice } from "./sluice.js";
 
-const options = { timeout: 90_000 };
+const options = { timeout: 600_000 };
 const HALF = 300; // characters: the first attempt does not get as far
 const STEPS = ["collect", "read", "draft", "check", "file"];
 
-describe("example progress", { timeout: 300_000, concurrency: true }, () => {
+describe("example progress", { timeout: 1_800_000, concurrency: true }, () => {
   let browser, sluice, example;
 
   before(async () => {
@@ -28,7 +28,7 @@ describe("example progress", { timeout: 300_000, concurrency: true }, () => {
     page.locator(".steps li").evaluateAll((items) => items.map((item) => [item.dataset.step, item.querySelectorAll("p").length, item.querySelector("small")?.textContent]));
 
   const workers = (page, event) => page.locator(`.log [data-event="${event}"]`).allInnerTexts();
-  const is = (page, state) => page.locator(`dd[data-state="${state}"]`).waitFor({ timeout: 30_000 });
+  const is = (page, state) => page.locator(`dd[data-state="${state}"]`).waitFor();
 
   async function start(page) {
     const before = page.url();

@@ -19,9 +19,9 @@ const BUILD_TIMEOUT_MS = 300_000;
 const CHANNEL = "pipeline:run_42";
 const STREAMS = 12;
 const CONNECTIONS = 6; // of a browser to one server over HTTP/1.1
-const options = { timeout: 400_000 }; // the server may have to be built
+const options = { timeout: 600_000 }; // the server may have to be built
 
-describe("many streams of one page", { timeout: 800_000 }, () => {
+describe("many streams of one page", { timeout: 1_800_000 }, () => {
   let browser;
   before(async () => (browser = await launch()));
   after(() => browser?.close());
@@ -30,7 +30,7 @@ describe("many streams of one page", { timeout: 800_000 }, () => {
     const sluice = await startWithTLS(t);
     const page = await openStreams(t, browser, sluice);
     await opened(page, STREAMS);
-    const { id, protocol } = await publishFrom(page, sluice.apiKey, 10_000);
+    const { id, protocol } = await publishFrom(page, sluice.apiKey, 60_000);
     assert.equal(protocol, "h2");
     await page.waitForFunction((n) => window.messages.length === n, STREAMS, { polling: 20 });
     assert.deepEqual(await page.evaluate(() => window.messages), Array(STREAMS).fill(id));

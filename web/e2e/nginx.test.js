@@ -9,7 +9,7 @@ import { startSluice } from "./sluice.js";
 
 const CHANNEL = "pipeline:run_42";
 
-describe("EventSource through nginx", { timeout: 120_000 }, () => {
+describe("EventSource through nginx", { timeout: 1_800_000 }, () => {
   let browser, site, sluice, nginx, proxy;
 
   before(async () => {

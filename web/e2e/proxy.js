@@ -67,7 +67,7 @@ class Proxy extends EventEmitter {
   }
 
   /** Resolves with the next request for a stream. */
-  nextSubscription(timeoutMs = 15_000) {
+  nextSubscription(timeoutMs = 120_000) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("no request for a stream came in time")), timeoutMs);
       const take = (request) => {

@@ -10,7 +10,7 @@ import { startSluice } from "./sluice.js";
 
 const CHANNEL = "pipeline:run_42";
 
-describe("the README", { timeout: 120_000 }, () => {
+describe("the README", { timeout: 1_800_000 }, () => {
   let browser, backend, sluice;
 
   before(async () => {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { openPage } from "./browser.js";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const PAGE = '<!doctype html><title>A site</title><link rel="icon" href="data:,"><div id="root"></div>';
 
 /**

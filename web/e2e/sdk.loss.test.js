@@ -11,9 +11,9 @@ import { startSluice } from "./sluice.js";
 const CHANNEL = "pipeline:run_42";
 const TOPIC = "status";
 const ROOMY = ["--replay-messages", "100000", "--replay-bytes", "64MiB"];
-const options = { timeout: 300_000 };
+const options = { timeout: 600_000 };
 
-describe("the SDK loses nothing", { timeout: 400_000, concurrency: true }, () => {
+describe("the SDK loses nothing", { timeout: 1_800_000, concurrency: true }, () => {
   let browser, site;
   before(async () => {
     [browser, site] = await Promise.all([launch(), startSDKSite()]);

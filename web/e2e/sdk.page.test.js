@@ -13,9 +13,9 @@ import { startSluice } from "./sluice.js";
 const CHANNEL = "pipeline:run_42";
 const ROOMY = ["--replay-messages", "10000", "--replay-bytes", "64MiB"];
 const ANOTHER_HOST = "elsewhere.test";
-const options = { timeout: 200_000 };
+const options = { timeout: 600_000 };
 
-describe("the SDK in a page", { timeout: 400_000, concurrency: true }, () => {
+describe("the SDK in a page", { timeout: 1_800_000, concurrency: true }, () => {
   let browser, site;
   before(async () => {
     [browser, site] = await Promise.all([launch([`--host-resolver-rules=MAP ${ANOTHER_HOST} 127.0.0.1`]), startSDKSite()]);
@@ -40,7 +40,7 @@ describe("the SDK in a page", { timeout: 400_000, concurrency: true }, () => {
     await begin(page, { url: sluice.url, token, topics });
     await listen(page, `${sluice.url}/v1/subscribe?access_token=${token}`, topics);
     await opened(page);
-    await page.waitForFunction(() => window.opens === 1, undefined, { timeout: 60_000 });
+    await page.waitForFunction(() => window.opens === 1, undefined, { timeout: 120_000 });
     const message = (n) => ({
       channel: CHANNEL,
       topic: "status",
@@ -52,7 +52,7 @@ describe("the SDK in a page", { timeout: 400_000, concurrency: true }, () => {
     await publisher.received(COUNT);
     await untilNumber(page, COUNT);
     await page.waitForFunction((n) => window.events.findLast(({ data }) => data.kind === "data").data.data.n === n, COUNT, {
-      timeout: 60_000,
+      timeout: 120_000,
     });
 
     const { told, chunks, read } = await accountOf(page);

@@ -12,9 +12,9 @@ const CHANNEL = "user:7";
 const TOPIC = "news";
 const TABS = 6;
 const MODULES = ["/dist/index.js", "/dist/tabs.js"];
-const options = { timeout: 200_000 };
+const options = { timeout: 600_000 };
 
-describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
+describe("six tabs", { timeout: 1_800_000, concurrency: true }, () => {
   let browser, site;
   before(async () => {
     [browser, site] = await Promise.all([launch(), startSDKSite()]);
@@ -39,7 +39,7 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
     for (const end of [close, crash]) {
       await publisher.received(publisher.receipts.length + 150);
       assert.deepEqual(
-        await Promise.all(living.map(({ page }) => ask(page, sluice, 20_000))),
+        await Promise.all(living.map(({ page }) => ask(page, sluice, 60_000))),
         living.map(() => "alive"),
       );
       const [leader, ...others] = living.filter(leads);
@@ -84,7 +84,7 @@ describe("six tabs", { timeout: 400_000, concurrency: true }, () => {
     const before = proxy.subscriptions.length;
     await tabs[0].page.close();
     await publisher.received(publisher.receipts.length + 100);
-    assert.equal(await ask(tabs[1].page, sluice, 20_000), "alive");
+    assert.equal(await ask(tabs[1].page, sluice, 60_000), "alive");
     const count = await publisher.stop();
     for (const [i, channel] of channels.entries()) {
       if (i % TABS === 0) continue;
@@ -145,7 +145,7 @@ function leads({ addresses }) {
 }
 
 async function untilOneLeads(tabs) {
-  const asked = Promise.any(tabs.map(({ page }) => page.waitForRequest(/\/v1\/subscribe/, { timeout: 60_000 })));
+  const asked = Promise.any(tabs.map(({ page }) => page.waitForRequest(/\/v1\/subscribe/, { timeout: 120_000 })));
   asked.catch(() => {}); // they are closed in the end
   if (!tabs.some(leads)) await asked;
 }
