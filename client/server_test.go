@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"testing"
@@ -29,10 +31,22 @@ type server struct {
 
 // startServer runs the service, whose ids begin with 1-. The caller stops it.
 func startServer(options ...func(*broker.Options)) *server {
-	return listen("127.0.0.1:0", options...)
+	for {
+		// Ports of this range are below those that systems give to outgoing connections, so
+		// none of these takes it while a server that comes back there is away.
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err == nil {
+			return serve(listener, options...)
+		}
+	}
 }
 
+// listen is startServer at an address.
 func listen(address string, options ...func(*broker.Options)) *server {
+	return serve(must(net.Listen("tcp", address)), options...)
+}
+
+func serve(listener net.Listener, options ...func(*broker.Options)) *server {
 	o := broker.Options{Epoch: 1, Pace: -1}
 	for _, option := range options {
 		option(&o)
@@ -47,7 +61,6 @@ func listen(address string, options ...func(*broker.Options)) *server {
 		Page:            fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
 		MaxMessageBytes: 60 << 10, WriteTimeout: 10 * time.Second,
 	})}
-	listener := must(net.Listen("tcp", address))
 	s.url = "http://" + listener.Addr().String()
 	go func() { s.served <- s.http.Serve(listener) }() // ends with stop
 	return s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,7 +44,7 @@ func startCluster(t testing.TB, args ...string) *cluster {
 			n.proxies, urls = append(n.proxies, p), append(urls, p.URL())
 		}
 		n.args = append([]string{"--api-keys=" + testKey, "--nats=" + strings.Join(urls, ","), "--nats-replicas=3"}, args...)
-		n.server = serve(t, nil, "sluice", n.args...)
+		n.server = serve(t, nil, "sluice", append([]string{"--listen=" + freeAddress(t)}, n.args...)...)
 		c.nodes = append(c.nodes, n)
 	}
 	c.balance()
@@ -92,15 +93,21 @@ func (c *cluster) balance() {
 	})
 }
 
-// freeAddress returns a loopback address that nobody listens on now.
+// freeAddress returns a loopback address that nobody listens on now, for a server that is
+// told where to listen, or comes back there. Its port is below those that systems give to
+// outgoing connections, so none of these takes it while the server is away.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // restart starts a node that was killed, at the same address.

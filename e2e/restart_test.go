@@ -13,7 +13,7 @@ func TestRestart_killed(t *testing.T) {
 	for _, r := range readers() {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, "--api-keys="+testKey)
+			s := start(t, "--api-keys="+testKey, "--listen="+freeAddress(t))
 			wire := newCutter(t, "tcp", s.address())
 			in := listen(t, r, wire.url, s.key)
 			in.expectOpen(false)

@@ -1,11 +1,12 @@
 // Starts the real server for a test, and ends it whatever becomes of the test.
 
 import { execFile, spawn } from "node:child_process";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -45,16 +46,35 @@ export function signingKeys() {
 }
 
 /**
+ * Returns a port that nobody listens on now. It is below those that systems give to outgoing
+ * connections, so none of these takes it while a server that comes back there is away.
+ */
+async function freePort() {
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer();
+    server.listen(port, "127.0.0.1");
+    const free = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
+
+/**
  * Starts a server and waits until it is ready.
  *
  * @param {object} [options]
- * @param {number} [options.port] 0, the default, takes a free one
+ * @param {number} [options.port] a free one by default
  * @param {string} [options.apiKey] a random one by default
  * @param {boolean} [options.dev] true by default; false needs keys among the flags
  * @param {string[]} [options.flags] more flags
  */
-export async function startSluice({ port = 0, apiKey = randomBytes(24).toString("hex"), dev = true, flags = [] } = {}) {
-  const args = ["--listen", `127.0.0.1:${port}`, "--api-keys", apiKey, ...flags];
+export async function startSluice({ port, apiKey = randomBytes(24).toString("hex"), dev = true, flags = [] } = {}) {
+  const args = ["--listen", `127.0.0.1:${port ?? (await freePort())}`, "--api-keys", apiKey, ...flags];
   if (dev) args.unshift("--dev");
   const child = spawn(await binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
