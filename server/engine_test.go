@@ -249,7 +249,7 @@ func TestServe_engineFails(t *testing.T) {
 		{"nats", []string{"--nats=nats://u:s3cret@127.0.0.1:9", "--nats-timeout=100ms"}, "connecting to [nats://127.0.0.1:9]: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var stderr strings.Builder
 			err := run(ctx, append(tt.args, "--dev", "--listen=127.0.0.1:0"), nil, nil, io.Discard, &stderr)

@@ -25,7 +25,7 @@ type process struct {
 // are full.
 func start(environ []string, command string, args ...string) (*process, error) {
 	// What hangs is killed, so that the test fails and tells where.
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	cmd := exec.CommandContext(ctx, command, args...)
 	cmd.Env = append(environ, "GORACE="+noRaceSleep)
 	stdout, err := cmd.StdoutPipe()
