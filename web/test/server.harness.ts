@@ -40,7 +40,7 @@ export function serverOf(
     });
     return Promise.race([aborted, Promise.resolve(list[Math.min(requests.length, list.length) - 1]!(request))]);
   };
-  return { sluice: createServer({ url: "https://sluice.example/base/", apiKey: "key", fetch, ...options }), requests };
+  return { sluice: createServer({ url: "https://sluice.example/base/", apiKey: "key", fetch, gather: true, ...options }), requests };
 }
 
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {

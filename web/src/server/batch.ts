@@ -1,24 +1,14 @@
 import { SluiceError } from "../error.js";
-import type { Receipt } from "../message.js";
+import { bytesOf, hasRoom, publishArray } from "./array.js";
 import type { CallOptions, Caller } from "./caller.js";
-import { resultOf, type PublishResult } from "./item.js";
+import type { PublishResult } from "./item.js";
 import { mayRepeat, pause } from "./retry.js";
-
-/** How many messages the server accepts in one request. */
-const MAX_ITEMS = 1000;
-
-/**
- * How many bytes go into one request, unless a single message is longer. The server accepts more;
- * proxies with default settings accept this much.
- */
-const MAX_BYTES = 512 << 10;
 
 /** A message that waits to be published. */
 interface Entry {
   /** Its place among the results. */
   readonly index: number;
   readonly json: string;
-  readonly bytes: number;
   /** It has a key. */
   readonly once: boolean;
 }
@@ -36,9 +26,9 @@ export class Batch {
 
   /** Adds a message. This may send earlier ones. */
   async add(index: number, json: string, once: boolean): Promise<void> {
-    const bytes = new TextEncoder().encode(json).length + 1;
-    if (this.#entries.length === MAX_ITEMS || this.#bytes + bytes > MAX_BYTES) await this.flush();
-    this.#entries.push({ index, json, bytes, once });
+    const bytes = bytesOf(json);
+    if (!hasRoom(this.#entries.length, this.#bytes, bytes)) await this.flush();
+    this.#entries.push({ index, json, once });
     this.#bytes += bytes;
   }
 
@@ -73,17 +63,10 @@ export class Batch {
 
   /** Sends one request. undefined: it was too large as a whole. */
   async #attempt(entries: readonly Entry[]): Promise<readonly PublishResult[] | undefined> {
+    const items = entries.map(({ json }) => json);
+    const once = entries.every((entry) => entry.once);
     try {
-      const body = `[${entries.map(({ json }) => json).join()}]`;
-      const once = entries.every((entry) => entry.once);
-      const answers = await this.caller.attempt<(Receipt | { status: number })[]>({
-        ...this.options,
-        ...{ method: "POST", path: "/v1/publish", body, once },
-      });
-      if (!Array.isArray(answers) || answers.length !== entries.length) {
-        throw new SluiceError("invalid-answer", "The answer does not have a result for each message");
-      }
-      return await Promise.all(answers.map(resultOf));
+      return await publishArray(this.caller, items, once, this.options);
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
       return error.status === 413 && entries.length > 1 ? undefined : entries.map(() => error);

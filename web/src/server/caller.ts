@@ -77,7 +77,7 @@ export class Caller {
 }
 
 /** The error of a request without an answer: nobody knows whether it was carried out. */
-function unanswered(once: boolean, cause: unknown): SluiceError {
+export function unanswered(once: boolean, cause: unknown): SluiceError {
   const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
   return new SluiceError("network", `The server gave no answer${doubt}`, { cause });
 }

@@ -2,10 +2,10 @@ import type { TextRef, TopicRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import { ask, type AskOptions } from "./ask.js";
 import type { CallOptions, Caller } from "./caller.js";
-import { jsonOf } from "./item.js";
+import { itemOf, jsonOf } from "./item.js";
 import type { Source } from "./feed.js";
 import { stepKey, stepStreamId } from "./key.js";
-import { publish } from "./publish.js";
+import type { Publisher } from "./publish.js";
 import { stream } from "./stream.js";
 import { checkAttempt } from "./streamoptions.js";
 import type { StreamReceipt } from "./text.js";
@@ -65,7 +65,7 @@ export interface RunHandle {
  *
  * @throws TypeError for an attempt that is not a whole number from 1
  */
-export function runOf(caller: Caller, target: NamedChannel | string, id: string, { attempt }: RunOptions): RunHandle {
+export function runOf(caller: Caller, publisher: Publisher, target: NamedChannel | string, id: string, { attempt }: RunOptions): RunHandle {
   checkAttempt(attempt);
   const channel = typeof target === "string" ? target : target.$name;
   function set(status: string, { signal }: CallOptions = {}, outcome: { result?: unknown; error?: unknown } = {}): Promise<Receipt> {
@@ -78,8 +78,9 @@ export function runOf(caller: Caller, target: NamedChannel | string, id: string,
       signal,
     });
   }
-  async function publishStep(step: string, ref: TopicRef, data: unknown, { signal }: CallOptions = {}): Promise<Receipt> {
-    return publish(caller, ref, data, { key: await stepKey(id, step), runId: id, signal });
+  function publishStep(step: string, ref: TopicRef, data: unknown, options: CallOptions = {}): Promise<Receipt> {
+    const item = stepKey(id, step).then((key) => itemOf(ref, data, { key, runId: id }));
+    return publisher.publish(ref.channel, item, true, options);
   }
   async function streamStep(
     step: string,

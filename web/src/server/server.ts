@@ -4,8 +4,9 @@ import type { Fetch } from "../request.js";
 import { Caller, type CallOptions } from "./caller.js";
 import { define, type DefineOptions, type Definition } from "./define.js";
 import type { Source } from "./feed.js";
+import { Gatherer } from "./gather.js";
 import type { PublishResult } from "./item.js";
-import { publish, publishMany, type PublishItem, type PublishOptions } from "./publish.js";
+import { publish, publishMany, singly, type PublishItem, type PublishOptions } from "./publish.js";
 import { runOf, type RunHandle, type RunOptions } from "./run.js";
 import { stream } from "./stream.js";
 import type { StreamOptions, TextOptions } from "./streamoptions.js";
@@ -19,6 +20,12 @@ export interface ServerOptions {
   readonly apiKey: string;
   /** Default: the runtime's own. */
   readonly fetch?: Fetch | undefined;
+  /**
+   * Messages that are published while another one is under way leave together, with as few requests as
+   * the limits allow. Everything else is as if each had left by itself. Default: true; false
+   * with a `fetch` of your own, which may add to a request what belongs to one message, such as a header.
+   */
+  readonly gather?: boolean | undefined;
   /** How often to retry a request that failed temporarily. Default: 5; 0: never. */
   readonly retries?: number | undefined;
   /** Upper bound of the random wait before the first retry. It doubles with each. Default: 250 ms. */
@@ -99,18 +106,28 @@ export interface SluiceServer {
  * @throws TypeError for an invalid address or a missing API key
  */
 export function createServer(options: ServerOptions): SluiceServer {
-  const { url, apiKey, fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5000, timeoutMs = 30_000 } = options;
+  const {
+    url,
+    apiKey,
+    fetch,
+    gather = !fetch,
+    retries = 5,
+    retryMinMs: minMs = 250,
+    retryMaxMs: maxMs = 5000,
+    timeoutMs = 30_000,
+  } = options;
   if (!apiKey) throw new TypeError("createServer needs an apiKey");
   // Look up the runtime's fetch at each call: tests and instrumentation replace it.
   const call: Fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
   const caller = new Caller(new URL(url), apiKey, call, { retries, minMs, maxMs }, timeoutMs);
+  const publisher = gather ? new Gatherer(caller) : singly(caller);
   return {
-    publish: (ref, data, publishOptions = {}) => publish(caller, ref, data, publishOptions),
+    publish: (ref, data, publishOptions = {}) => publish(publisher, ref, data, publishOptions),
     publishMany: (items, callOptions = {}) => publishMany(caller, items, callOptions) as never,
     stream: (ref: TopicRef, source: Source<unknown>, streamOptions: TextOptions = {}) =>
       stream(caller, ref, source, streamOptions) as never,
     token: (request) => issue(caller, request),
     define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
-    run: (channel, runId, runOptions = {}) => runOf(caller, channel, runId, runOptions),
+    run: (channel, runId, runOptions = {}) => runOf(caller, publisher, channel, runId, runOptions),
   };
 }
