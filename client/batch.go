@@ -1,11 +1,9 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -103,15 +101,9 @@ func (b *batch) sendPart(ctx context.Context, part []int) error {
 		}
 	}
 	var answers []json.RawMessage
-	err := b.client.call(ctx, request{
-		method: http.MethodPost,
-		path:   "/v1/publish",
-		header: jsonHeader(),
-		body:   append(append([]byte{'['}, bytes.Join(lines, []byte{','})...), ']'),
-		repeat: rule,
-		long:   true,
-	}, &answers)
-	if err != nil {
+	r := arrayOf(lines)
+	r.repeat = rule
+	if err := b.client.call(ctx, r, &answers); err != nil {
 		return err
 	}
 	if len(answers) != len(part) {

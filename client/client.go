@@ -40,6 +40,8 @@ type Client struct {
 	silence    time.Duration // after which a connection counts as dead; 0: never
 	silenceSet bool          // by the caller: the server is not asked
 	retries    int
+	gather     *bool     // nil: unless something may depend on the context of one message
+	gatherer   *gatherer // nil: each message is sent by itself
 }
 
 // Option configures a [Client] in [New].
@@ -150,6 +152,9 @@ func newClient(base, key string, opts []Option, transport func() *http.Transport
 	}
 	if c.http == nil {
 		c.http, c.ownHTTP = &http.Client{Transport: transport()}, true
+	}
+	if on := c.gather; on != nil && *on || on == nil && c.ownHTTP && !c.renewable {
+		c.gatherer = newGatherer(c)
 	}
 	c.http = guarded(c.http)
 	return c

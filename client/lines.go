@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -42,7 +43,7 @@ func (c *Client) PublishLines(ctx context.Context, items iter.Seq[Item]) iter.Se
 		go feedItems(feed, items)
 		resp, err := c.send(ctx, request{
 			method: http.MethodPost,
-			path:   "/v1/publish",
+			path:   batchPath,
 			header: http.Header{"Content-Type": {"application/x-ndjson"}},
 			stream: body,
 		})
@@ -96,6 +97,7 @@ func yieldReceipts(body io.Reader, yield func(schemas.Receipt, error) bool) {
 func receiptOf(line []byte) (schemas.Receipt, error) {
 	var problem Problem
 	if err := json.Unmarshal(line, &problem.Problem); err == nil && problem.Status != 0 {
+		problem.RetryAfter = time.Duration(problem.Problem.RetryAfter) * time.Second
 		return schemas.Receipt{}, &problem
 	}
 	var receipt schemas.Receipt

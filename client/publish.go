@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -62,6 +63,8 @@ func Attempt(n int64) PublishOption {
 // string, and a [json.RawMessage] is sent as it is. As usual with encoding/json, a []byte
 // becomes base64.
 //
+// Messages that are published at the same time share requests, see [WithGather].
+//
 // Transient failures are retried, see [WithRetries]. A refusal is a [*Problem]. After any
 // other error, the message may or may not have been published; with an [IdempotencyKey]
 // you can simply repeat the call.
@@ -81,9 +84,30 @@ func (c *Client) Publish(ctx context.Context, channel, topic string, data any, o
 	for _, opt := range opts {
 		opt(&r)
 	}
+	if c.gatherer != nil {
+		if item, fits := r.item(); fits {
+			return c.gatherer.publish(ctx, item, r)
+		}
+	}
 	var receipt schemas.Receipt
 	err = c.call(ctx, r, &receipt)
 	return receipt, err
+}
+
+// item returns the request of a publish as an item, and whether that says all that it says.
+func (r *request) item() (item Item, complete bool) {
+	item = Item{
+		Channel: r.query.Get("channel"), Topic: r.query.Get("topic"), Data: json.RawMessage(r.body),
+		RunID: r.query.Get("run_id"), IdempotencyKey: r.header.Get(keyHeader),
+	}
+	query, header := 2, 1 // with the type of the body
+	if item.RunID != "" {
+		query++
+	}
+	if item.IdempotencyKey != "" {
+		header++
+	}
+	return item, len(r.query) == query && len(r.header) == header
 }
 
 // These paths have a $ instead of a name, and the name is in the query: proxies decode,
@@ -94,3 +118,6 @@ const (
 	runPath        = "/v1/channels/$/run"
 	definitionPath = "/v1/schemas/$"
 )
+
+// batchPath takes whole items, with their names.
+const batchPath = "/v1/publish"

@@ -126,8 +126,11 @@ func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
 }
 
 func (a *api) appendProblem(c echo.Context, b []byte, err error) []byte {
-	a.metrics.problem(kindOf(err))
-	return append(b, encodeProblem(problemOf(err, requestID(c)))...)
+	k := kindOf(err)
+	a.metrics.problem(k)
+	p := problemOf(err, requestID(c))
+	p.RetryAfter = k.spec().retryAfter
+	return append(b, encodeProblem(p)...)
 }
 
 // publishLines publishes each line as it arrives and answers it immediately, with a

@@ -8,6 +8,10 @@ type Problem struct {
 	Detail   string       `json:"detail,omitempty"`
 	Instance string       `json:"instance,omitempty"` // the request's id
 	Errors   []FieldError `json:"errors,omitempty"`
+	// RetryAfter is how many seconds to wait before a retry: of one of several messages, which
+	// has no header of that name; otherwise 0.
+	RetryAfter int `json:"retry_after,omitempty"`
+
 	Offset   *int64       `json:"offset,omitempty"` // of a text: how many bytes are held
 	State    string       `json:"state,omitempty"`  // of a text whose attempt has ended
 }
