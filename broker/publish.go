@@ -28,6 +28,8 @@ type Publication struct {
 	Key string
 	// Limits are those of the channel. Zero fields stand for the broker's own.
 	Limits engine.Limits
+	// Placed is as of [engine.Entry].
+	Placed func()
 }
 
 // Publish appends a message to its channel, which is created if necessary, and notifies
@@ -45,7 +47,7 @@ func (b *Broker) Publish(ctx context.Context, p Publication) (schemas.Receipt, e
 			Channel: p.Channel, Topic: p.Topic, Kind: p.Kind, Data: p.Data, RunID: p.RunID,
 			StreamID: p.StreamID, Offset: p.Offset, Sub: p.Sub, Traceparent: p.Traceparent,
 		},
-		Key: p.Key, Limits: p.Limits,
+		Key: p.Key, Limits: p.Limits, Placed: p.Placed,
 	}
 	if e.Kind == "" {
 		e.Kind = schemas.KindData

@@ -56,9 +56,6 @@ func (a *api) publishMany(c echo.Context) error {
 		}
 		return a.publishArray(c, text)
 	}
-	if int64(body.Len()) > a.bodyLimit() {
-		return fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, a.bodyLimit())
-	}
 	receipt, err := a.publishItem(c, body.Bytes(), key)
 	if err != nil {
 		return err
@@ -71,20 +68,24 @@ func errKeyOfMany() error {
 	return fmt.Errorf("%w: Idempotency-Key is for one message; here each has its own idempotency_key", ErrMalformed)
 }
 
-// publishArray publishes the messages in order. If one fails, the answer has a problem
-// instead of its receipt, and the others are still published. A malformed array is
-// refused as a whole.
+// publishArray publishes the messages of an array. If one fails, the answer has a problem
+// instead of its receipt, and the others are still published. A malformed array is refused
+// as a whole.
 func (a *api) publishArray(c echo.Context, body []byte) error {
 	items, err := splitArray(body)
 	if err != nil {
 		return err
 	}
 	answer := []byte{'['}
-	for i, it := range items {
+	for i, o := range a.publishItems(c, items) {
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		answer = a.appendOutcome(c, answer, it)
+		if o.err != nil {
+			answer = a.appendProblem(c, answer, o.err)
+		} else {
+			answer = o.receipt.AppendJSON(answer)
+		}
 	}
 	return respond(c, http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
 }

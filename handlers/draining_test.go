@@ -29,7 +29,7 @@ func (s *suite) draining(t *testing.T) {
 		f.ends()
 	}
 	duplex.write(line(1) + "\n")
-	if o := duplex.next(); o.problem.Status != 503 || o.problem.Type != "/problems/draining" {
+	if o := duplex.next(); o.problem.Status != 503 || o.problem.Type != "/problems/draining" || o.problem.RetryAfter != 1 {
 		t.Errorf("a line is answered with %+v", o)
 	}
 	duplex.ends()

@@ -1,10 +1,15 @@
 package handlers
 
 import (
+	"bytes"
 	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,28 +25,120 @@ type item struct {
 	faults                           []schemas.FieldError
 }
 
-// publishItem publishes one message of a batch. Its JSON is checked once, when white space
-// is removed; after that it is only cut into pieces. key is the key in the header of the
-// request, "" for none.
+// publishItem publishes one message of a batch. key is the key in the header of the request,
+// "" for none.
 func (a *api) publishItem(c echo.Context, line []byte, key string) (schemas.Receipt, error) {
-	who := principal(c)
 	b := a.buffers.get()
 	defer a.buffers.put(b)
-	if err := compact(b, line); err != nil {
-		return schemas.Receipt{}, err
-	}
-	p, err := readItem(b.Bytes())
+	p, err := a.readPublication(c, b, line, key)
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
-	if key != "" && p.Key != "" && key != p.Key {
-		return schemas.Receipt{}, fmt.Errorf("%w: idempotency_key is not the Idempotency-Key of the header", ErrMalformed)
-	}
-	p.Key, p.Sub, p.Traceparent = cmp.Or(p.Key, key), who.Subject, traceparent(c)
-	if err := mayPublish(who, p.Channel, p.Topic); err != nil {
-		return schemas.Receipt{}, err
-	}
 	return a.put(c.Request().Context(), p)
+}
+
+// readPublication reads one message of a batch, with the rights of the request. Its JSON is
+// checked once, when white space is removed; after that it is only cut into pieces. The data of
+// the publication is part of b.
+func (a *api) readPublication(c echo.Context, b *bytes.Buffer, line []byte, key string) (broker.Publication, error) {
+	if int64(len(line)) > a.bodyLimit() {
+		return broker.Publication{}, fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, a.bodyLimit())
+	}
+	if err := compact(b, line); err != nil {
+		return broker.Publication{}, err
+	}
+	p, err := readItem(b.Bytes())
+	if err != nil {
+		return broker.Publication{}, err
+	}
+	if key != "" && p.Key != "" && key != p.Key {
+		return broker.Publication{}, fmt.Errorf("%w: idempotency_key is not the Idempotency-Key of the header", ErrMalformed)
+	}
+	who := principal(c)
+	p.Key, p.Sub, p.Traceparent = cmp.Or(p.Key, key), who.Subject, traceparent(c)
+	return p, mayPublish(who, p.Channel, p.Topic)
+}
+
+// maxAtOnce is how many messages of one array are published at the same time.
+const maxAtOnce = 256
+
+// itemResult is what becomes of one message of an array.
+type itemResult struct {
+	receipt schemas.Receipt
+	err     error
+}
+
+// publishItems publishes messages at the same time, so that an array costs an engine as few
+// writes as if each message had been sent by itself, and a channel whose readers are behind
+// delays no other. Those of one channel get their positions in the order of the array: each is
+// given to the engine once the one before has its place, see [broker.Publication.Placed].
+//
+// After [broker.ErrBusy], the rest of the channel's messages have that error, too. Each of them
+// would wait as long.
+func (a *api) publishItems(c echo.Context, items []json.RawMessage) []itemResult {
+	results := make([]itemResult, len(items))
+	lanes := make(map[schemas.Channel]*lane)
+	room := make(chan struct{}, maxAtOnce)
+	var all sync.WaitGroup
+	for i, item := range items {
+		b := a.buffers.get()
+		p, err := a.readPublication(c, b, item, "")
+		if err != nil {
+			results[i].err = err
+			a.buffers.put(b)
+			continue
+		}
+		l := lanes[p.Channel]
+		if l == nil {
+			l = newLane()
+			lanes[p.Channel] = l
+		}
+		turn, placed := l.next()
+		room <- struct{}{} // whoever has room comes before, and so waits for nobody without
+		all.Go(func() {
+			defer func() { <-room }()
+			defer a.buffers.put(b)
+			<-turn
+			defer placed()
+			p.Placed = placed
+			results[i] = a.putInTurn(c.Request().Context(), l, p)
+		})
+	}
+	all.Wait()
+	return results
+}
+
+// lane is what an array has for one channel.
+type lane struct {
+	last chan struct{} // is closed when the message before has its place
+	busy atomic.Bool   // one was refused with broker.ErrBusy
+}
+
+func newLane() *lane {
+	first := make(chan struct{})
+	close(first)
+	return &lane{last: first}
+}
+
+// next returns what the next message waits for, and the function that says that it has its
+// place, which may be called more than once.
+func (l *lane) next() (turn <-chan struct{}, placed func()) {
+	turn, l.last = l.last, make(chan struct{})
+	last := l.last
+	return turn, sync.OnceFunc(func() { close(last) })
+}
+
+// putInTurn is put for a message whose turn in its lane has come.
+func (a *api) putInTurn(ctx context.Context, l *lane, p broker.Publication) (o itemResult) {
+	if l.busy.Load() {
+		o.receipt, o.err = a.recall(ctx, p, broker.ErrBusy)
+		return o
+	}
+	o.receipt, o.err = a.put(ctx, p)
+	if errors.Is(o.err, broker.ErrBusy) {
+		l.busy.Store(true)
+	}
+	return o
 }
 
 // readItem reads an item and returns all its faults in one error. The data of the

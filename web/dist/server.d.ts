@@ -198,6 +198,12 @@ interface ServerOptions {
   readonly apiKey: string;
   /** Default: the runtime's own. */
   readonly fetch?: Fetch | undefined;
+  /**
+  * Messages that are published while another one is under way leave together, with as few requests as
+  * the limits allow. Everything else is as if each had left by itself. Default: true; false
+  * with a `fetch` of your own, which may add to a request what belongs to one message, such as a header.
+  */
+  readonly gather?: boolean | undefined;
   /** How often to retry a request that failed temporarily. Default: 5; 0: never. */
   readonly retries?: number | undefined;
   /** Upper bound of the random wait before the first retry. It doubles with each. Default: 250 ms. */

@@ -189,10 +189,14 @@ function written(data, topic) {
 	if (data === void 0 || typeof data === "function" || typeof data === "symbol") throw new SluiceError("malformed", `The data for ${topic} is ${typeof data}, which JSON cannot express`);
 	return data;
 }
-/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status. */
+/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status, and in `retry_after` what is a header otherwise. */
 async function resultOf(answer) {
 	if (!("status" in answer)) return answer;
-	return problemOf(new Response(jsonOf(answer), { status: answer.status }));
+	const { status, retry_after: seconds } = answer;
+	return problemOf(new Response(jsonOf(answer), {
+		status,
+		headers: seconds ? { "Retry-After": String(seconds) } : {}
+	}));
 }
 // src/server/jsonschema.ts
 /** The version of JSON Schema that the server uses. */
@@ -257,7 +261,7 @@ async function define(caller, channel, options) {
 		})
 	});
 }
-// src/server/batch.ts
+// src/server/array.ts
 /** How many messages the server accepts in one request. */
 const MAX_ITEMS = 1e3;
 /**
@@ -265,6 +269,193 @@ const MAX_ITEMS = 1e3;
 * proxies with default settings accept this much.
 */
 const MAX_BYTES$1 = 524288;
+/** Measures what an item adds to a request. */
+function bytesOf(json) {
+	return new TextEncoder().encode(json).length + 1;
+}
+/** Reports whether a request that has items of so many bytes has room for one more. */
+function hasRoom(items, bytes, more) {
+	return items === 0 || items < MAX_ITEMS && bytes + more <= MAX_BYTES$1;
+}
+/**
+* Publishes items with one request, in order, and returns a result for each. It throws a
+* {@link SluiceError} about the request as a whole, or the signal's reason.
+*
+* @param once repeating all of them has no further effect
+*/
+async function publishArray(caller, items, once, { signal }) {
+	const answers = await caller.attempt({
+		method: "POST",
+		path: "/v1/publish",
+		body: `[${items.join()}]`,
+		once,
+		signal
+	});
+	if (!Array.isArray(answers) || answers.length !== items.length || answers.some((answer) => Object(answer) !== answer)) throw new SluiceError("invalid-answer", "The answer does not have a result for each message");
+	return Promise.all(answers.map(resultOf));
+}
+// src/server/gather.ts
+/** Statuses with which a server or a proxy refuses a request as a whole, perhaps because of one of its messages. */
+const REFUSALS = [
+	400,
+	403,
+	413,
+	422
+];
+/** How long messages of other channels wait for a request. */
+const HOLD_UP_MS = 1e3;
+/**
+* Publishes messages with one request at a time. Messages that are made meanwhile wait, and leave together
+* with the next one. So a message that is alone leaves at once, and the load decides how many share a request.
+*
+* A request that takes long, perhaps because of one channel with slow readers, is overtaken: from then on it
+* holds up only its own channels.
+*
+* Messages share a request and nothing else: each has its own receipt or error, its own retries and its own signal. If a
+* request is refused as a whole, each half of it is sent again, until only the message at fault is
+* refused. A request is cancelled when all of its callers have left.
+*
+* Messages of one channel leave in the order in which they were made, except that a retry goes behind
+* those that wait. A request is made in the asynchronous context of its first message, so that
+* instrumentation of `fetch` takes a message that is alone for what it is.
+*/
+var Gatherer = class {
+	caller;
+	#waiting = /* @__PURE__ */ new Set();
+	#channels = /* @__PURE__ */ new Set();
+	#current;
+	constructor(caller) {
+		this.caller = caller;
+	}
+	async publish(channel, item, once, { signal }) {
+		let place = this.#enter(channel, once);
+		try {
+			const json = await orAbort(item, signal);
+			return await retrying(this.caller.policy, {
+				once,
+				signal
+			}, async () => {
+				place ??= this.#enter(channel, once);
+				place.json = json;
+				queueMicrotask(() => this.#start());
+				try {
+					return await orAbort(place.receipt, signal);
+				} finally {
+					this.#leave(place);
+					place = void 0;
+				}
+			});
+		} finally {
+			if (place) this.#leave(place);
+		}
+	}
+	#enter(channel, once) {
+		let resolve, reject, lead;
+		const receipt = new Promise((...settle) => [resolve, reject] = settle);
+		receipt.catch(() => void 0);
+		new Promise((resolve) => lead = resolve).then((batch) => this.#send(batch));
+		const entry = {
+			channel,
+			json: void 0,
+			once,
+			receipt,
+			resolve,
+			reject,
+			lead,
+			batch: void 0
+		};
+		this.#waiting.add(entry);
+		return entry;
+	}
+	/** Forgets an entry whose caller does not wait any more. */
+	#leave(entry) {
+		if (this.#waiting.delete(entry)) this.#start();
+		const { live, cancelled } = entry.batch ?? {};
+		live?.delete(entry);
+		if (live?.size === 0) cancelled?.abort();
+	}
+	/** Sends the next batch, unless one is under way or nothing is ready. */
+	#start() {
+		const entries = this.#current ? [] : this.#take();
+		const [first] = entries;
+		if (!first) return;
+		const batch = {
+			entries,
+			live: new Set(entries),
+			cancelled: new AbortController()
+		};
+		for (const entry of entries) {
+			entry.batch = batch;
+			this.#channels.add(entry.channel);
+		}
+		this.#current = batch;
+		first.lead(batch);
+	}
+	/** Takes what is ready and fits into one request. An entry that is not ready holds up those behind it on its channel. */
+	#take() {
+		const taken = [];
+		const heldUp = new Set(this.#channels);
+		let bytes = 0;
+		for (const entry of this.#waiting) {
+			const { channel, json } = entry;
+			if (json === void 0) heldUp.add(channel);
+			if (json === void 0 || heldUp.has(channel)) continue;
+			const more = bytesOf(json);
+			if (!hasRoom(taken.length, bytes, more)) break;
+			bytes += more;
+			taken.push(entry);
+			this.#waiting.delete(entry);
+		}
+		return taken;
+	}
+	async #send(batch) {
+		const stop = after(HOLD_UP_MS, () => this.#pass(batch));
+		await this.#deliver(batch.entries, batch);
+		stop();
+		for (const { channel } of batch.entries) this.#channels.delete(channel);
+		this.#pass(batch);
+		this.#start();
+	}
+	/** Lets others go, although the batch may still be under way. */
+	#pass(batch) {
+		if (this.#current !== batch) return;
+		this.#current = void 0;
+		this.#start();
+	}
+	/** Sends those entries whose callers still wait, and settles them. It never rejects. */
+	async #deliver(entries, batch) {
+		const sent = entries.filter((entry) => batch.live.has(entry));
+		try {
+			const results = await this.#request(sent, batch.cancelled.signal);
+			for (const [i, { resolve, reject }] of sent.entries()) {
+				const result = results[i];
+				if (result instanceof SluiceError) reject(result);
+				else resolve(result);
+			}
+		} catch (error) {
+			const { status, code, cause } = error;
+			if (sent.length > 1 && REFUSALS.includes(status)) {
+				const middle = sent.length >> 1;
+				await this.#deliver(sent.slice(0, middle), batch);
+				return this.#deliver(sent.slice(middle), batch);
+			}
+			for (const { once, reject } of sent) reject(code === "network" ? unanswered(once, cause) : error);
+		}
+	}
+	/** Makes one request: an item that is alone is not in an array. */
+	async #request(entries, signal) {
+		const items = entries.map(({ json }) => json);
+		if (items.length > 1) return publishArray(this.caller, items, true, { signal });
+		return Promise.all(items.map((body) => this.caller.attempt({
+			method: "POST",
+			path: "/v1/publish",
+			body,
+			once: true,
+			signal
+		})));
+	}
+};
+// src/server/batch.ts
 /** Publishes messages in as few requests as the limits allow, one after the other, and stores each result in its place. */
 var Batch = class {
 	caller;
@@ -279,12 +470,11 @@ var Batch = class {
 	}
 	/** Adds a message. This may send earlier ones. */
 	async add(index, json, once) {
-		const bytes = new TextEncoder().encode(json).length + 1;
-		if (this.#entries.length === MAX_ITEMS || this.#bytes + bytes > MAX_BYTES$1) await this.flush();
+		const bytes = bytesOf(json);
+		if (!hasRoom(this.#entries.length, this.#bytes, bytes)) await this.flush();
 		this.#entries.push({
 			index,
 			json,
-			bytes,
 			once
 		});
 		this.#bytes += bytes;
@@ -318,18 +508,10 @@ var Batch = class {
 	}
 	/** Sends one request. undefined: it was too large as a whole. */
 	async #attempt(entries) {
+		const items = entries.map(({ json }) => json);
+		const once = entries.every((entry) => entry.once);
 		try {
-			const body = `[${entries.map(({ json }) => json).join()}]`;
-			const once = entries.every((entry) => entry.once);
-			const answers = await this.caller.attempt({
-				...this.options,
-				method: "POST",
-				path: "/v1/publish",
-				body,
-				once
-			});
-			if (!Array.isArray(answers) || answers.length !== entries.length) throw new SluiceError("invalid-answer", "The answer does not have a result for each message");
-			return await Promise.all(answers.map(resultOf));
+			return await publishArray(this.caller, items, once, this.options);
 		} catch (error) {
 			if (!(error instanceof SluiceError)) throw error;
 			return error.status === 413 && entries.length > 1 ? void 0 : entries.map(() => error);
@@ -343,16 +525,22 @@ var Batch = class {
 	}
 };
 // src/server/publish.ts
-/** Publishes one message. Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
-async function publish(caller, ref, data, options) {
-	const body = await orAbort(itemOf(ref, data, options), options.signal);
-	return caller.call({
-		method: "POST",
-		path: "/v1/publish",
-		body,
-		once: options.key !== void 0,
-		signal: options.signal
-	});
+/** Sends each message with a request of its own. */
+function singly(caller) {
+	return { async publish(_, item, once, { signal }) {
+		const body = await orAbort(item, signal);
+		return caller.call({
+			method: "POST",
+			path: "/v1/publish",
+			body,
+			once,
+			signal
+		});
+	} };
+}
+/** Publishes one message. */
+async function publish(publisher, ref, data, options) {
+	return publisher.publish(ref.channel, itemOf(ref, data, options), options.key !== void 0, options);
 }
 /** Publishes messages in order. The result of each is in its place. */
 async function publishMany(caller, items, options) {
@@ -1193,7 +1381,7 @@ async function stream(caller, ref, source, options) {
 *
 * @throws TypeError for an attempt that is not a whole number from 1
 */
-function runOf(caller, target, id, { attempt }) {
+function runOf(caller, publisher, target, id, { attempt }) {
 	checkAttempt(attempt);
 	const channel = typeof target === "string" ? target : target.$name;
 	function set(status, { signal } = {}, outcome = {}) {
@@ -1210,12 +1398,12 @@ function runOf(caller, target, id, { attempt }) {
 			signal
 		});
 	}
-	async function publishStep(step, ref, data, { signal } = {}) {
-		return publish(caller, ref, data, {
-			key: await stepKey(id, step),
-			runId: id,
-			signal
-		});
+	function publishStep(step, ref, data, options = {}) {
+		const item = stepKey(id, step).then((key) => itemOf(ref, data, {
+			key,
+			runId: id
+		}));
+		return publisher.publish(ref.channel, item, true, options);
 	}
 	async function streamStep(step, ref, source, { signal } = {}) {
 		return stream(caller, ref, source, {
@@ -1291,7 +1479,7 @@ function byChannel(refs) {
 * @throws TypeError for an invalid address or a missing API key
 */
 function createServer(options) {
-	const { url, apiKey, fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
+	const { url, apiKey, fetch, gather = !fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
 	if (!apiKey) throw new TypeError("createServer needs an apiKey");
 	const call = (input, init) => (fetch ?? globalThis.fetch)(input, init);
 	const caller = new Caller(new URL(url), apiKey, call, {
@@ -1299,13 +1487,14 @@ function createServer(options) {
 		minMs,
 		maxMs
 	}, timeoutMs);
+	const publisher = gather ? new Gatherer(caller) : singly(caller);
 	return {
-		publish: (ref, data, publishOptions = {}) => publish(caller, ref, data, publishOptions),
+		publish: (ref, data, publishOptions = {}) => publish(publisher, ref, data, publishOptions),
 		publishMany: (items, callOptions = {}) => publishMany(caller, items, callOptions),
 		stream: (ref, source, streamOptions = {}) => stream(caller, ref, source, streamOptions),
 		token: (request) => issue(caller, request),
 		define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
-		run: (channel, runId, runOptions = {}) => runOf(caller, channel, runId, runOptions)
+		run: (channel, runId, runOptions = {}) => runOf(caller, publisher, channel, runId, runOptions)
 	};
 }
 export { SluiceError, createServer, text };

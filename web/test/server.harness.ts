@@ -19,7 +19,7 @@ export type Answer = (request: Request) => Response | Promise<Response>;
 export function serverOf(
   answers: Answer | readonly Answer[],
   options: Partial<ServerOptions> = {},
-): { sluice: SluiceServer; requests: Request[] } {
+): { sluice: SluiceServer; requests: Request[]; fetch: typeof globalThis.fetch } {
   const requests: Request[] = [];
   const list = [answers].flat() as readonly Answer[];
   const fetch = async (input: URL | RequestInfo, init: RequestInit = {}): Promise<Response> => {
@@ -40,7 +40,7 @@ export function serverOf(
     });
     return Promise.race([aborted, Promise.resolve(list[Math.min(requests.length, list.length) - 1]!(request))]);
   };
-  return { sluice: createServer({ url: "https://sluice.example/base/", apiKey: "key", fetch, gather: true, ...options }), requests };
+  return { sluice: createServer({ url: "https://sluice.example/base/", apiKey: "key", fetch, gather: true, ...options }), requests, fetch };
 }
 
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {

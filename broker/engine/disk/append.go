@@ -111,8 +111,12 @@ func (e *Engine) ask(ctx context.Context, r *request) error {
 	if err := e.Ready(); err != nil && (!r.frees || !e.crowded.Load()) {
 		return err
 	}
+	placed := r.entry.Placed
 	select {
 	case e.queue <- r:
+		if placed != nil {
+			placed()
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-e.ended:

@@ -37,7 +37,7 @@ export async function publishArray(
   const answers = await caller.attempt<(Receipt | { status: number })[]>({
     ...{ method: "POST", path: "/v1/publish", body: `[${items.join()}]`, once, signal },
   });
-  if (!Array.isArray(answers) || answers.length !== items.length) {
+  if (!Array.isArray(answers) || answers.length !== items.length || answers.some((answer) => Object(answer) !== answer)) {
     throw new SluiceError("invalid-answer", "The answer does not have a result for each message");
   }
   return Promise.all(answers.map(resultOf));

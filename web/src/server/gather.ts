@@ -1,6 +1,7 @@
 import { orAbort } from "../abort.js";
 import { SluiceError } from "../error.js";
 import type { Receipt } from "../message.js";
+import { after } from "../timer.js";
 import { bytesOf, hasRoom, publishArray } from "./array.js";
 import { unanswered, type CallOptions, type Caller } from "./caller.js";
 import type { PublishResult } from "./item.js";
@@ -9,6 +10,9 @@ import { retrying } from "./retry.js";
 
 /** Statuses with which a server or a proxy refuses a request as a whole, perhaps because of one of its messages. */
 const REFUSALS = [400, 403, 413, 422];
+
+/** How long messages of other channels wait for a request. */
+const HOLD_UP_MS = 1000;
 
 /** One attempt to publish a message. */
 interface Entry {
@@ -28,6 +32,7 @@ interface Entry {
 
 /** What leaves with one request. */
 interface Batch {
+  readonly entries: readonly Entry[];
   /** Those whose callers still wait. */
   readonly live: Set<Entry>;
   /** Cancels the request. */
@@ -38,7 +43,10 @@ interface Batch {
  * Publishes messages with one request at a time. Messages that are made meanwhile wait, and leave together
  * with the next one. So a message that is alone leaves at once, and the load decides how many share a request.
  *
- * They share nothing else: each has its own receipt or error, its own retries and its own signal. If a
+ * A request that takes long, perhaps because of one channel with slow readers, is overtaken: from then on it
+ * holds up only its own channels.
+ *
+ * Messages share a request and nothing else: each has its own receipt or error, its own retries and its own signal. If a
  * request is refused as a whole, each half of it is sent again, until only the message at fault is
  * refused. A request is cancelled when all of its callers have left.
  *
@@ -48,7 +56,8 @@ interface Batch {
  */
 export class Gatherer implements Publisher {
   readonly #waiting = new Set<Entry>();
-  #busy = false;
+  readonly #channels = new Set<string>(); // of all requests under way
+  #current: Batch | undefined; // the request under way, unless it has been overtaken
 
   constructor(private readonly caller: Caller) {}
 
@@ -92,36 +101,49 @@ export class Gatherer implements Publisher {
 
   /** Sends the next batch, unless one is under way or nothing is ready. */
   #start(): void {
-    const live = this.#busy ? new Set<Entry>() : this.#take();
-    const [first] = live;
+    const entries = this.#current ? [] : this.#take();
+    const [first] = entries;
     if (!first) return;
-    this.#busy = true;
-    const batch = { live, cancelled: new AbortController() };
-    for (const entry of live) entry.batch = batch;
+    const batch: Batch = { entries, live: new Set(entries), cancelled: new AbortController() };
+    for (const entry of entries) {
+      entry.batch = batch;
+      this.#channels.add(entry.channel);
+    }
+    this.#current = batch;
     first.lead(batch);
   }
 
   /** Takes what is ready and fits into one request. An entry that is not ready holds up those behind it on its channel. */
-  #take(): Set<Entry> {
-    const taken = new Set<Entry>();
-    const heldUp = new Set<string>();
+  #take(): Entry[] {
+    const taken: Entry[] = [];
+    const heldUp = new Set(this.#channels);
     let bytes = 0;
     for (const entry of this.#waiting) {
       const { channel, json } = entry;
       if (json === undefined) heldUp.add(channel);
       if (json === undefined || heldUp.has(channel)) continue;
       const more = bytesOf(json);
-      if (!hasRoom(taken.size, bytes, more)) break;
+      if (!hasRoom(taken.length, bytes, more)) break;
       bytes += more;
-      taken.add(entry);
+      taken.push(entry);
       this.#waiting.delete(entry);
     }
     return taken;
   }
 
   async #send(batch: Batch): Promise<void> {
-    await this.#deliver([...batch.live], batch);
-    this.#busy = false;
+    const stop = after(HOLD_UP_MS, () => this.#pass(batch));
+    await this.#deliver(batch.entries, batch);
+    stop();
+    for (const { channel } of batch.entries) this.#channels.delete(channel);
+    this.#pass(batch);
+    this.#start();
+  }
+
+  /** Lets others go, although the batch may still be under way. */
+  #pass(batch: Batch): void {
+    if (this.#current !== batch) return;
+    this.#current = undefined;
     this.#start();
   }
 

@@ -60,8 +60,9 @@ function written(data: unknown, topic: string): unknown {
   return data;
 }
 
-/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status. */
-export async function resultOf(answer: Receipt | { status: number }): Promise<PublishResult> {
+/** Reads the server's answer to one of several items: a receipt, or a problem, which has a status, and in `retry_after` what is a header otherwise. */
+export async function resultOf(answer: Receipt | { status: number; retry_after?: number }): Promise<PublishResult> {
   if (!("status" in answer)) return answer;
-  return problemOf(new Response(jsonOf(answer), { status: answer.status }));
+  const { status, retry_after: seconds } = answer;
+  return problemOf(new Response(jsonOf(answer), { status, headers: seconds ? { "Retry-After": String(seconds) } : {} }));
 }
