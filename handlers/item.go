@@ -3,13 +3,11 @@ package handlers
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -68,77 +66,44 @@ type itemResult struct {
 	err     error
 }
 
-// publishItems publishes messages at the same time, so that an array costs an engine as few
-// writes as if each message had been sent by itself, and a channel whose readers are behind
-// delays no other. Those of one channel get their positions in the order of the array: each is
-// given to the engine once the one before has its place, see [broker.Publication.Placed].
+// publishItems publishes messages in order, but not one after the other: each is given to the
+// engine once the one before has its place, see [broker.Publication]. So an engine that writes in
+// groups needs as few writes as if the messages had come in requests of their own.
 //
-// After [broker.ErrBusy], the rest of the channel's messages have that error, too. Each of them
-// would wait as long.
+// After [broker.ErrBusy], the rest of the channel's messages have that error, too: each of them
+// would have to wait as long.
 func (a *api) publishItems(c echo.Context, items []json.RawMessage) []itemResult {
 	results := make([]itemResult, len(items))
-	lanes := make(map[schemas.Channel]*lane)
+	busy := make(map[schemas.Channel]bool)
 	room := make(chan struct{}, maxAtOnce)
 	var all sync.WaitGroup
 	for i, item := range items {
 		b := a.buffers.get()
 		p, err := a.readPublication(c, b, item, "")
-		if err != nil {
-			results[i].err = err
-			a.buffers.put(b)
+		if err == nil && busy[p.Channel] {
+			results[i].receipt, err = a.recall(c.Request().Context(), p, broker.ErrBusy)
+		} else if err == nil {
+			room <- struct{}{}
+			placed := make(chan error, 1)
+			p.Placed = func() { placed <- nil }
+			all.Go(func() { // ends with the publish
+				receipt, err := a.put(c.Request().Context(), p)
+				results[i] = itemResult{receipt, err}
+				a.buffers.put(b)
+				select {
+				case placed <- err:
+				default: // it had its place long ago
+				}
+				<-room
+			})
+			busy[p.Channel] = errors.Is(<-placed, broker.ErrBusy)
 			continue
 		}
-		l := lanes[p.Channel]
-		if l == nil {
-			l = newLane()
-			lanes[p.Channel] = l
-		}
-		turn, placed := l.next()
-		room <- struct{}{} // whoever has room comes before, and so waits for nobody without
-		all.Go(func() {
-			defer func() { <-room }()
-			defer a.buffers.put(b)
-			<-turn
-			defer placed()
-			p.Placed = placed
-			results[i] = a.putInTurn(c.Request().Context(), l, p)
-		})
+		results[i].err = err
+		a.buffers.put(b)
 	}
 	all.Wait()
 	return results
-}
-
-// lane is what an array has for one channel.
-type lane struct {
-	last chan struct{} // is closed when the message before has its place
-	busy atomic.Bool   // one was refused with broker.ErrBusy
-}
-
-func newLane() *lane {
-	first := make(chan struct{})
-	close(first)
-	return &lane{last: first}
-}
-
-// next returns what the next message waits for, and the function that says that it has its
-// place, which may be called more than once.
-func (l *lane) next() (turn <-chan struct{}, placed func()) {
-	turn, l.last = l.last, make(chan struct{})
-	last := l.last
-	return turn, sync.OnceFunc(func() { close(last) })
-}
-
-// putInTurn is put for a message whose turn in its lane has come.
-func (a *api) putInTurn(ctx context.Context, l *lane, p broker.Publication) (o itemResult) {
-	if l.busy.Load() {
-		o.receipt, o.err = a.recall(ctx, p, broker.ErrBusy)
-		return o
-	}
-	o.receipt, o.err = a.put(ctx, p)
-	if errors.Is(o.err, broker.ErrBusy) {
-		l.busy.Store(true)
-	}
-	return o
 }
 
 // readItem reads an item and returns all its faults in one error. The data of the

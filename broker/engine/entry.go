@@ -14,8 +14,8 @@ type Entry struct {
 	Key    string             // of a durable publish; "" for an ordinary one
 	Limits Limits             // of the channel; all set
 	Run    *schemas.RunChange // the change that a run message carries; nil for other messages
-	// Placed, if set, may be called while Append runs, once the entry has its place: what is
-	// appended to the channel afterwards gets a later position. An engine that commits
+	// Placed, if set, may be called once while Append runs, when the entry has its place: what is
+	// appended afterwards gets a later position. An engine that commits
 	// entries in groups calls it, so that its caller can append the next one to the same group.
 	Placed func()
 	Fence  uint64 // of a piece: the revision that the record of its text must have, see [Text]; 0: any
