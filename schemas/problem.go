@@ -12,8 +12,8 @@ type Problem struct {
 	// has no header of that name; otherwise 0.
 	RetryAfter int `json:"retry_after,omitempty"`
 
-	Offset   *int64       `json:"offset,omitempty"` // of a text: how many bytes are held
-	State    string       `json:"state,omitempty"`  // of a text whose attempt has ended
+	Offset *int64 `json:"offset,omitempty"` // of a text: how many bytes are held
+	State  string `json:"state,omitempty"`  // of a text whose attempt has ended
 }
 
 // FieldError is one fault of a JSON document.
