@@ -13,7 +13,7 @@ import { z } from "zod";
 import { startSluice } from "../e2e/sluice.js";
 import { channel, SluiceError, staticSchema, subscribe, text, type Message } from "../src/index.js";
 import { createServer, type SluiceServer } from "../src/server/index.js";
-import { holds } from "./support/patience.js";
+import { holds, PATIENCE } from "./support/patience.js";
 
 type Server = Awaited<ReturnType<typeof startSluice>>;
 
@@ -439,13 +439,17 @@ console.log("done");
       const other = await startSluice({ flags: ["--replay-messages", "2"] });
       onTestFinished(() => other.stop());
       const client = clientOf(other);
-      const askThere = (timeout: number): Promise<unknown> =>
-        client.run(job, "r").ask("s", job.question, { text: "?" }, { reply: job.answer, match: ({ ok }) => ok, timeout });
-      await expect(askThere(100)).rejects.toMatchObject({ code: "timeout" });
+      const askThere = (options: { timeout?: number; signal?: AbortSignal }): Promise<unknown> =>
+        client.run(job, "r").ask("s", job.question, { text: "?" }, { reply: job.answer, match: ({ ok }) => ok, ...options });
+      const stop = new AbortController();
+      const first = expect(askThere({ signal: stop.signal })).rejects.toBe("enough");
+      await holds(async () => (await held(job.$name, "", other)).some(({ topic }) => topic === "question"));
+      stop.abort("enough");
+      await first;
       for (let i = 0; i < 5; i++) await client.publish(job.status, { message: String(i) });
-      await expect(askThere(100)).rejects.toMatchObject({ code: "timeout" });
+      await expect(askThere({ timeout: 500 })).rejects.toMatchObject({ code: "timeout" });
       for (let i = 0; i < 5; i++) await client.publish(job.answer, { ok: false });
-      await expect(askThere(5000)).rejects.toMatchObject({ code: "gap" });
+      await expect(askThere({ timeout: PATIENCE })).rejects.toMatchObject({ code: "gap" });
     });
 
     const numbered = (name: string): { channel: string; topic: "numbered"; schema: ReturnType<typeof staticSchema<{ to: number }>> } => ({
