@@ -219,7 +219,7 @@ func (n *node) Load(_ context.Context, name schemas.Channel) (engine.Snapshot, e
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loads++
-	kept := engine.Snapshot{Messages: slices.Clone(n.messages[name]), Lost: n.lost[name]}
+	kept := engine.Snapshot{Messages: slices.Clone(n.messages[name]), Lost: engine.AllLost(n.lost[name])}
 	if run, ok := n.runs[name]; ok {
 		kept.Run = &run
 	}

@@ -77,7 +77,7 @@ func (l *loads) end(name schemas.Channel, turn chan struct{}) {
 type content struct {
 	messages []schemas.Message
 	run      *run
-	lost     uint64
+	lost     engine.Losses
 	limits   engine.Limits
 }
 
@@ -122,7 +122,7 @@ func (p *persistent) install(name schemas.Channel, kept *content) {
 		c := p.shard.registry.get(name)
 		if c == nil {
 			switch registry := p.shard.registry; {
-			case kept.empty() && registry.markComplete(name, kept.lost):
+			case kept.empty() && registry.markComplete(name, kept.lost.Last()):
 				return // whoever waits knows that nothing older will come
 			case kept.empty() && registry.get(name) == nil:
 				return // nobody waits any more

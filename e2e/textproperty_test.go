@@ -20,7 +20,7 @@ import (
 // any other id that they ever saw. Servers on a disk and nodes of a cluster are killed and
 // started again. What a reader has put together must be what was published: nothing twice,
 // and nothing missing that no $gap announced. Of what is within the limits nothing may be
-// missing at all.
+// missing at all, and no $gap is told to a reader of topics that are within the limits.
 //
 // SLUICE_SEED repeats the plans of a failed run, as far as processes do.
 func TestText_putTogether(t *testing.T) {

@@ -102,8 +102,8 @@ func (f *textReader) mayMiss(p *channelPlan) bool {
 	switch {
 	case p.within:
 		return false
-	case p.lasting: // once a node was started again, it knows of losses, but not of which topic
-		return f.restart != nil || f.wants("parts") || f.wants("noise")
+	case p.lasting:
+		return f.wants("parts") || f.wants("noise")
 	}
 	return true
 }

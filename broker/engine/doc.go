@@ -25,11 +25,12 @@
 //
 // # Losses
 //
-// Messages go when they become too old or their channel holds too many. A [Snapshot]
-// with Lost = 3 says that messages of the channel up to position 3 may be gone. A
-// reader that resumes after 5 misses nothing and is told nothing. One that resumes
-// after 1 is told of a gap. Lost must never be too low, which would hide a loss. It may
-// be too high, which announces a loss that did not happen.
+// Messages go when they become too old or their channel holds too many. A [Snapshot] says
+// up to which position messages of the channel may be gone, as far as the engine knows for
+// each topic ([Losses]). If messages of the topic log up to position 3 may be, a reader of
+// that topic that resumes after 5 misses nothing and is told nothing. One that resumes after
+// 1 is told of a gap, but not if it reads other topics. A position must never be too low,
+// which would hide a loss. It may be too high, which announces a loss that did not happen.
 //
 // [Origin.Lost] says the same of all channels. After a power failure, the disk engine does
 // not know which of its last messages readers have seen. If it may have handed out

@@ -141,7 +141,7 @@ type Origin struct {
 type Snapshot struct {
 	Messages []schemas.Message // in the order of their positions
 	Run      *schemas.Message  // the latest run message, nil if there is none; it may be older than Messages
-	Lost     uint64            // messages up to here may be lost; 0: none
+	Lost     Losses
 }
 
 // Summary is what an engine says of a channel without reading it. Messages over a limit

@@ -6,15 +6,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
 // Merge puts older messages, which the engine kept, before those of the log. The log must
 // have everything that is newer than its oldest message or, if it is cold, than that.
-// Messages up to lost may be lost for the given reason. Of older ones up to there, the latest
-// of each topic and texts that go on are kept over the limits. The log is not cold afterwards.
-// Merge returns the number of bytes by which the log grew.
-func (l *Log) Merge(older []schemas.Message, lost uint64, reason GapReason) (grown int64) {
+// Others may be lost for the given reason. Of older ones up to lost.Newest, the latest of each
+// topic and texts that go on are kept over the limits. The log is not cold afterwards. Merge
+// returns the number of bytes by which the log grew.
+func (l *Log) Merge(older []schemas.Message, lost engine.Losses, reason GapReason) (grown int64) {
 	before := l.bytes
 	first := uint64(NoReader)
 	if l.Len() > 0 {
@@ -35,7 +36,7 @@ func (l *Log) Merge(older []schemas.Message, lost uint64, reason GapReason) (gro
 	}
 	l.joinParts(own, records)
 	slices.SortFunc(l.records, func(a, b *record) int { return cmp.Compare(a.last, b.last) })
-	l.keepOlder(texts, max(lost, l.whole), reason)
+	l.keepOlder(texts, max(lost.Newest, l.whole), reason)
 	for _, f := range own {
 		f.mark.count--
 		l.push(f)

@@ -62,7 +62,7 @@ func TestLog_Merge_kept(t *testing.T) {
 			x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
 			newer(x)
 			before := x.Bytes()
-			if grown := x.Merge(snapshot(), 100, ring.Overrun); grown != x.Bytes()-before {
+			if grown := x.Merge(snapshot(), engine.AllLost(100), ring.Overrun); grown != x.Bytes()-before {
 				t.Errorf("grew by %d, says %d", x.Bytes()-before, grown)
 			}
 			if first, _ := x.Span(); first != 101 && first != 6 && first < 105 {
@@ -97,7 +97,7 @@ func TestLog_Merge_kept(t *testing.T) {
 func TestLog_Merge_gone(t *testing.T) {
 	x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
 	x.Lose(10, ring.Expired)
-	x.Merge(kept(older(5, "a", schemas.KindData, "", `1`), older(11, "a", schemas.KindData, "", `1`)), 0, ring.Expired)
+	x.Merge(kept(older(5, "a", schemas.KindData, "", `1`), older(11, "a", schemas.KindData, "", `1`)), engine.Losses{}, ring.Expired)
 	r := x.listen().replay("all")
 	if r.read(nil); fmt.Sprint(r.seen) != "[11]" {
 		t.Errorf("saw %v", r.seen)
@@ -115,7 +115,7 @@ func TestLog_Merge_manyKept(t *testing.T) {
 	for seq := range uint64(32) {
 		all = append(all, kept(older(1+seq, schemas.Topic(fmt.Sprint("old", seq)), schemas.KindData, "", `1`))...)
 	}
-	x.Merge(all, 500, ring.Overrun)
+	x.Merge(all, engine.AllLost(500), ring.Overrun)
 	if x.Len() > 4+32 {
 		t.Errorf("%d messages are held", x.Len())
 	}
@@ -135,8 +135,29 @@ func TestLog_Merge_begunLongAgo(t *testing.T) {
 		older(2, "parts", schemas.KindData, "", `{"type":"a","id":"1","delta":"y"}`),
 	)
 	all[0].CreatedAt = schemas.TimeOf(time.Now().Add(-2 * time.Hour))
-	l.Merge(all, 0, ring.Kept)
+	l.Merge(all, engine.Losses{}, ring.Kept)
 	if first, last := l.Span(); first != 1 || last != 2 || l.Lost() != 0 {
 		t.Errorf("it has %d to %d, and lost up to %d", first, last, l.Lost())
+	}
+}
+
+// TestLog_Merge_lossesOfTopics: a reader is told of what an engine has lost of its topics, and of
+// nothing else.
+func TestLog_Merge_lossesOfTopics(t *testing.T) {
+	lost := engine.Losses{Newest: 5, Every: 2, Topics: map[schemas.Topic]uint64{"noise": 5, "draft": 7}}
+	for topic, want := range map[string]uint64{"status": 2, "noise": 5, "draft": 7, "": 7} {
+		for after := range uint64(9) {
+			x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
+			x.Merge(kept(older(4, "status", schemas.KindData, "", `1`), older(8, "draft", schemas.KindData, "", `1`)), lost, ring.Overrun)
+			topics := schemas.TopicSet{}
+			if topic != "" {
+				topics = schemas.NewTopicSet([]string{topic})
+			}
+			r := ring.NewReader(topics, 0, 0)
+			gap := r.Fill(&x.Log, nil, after, ring.NoReader, 1<<20)
+			if told := gap != nil && gap.Newest == want && gap.Reason == ring.Overrun; told != (after < want) {
+				t.Errorf("a reader of %q after %d is told of %+v, want up to %d", topic, after, gap, want)
+			}
+		}
 	}
 }

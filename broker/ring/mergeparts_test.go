@@ -49,7 +49,7 @@ func expectParts(t *testing.T, all []schemas.Message, n int, random *rand.Rand) 
 		merged.DropHeld(ring.NoReader) // folds the pieces
 	}
 	before := merged.Bytes()
-	if grown := merged.Merge(all[:n], 0, ring.Expired); grown != merged.Bytes()-before {
+	if grown := merged.Merge(all[:n], engine.Losses{}, ring.Expired); grown != merged.Bytes()-before {
 		t.Errorf("grew by %d, says %d", merged.Bytes()-before, grown)
 	}
 	for i := range all[loaded:] {

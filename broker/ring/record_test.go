@@ -117,7 +117,7 @@ func TestLog_Merge_held(t *testing.T) {
 		t.Fatalf("cold up to %d, %d messages", x.Cold, x.Len())
 	}
 	before := x.Bytes()
-	if grown := x.Merge(all, 0, ring.Expired); grown != x.Bytes()-before {
+	if grown := x.Merge(all, engine.Losses{}, ring.Expired); grown != x.Bytes()-before {
 		t.Errorf("grew by %d, says %d", x.Bytes()-before, grown)
 	}
 	if x.Len() != 5 {
@@ -144,7 +144,7 @@ func TestLog_Merge_lost(t *testing.T) {
 	if x.Lost() != 5 {
 		t.Fatalf("lost up to %d", x.Lost())
 	}
-	x.Merge(stored(1, `1`, `1`, `1`), 0, ring.Expired)
+	x.Merge(stored(1, `1`, `1`, `1`), engine.Losses{}, ring.Expired)
 	topics := schemas.NewTopicSet([]string{"parts"})
 	r := ring.NewReader(topics, 0, 0)
 	gap := r.Fill(&x.Log, nil, 1, ring.NoReader, 1<<20)

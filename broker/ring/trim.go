@@ -3,6 +3,7 @@ package ring
 import (
 	"slices"
 
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -173,14 +174,18 @@ func (l *Log) lose(mark *topicMark, seq uint64, reason GapReason) {
 // for every topic. It does not come back with [Log.Merge].
 func (l *Log) Lose(seq uint64, reason GapReason) {
 	l.gone = max(l.gone, seq)
-	l.miss(seq, reason)
+	l.miss(engine.AllLost(seq), reason)
 }
 
-// miss remembers that the message at position seq is lost for every topic.
-func (l *Log) miss(seq uint64, reason GapReason) {
-	l.whole = max(l.whole, seq)
-	if seq > l.lost {
-		l.lost, l.reason = seq, reason
+// miss remembers what is lost that was not in the log.
+func (l *Log) miss(lost engine.Losses, reason GapReason) {
+	l.whole = max(l.whole, lost.Newest)
+	if last := lost.Last(); last > l.lost {
+		l.lost, l.reason = last, reason
 	}
-	l.lostOther = max(l.lostOther, seq)
+	l.lostOther = max(l.lostOther, lost.Every)
+	for topic, seq := range lost.Topics {
+		mark := l.mark(topic)
+		mark.lost = max(mark.lost, seq)
+	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -40,6 +41,10 @@ func (c *meta) successive(items []item) int {
 
 // deleteItems deletes successive messages, or one text.
 func (g *group) deleteItems(c *meta, items []item) error {
+	losses, err := g.losses(c)
+	if err != nil {
+		return err
+	}
 	for i := range items {
 		it := &items[i]
 		if err := it.text.keys(func(key []byte) error { return g.batch.Delete(key, nil) }); err != nil {
@@ -49,6 +54,7 @@ func (g *group) deleteItems(c *meta, items []item) error {
 		c.bytes -= it.size
 		g.state.bytes -= it.size
 		c.lost = max(c.lost, it.seq)
+		it.lose(losses)
 	}
 	first, last := &items[0], &items[len(items)-1]
 	switch {
@@ -156,6 +162,8 @@ func (g *group) clear(name schemas.Channel) (found bool, err error) {
 		return false, err
 	}
 	c.lost = max(c.lost, c.last)
+	everything := engine.AllLost(c.lost)
+	c.losses = &everything
 	if c.runSeq > 0 {
 		c.runSeq, c.runAt = 0, 0
 		if err := g.batch.Delete(runKey(name), nil); err != nil {

@@ -24,6 +24,7 @@ func TestEngine_contract(t *testing.T) {
 	t.Run("latest", func(t *testing.T) { enginetest.Latest(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("merged", func(t *testing.T) { enginetest.Merged(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("quiet topics", func(t *testing.T) { enginetest.QuietTopics(t, open(t, t.TempDir(), disk.Options{})) })
+	t.Run("losses", func(t *testing.T) { enginetest.Losses(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("listing", func(t *testing.T) { enginetest.Listing(t, open(t, t.TempDir(), disk.Options{})) })
 }
 
@@ -92,7 +93,7 @@ func TestEngine_Append_order(t *testing.T) {
 			for j := range 50 {
 				seq := n.put(name, fmt.Sprint(j))
 				kept := n.load(name)
-				if !slices.ContainsFunc(kept.Messages, func(m schemas.Message) bool { return m.ID.Seq == seq }) && kept.Lost < seq {
+				if !slices.ContainsFunc(kept.Messages, func(m schemas.Message) bool { return m.ID.Seq == seq }) && kept.Lost.Newest < seq {
 					t.Errorf("%d of %s was acknowledged and is not kept", seq, name)
 				}
 			}

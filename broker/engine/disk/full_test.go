@@ -179,7 +179,7 @@ func TestEngine_Delete_full(t *testing.T) {
 	if n.Ready() == nil {
 		t.Error("it is ready on a full disk")
 	}
-	if kept := n.load("a"); len(kept.Messages) != 0 || kept.Lost != 100 {
+	if kept := n.load("a"); len(kept.Messages) != 0 || kept.Lost.Newest != 100 {
 		t.Errorf("kept %+v", kept)
 	}
 	f.works()
@@ -237,7 +237,7 @@ func TestEngine_Delete_crowded(t *testing.T) {
 				return err
 			})
 			n.close()
-			if n = open(t, "d", opts); n.load("c1").Lost == 0 {
+			if n = open(t, "d", opts); n.load("c1").Lost.Newest == 0 {
 				t.Error("the deletion is forgotten")
 			}
 		})

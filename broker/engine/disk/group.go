@@ -38,7 +38,7 @@ type group struct {
 // begin empties g for the next group.
 func (g *group) begin(db *pebble.DB) {
 	for _, c := range g.touched {
-		c.touched = false
+		c.touched, c.losses = false, nil
 	}
 	clear(g.entries)
 	clear(g.touched)
@@ -246,13 +246,16 @@ func (g *group) finish() (bool, error) {
 		}
 	}
 	for _, c := range g.touched {
+		if err := g.storeLosses(c); err != nil {
+			return false, err
+		}
 		g.buf = c.append(g.buf[:0])
 		if err := g.batch.Set(channelKey(c.name), g.buf, nil); err != nil {
 			return false, err
 		}
 	}
 	for _, name := range g.gone {
-		if err := g.batch.Delete(channelKey(name), nil); err != nil {
+		if err := firstOf(g.batch.Delete(channelKey(name), nil), g.batch.Delete(lossesKey(name), nil)); err != nil {
 			return false, err
 		}
 	}

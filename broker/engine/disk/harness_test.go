@@ -116,7 +116,7 @@ func (n *node) load(channel string) engine.Snapshot {
 
 // brief formats a snapshot briefly: what was lost, the messages, the run.
 func brief(k engine.Snapshot) string {
-	words := []string{fmt.Sprintf("lost %d:", k.Lost)}
+	words := []string{fmt.Sprintf("lost %d:", k.Lost.Newest)}
 	for _, m := range k.Messages {
 		words = append(words, fmt.Sprintf("%d=%s", m.ID.Seq, m.Data))
 	}

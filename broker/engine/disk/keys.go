@@ -17,6 +17,7 @@ const (
 	tableTexts     = 'o' // channel, 0, position of the first piece: texts that go on
 	tableSegments  = 't' // position of the first piece of the text, number of the segment
 	tableChannels  = 'c' // channel
+	tableLosses    = 'l' // channel: what is lost of which topics
 	tableRuns      = 'r' // channel
 	tableKeys      = 'k' // keyHash: receipts of durable publishes, and records of texts
 	tableExpiry    = 'a' // time in ms, kind of entry, its subject (expiry.go)
@@ -64,6 +65,8 @@ func segmentKey(id uint64, number uint32) []byte {
 func seqOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]) }
 
 func channelKey(name schemas.Channel) []byte { return append([]byte{tableChannels}, name...) }
+
+func lossesKey(name schemas.Channel) []byte { return append([]byte{tableLosses}, name...) }
 
 func runKey(name schemas.Channel) []byte { return append([]byte{tableRuns}, name...) }
 

@@ -119,7 +119,7 @@ func TestEngine_merged_dropped(t *testing.T) {
 					audit()
 				}
 				kept := n.load("merged")
-				if got := deltas(t, kept, "1"); got != "" || kept.Lost < last || len(kept.Messages) != 9 {
+				if got := deltas(t, kept, "1"); got != "" || kept.Lost.Newest < last || len(kept.Messages) != 9 {
 					t.Errorf("kept %s", brief(kept))
 				}
 				if n.Keys('t') != 0 || n.Keys('o') != 0 {
@@ -175,11 +175,12 @@ func TestEngine_merged_tooLong(t *testing.T) {
 				}
 				kept := n.load("merged")
 				count := len(kept.Messages)
-				if count == 2000 || count == 0 || kept.Lost != uint64(2000-count) {
-					t.Fatalf("%d are kept, lost %d", count, kept.Lost)
+				begins := uint64(2000 - count)
+				if count == 2000 || count == 0 || kept.Lost.Of("parts") != begins || kept.Lost.Of("other") != 0 {
+					t.Fatalf("%d are kept, lost %+v", count, kept.Lost)
 				}
 				for i, m := range kept.Messages {
-					if m.ID.Seq != kept.Lost+1+uint64(i) || string(m.Data) != sent[m.ID.Seq] || m.FirstID != (schemas.ID{}) {
+					if m.ID.Seq != begins+1+uint64(i) || string(m.Data) != sent[m.ID.Seq] || m.FirstID != (schemas.ID{}) {
 						t.Errorf("at %d is %s", m.ID.Seq, m.Data)
 					}
 				}

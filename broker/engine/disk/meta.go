@@ -17,7 +17,7 @@ type meta struct {
 	last   uint64 // newest position
 	count  int    // stored messages; a text is one
 	bytes  int64  // size of their values and segments
-	lost   uint64 // messages up to this position may be lost
+	lost   uint64 // messages up to this position may be lost, see losses.go for their topics
 	oldest int64  // when the first stored message was published, or earlier
 	newest int64  // when the last stored message was published
 	runSeq uint64 // position of the latest run message; 0: none
@@ -34,9 +34,10 @@ type meta struct {
 
 	texts   []*openText // those that go on, once they are loaded
 	loaded  bool
-	touched bool   // the current group changes it
-	was     []byte // its value in the database, before that; empty: there is none
-	grew    growth // of the group, see pack
+	touched bool           // the current group changes it
+	losses  *engine.Losses // with those of the current group; nil: it has none
+	was     []byte         // its value in the database, before that; empty: there is none
+	grew    growth         // of the group, see pack
 }
 
 func (c *meta) append(b []byte) []byte {

@@ -109,7 +109,9 @@ func (e *Engine) Load(ctx context.Context, name schemas.Channel) (kept engine.Sn
 		case c != nil:
 			kept, err = e.load(v, c, time.Now().UnixMilli())
 		default:
-			kept.Lost, err = readLost(v, cellOf(string(name)))
+			var lost uint64
+			lost, err = readLost(v, cellOf(string(name)))
+			kept.Lost = engine.AllLost(lost)
 		}
 		return firstOf(err, v.close())
 	})
@@ -121,12 +123,16 @@ func (e *Engine) Load(ctx context.Context, name schemas.Channel) (kept engine.Sn
 
 // load reads what is within the limits of a channel at the time now, or kept over them.
 func (e *Engine) load(v *view, c *meta, now int64) (kept engine.Snapshot, err error) {
-	kept.Lost = c.lost
+	if kept.Lost, err = readLosses(v, c); err != nil {
+		return kept, err
+	}
 	if kept.Run, err = e.readRun(v, c.name, now); err != nil || c.count == 0 {
 		return kept, err
 	}
-	live, lost := v.retained(c, now)
-	kept.Lost = max(kept.Lost, lost)
+	live, drop := v.retained(c, now)
+	for i := range drop {
+		drop[i].lose(&kept.Lost)
+	}
 	kept.Messages = make([]schemas.Message, 0, len(live))
 	texts := false
 	for i := range live {

@@ -55,8 +55,8 @@ func TestEngine_Load_limits(t *testing.T) {
 					}
 					n.publish("a", tt.limits, `"`+strings.Repeat("x", 100)+`"`)
 					kept := n.load("a")
-					if len(kept.Messages) != min(i+1, tt.want) || kept.Lost != uint64(i+1-len(kept.Messages)) {
-						t.Fatalf("after %d: %d kept, lost %d", i+1, len(kept.Messages), kept.Lost)
+					if len(kept.Messages) != min(i+1, tt.want) || kept.Lost.Newest != uint64(i+1-len(kept.Messages)) {
+						t.Fatalf("after %d: %d kept, lost %d", i+1, len(kept.Messages), kept.Lost.Newest)
 					}
 				}
 				if stored := n.Keys('m'); stored > tt.want+tt.want/4+65 {
@@ -164,14 +164,14 @@ func TestEngine_maxBytes(t *testing.T) {
 			}
 		}
 		n.want("c0", "lost 30:")
-		if kept := n.load("c9"); len(kept.Messages) != 30 || kept.Lost != 0 {
-			t.Errorf("of the newest channel %d messages are kept, lost %d", len(kept.Messages), kept.Lost)
+		if kept := n.load("c9"); len(kept.Messages) != 30 || kept.Lost.Newest != 0 {
+			t.Errorf("of the newest channel %d messages are kept, lost %d", len(kept.Messages), kept.Lost.Newest)
 		}
 		total := 0
 		for i := range 10 {
 			kept := n.load(fmt.Sprint("c", i))
 			total += len(kept.Messages)
-			if len(kept.Messages) < 30 && kept.Lost == 0 {
+			if len(kept.Messages) < 30 && kept.Lost.Newest == 0 {
 				t.Errorf("c%d: a loss is hidden", i)
 			}
 		}

@@ -175,10 +175,14 @@ func (g *group) dropSegment(c *meta, t *openText) (found bool, err error) {
 	if !found || err != nil {
 		return false, err
 	}
+	losses, err := g.losses(c)
+	if err != nil {
+		return false, err
+	}
+	losses.AddBeginning(t.topic, last)
 	t.first++
 	t.size -= size
 	t.begin = end
 	g.grow(c, -size)
-	c.lost = max(c.lost, last)
 	return true, g.batch.Delete(key, nil)
 }

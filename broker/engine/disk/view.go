@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -72,6 +73,15 @@ func (it *item) ref() uint64 {
 		return it.text.id
 	}
 	return it.seq
+}
+
+// lose notes that it is lost.
+func (it *item) lose(l *engine.Losses) {
+	if it.run {
+		l.AddRun(it.seq)
+	} else {
+		l.Add(it.topic, it.seq)
+	}
 }
 
 // first returns its oldest position.
@@ -226,8 +236,8 @@ func (v *view) counted(c *meta, texts []*openText) iter.Seq[item] {
 }
 
 // retained returns what is within the limits of a channel at the time now, or kept over them,
-// and the newest position that is neither; 0 if nothing is to be dropped.
-func (v *view) retained(c *meta, now int64) (items []item, lost uint64) {
+// and what is neither, and is to be dropped.
+func (v *view) retained(c *meta, now int64) (items, drop []item) {
 	var texts []*openText
 	if c.open > 0 {
 		texts = v.openTexts(c.name)
@@ -244,10 +254,7 @@ func (v *view) retained(c *meta, now int64) (items []item, lost uint64) {
 		delete(latest, items[i].topic)
 	}
 	drop, keep := r.decide(latest, now)
-	if n := len(drop); n > 0 {
-		lost = drop[n-1].seq
-	}
-	return append(keep, items...), lost
+	return append(keep, items...), drop
 }
 
 // expand appends the messages of an item.

@@ -94,8 +94,8 @@ func (q *quiet) lost(i int, kept engine.Snapshot) {
 		if have[seq] {
 			continue
 		}
-		if kept.Lost < seq || kept.Lost >= q.sent[k+1] {
-			q.t.Errorf("store %d: lost up to %d, but %d is the last that is not there, before %d", i, kept.Lost, seq, q.sent[k+1])
+		if kept.Lost.Newest < seq || kept.Lost.Newest >= q.sent[k+1] {
+			q.t.Errorf("store %d: lost up to %d, but %d is the last that is not there, before %d", i, kept.Lost.Newest, seq, q.sent[k+1])
 		}
 		return
 	}

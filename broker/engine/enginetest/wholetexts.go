@@ -77,6 +77,8 @@ type writer struct {
 	name   schemas.Channel
 	topic  schemas.Topic
 	stores []Store
+	each   bool // the nth message goes to the nth store
+	all    []sent
 	sent   map[string]string // by stream id
 	ended  map[string]bool
 }
@@ -97,7 +99,13 @@ func (w *writer) add(kind schemas.Kind, stream, data string) schemas.ID {
 		w.sent[stream] += textOf(w.t, e.Data)
 	}
 	w.ended[stream] = kind == schemas.KindStreamEnd
-	return put(w.t, w.stores[0], e).ID
+	to := 0
+	if w.each {
+		to = len(w.all) % len(w.stores)
+	}
+	id := put(w.t, w.stores[to], e).ID
+	w.all = append(w.all, sent{e.Topic, id.Seq})
+	return id
 }
 
 func textOf(t *testing.T, data []byte) (text string) {

@@ -166,8 +166,8 @@ func TestArchive_leftovers(t *testing.T) {
 		for i := range 250 { // fewer than are kept, but with the pieces more
 			b.put(t, entry(how, fmt.Sprint(i)))
 		}
-		if kept := start(t, opts).load(t, schemas.Channel(how)); len(kept.Messages) != 270 || kept.Lost >= kept.Messages[0].ID.Seq {
-			t.Errorf("%s: %d messages, lost up to %d", how, len(kept.Messages), kept.Lost)
+		if kept := start(t, opts).load(t, schemas.Channel(how)); len(kept.Messages) != 270 || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+			t.Errorf("%s: %d messages, lost up to %d", how, len(kept.Messages), kept.Lost.Newest)
 		}
 	}
 }
@@ -184,15 +184,15 @@ func TestArchive_olderNodes(t *testing.T) {
 		n.put(t, piece("c", i))
 	}
 	kept := start(t, opts).load(t, "c")
-	if m := kept.Messages; len(m) != 856-1 || string(m[0].Data) != `"0045"` || kept.Lost != m[0].ID.Seq-1 {
-		t.Errorf("kept %d from %s on, lost up to %d", len(m), m[0].Data, kept.Lost)
+	if m := kept.Messages; len(m) != 856-1 || string(m[0].Data) != `"0045"` || kept.Lost.Newest != m[0].ID.Seq-1 {
+		t.Errorf("kept %d from %s on, lost up to %d", len(m), m[0].Data, kept.Lost.Newest)
 	}
 	for i := 900; i < 1200; i++ {
 		n.putAsBefore(t, conn, piece("c", i))
 	}
 	kept = start(t, opts).load(t, "c")
-	if last, m := len(kept.Messages)-256, kept.Messages; kept.Lost != m[last].ID.Seq-1 || m[last-1].ID.Seq >= kept.Lost {
-		t.Errorf("lost up to %d, but the newest begin at %d after %d", kept.Lost, m[last].ID.Seq, m[last-1].ID.Seq)
+	if last, m := len(kept.Messages)-256, kept.Messages; kept.Lost.Newest != m[last].ID.Seq-1 || m[last-1].ID.Seq >= kept.Lost.Newest {
+		t.Errorf("lost up to %d, but the newest begin at %d after %d", kept.Lost.Newest, m[last].ID.Seq, m[last-1].ID.Seq)
 	}
 }
 
@@ -206,8 +206,8 @@ func TestArchive_merge(t *testing.T) {
 		list[i/1000%2].put(t, piece("c", i))
 	}
 	kept := start(t, opts).load(t, "c")
-	if len(kept.Messages) != pieces || kept.Lost >= kept.Messages[0].ID.Seq {
-		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost)
+	if len(kept.Messages) != pieces || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost.Newest)
 	}
 	for i, m := range kept.Messages {
 		if m.Offset != int64(4*i) {
@@ -232,8 +232,8 @@ func TestArchive_merge_tooLong(t *testing.T) {
 	}
 	kept := n.load(t, "c")
 	first := len(ids) - len(kept.Messages)
-	if first < 100 || len(kept.Messages) < 4<<20/len(text) || kept.Lost != ids[first-1] {
-		t.Fatalf("%d messages of %d, lost up to %d", len(kept.Messages), len(ids), kept.Lost)
+	if first < 100 || len(kept.Messages) < 4<<20/len(text) || kept.Lost.Newest != ids[first-1] {
+		t.Fatalf("%d messages of %d, lost up to %d", len(kept.Messages), len(ids), kept.Lost.Newest)
 	}
 	for i, m := range kept.Messages {
 		if m.ID.Seq != ids[first+i] {
@@ -257,8 +257,8 @@ func TestArchive_Delete(t *testing.T) {
 		list[0].put(t, piece("c", i))
 	}
 	for _, n := range list {
-		if kept := n.load(t, "c"); len(kept.Messages) != 400 || kept.Lost >= kept.Messages[0].ID.Seq {
-			t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost)
+		if kept := n.load(t, "c"); len(kept.Messages) != 400 || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+			t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost.Newest)
 		}
 	}
 }
@@ -278,7 +278,7 @@ func TestEngine_Load_keepsLessSince(t *testing.T) {
 	start(t, opts)
 	n.until(t, "word of it", func() bool {
 		kept := n.load(t, "c")
-		return len(kept.Messages) == 256 && kept.Lost == kept.Messages[0].ID.Seq-1
+		return len(kept.Messages) == 256 && kept.Lost.Newest == kept.Messages[0].ID.Seq-1
 	})
 }
 
@@ -300,8 +300,8 @@ func TestArchive_mergeRule(t *testing.T) {
 		e.Limits.Merge = opts.LimitsOf("c").Merge
 		n.put(t, e)
 	}
-	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 600 || kept.Lost >= kept.Messages[0].ID.Seq {
-		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost)
+	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 600 || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost.Newest)
 	}
 }
 
@@ -327,8 +327,8 @@ func TestArchive_manyNodes(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 4*pieces || kept.Lost >= kept.Messages[0].ID.Seq {
-		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost)
+	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 4*pieces || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+		t.Errorf("%d messages, lost up to %d", len(kept.Messages), kept.Lost.Newest)
 	}
 }
 
@@ -348,8 +348,8 @@ func TestEngine_Load_whilePublishing(t *testing.T) {
 		}
 	}()
 	for loads := 0; ; loads++ {
-		if kept := list[1].load(t, "c"); kept.Messages[0].ID.Seq > first && kept.Lost != kept.Messages[0].ID.Seq-1 {
-			t.Fatalf("load %d: %d messages from %d on, lost up to %d", loads, len(kept.Messages), kept.Messages[0].ID.Seq, kept.Lost)
+		if kept := list[1].load(t, "c"); kept.Messages[0].ID.Seq > first && kept.Lost.Newest != kept.Messages[0].ID.Seq-1 {
+			t.Fatalf("load %d: %d messages from %d on, lost up to %d", loads, len(kept.Messages), kept.Messages[0].ID.Seq, kept.Lost.Newest)
 		}
 		select {
 		case <-done:

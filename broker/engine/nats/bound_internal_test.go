@@ -65,10 +65,10 @@ func TestEngine_bound(t *testing.T) {
 			if c.change != nil {
 				c.change(e)
 			}
-			kept := engine.Snapshot{Messages: c.kept, Lost: c.pushed}
+			kept := engine.Snapshot{Messages: c.kept, Lost: engine.AllLost(c.pushed)}
 			e.bound("c", &kept)
-			if len(kept.Messages) != c.messages || kept.Lost != c.lost {
-				t.Errorf("kept %d, lost up to %d, want %d and %d", len(kept.Messages), kept.Lost, c.messages, c.lost)
+			if len(kept.Messages) != c.messages || kept.Lost.Newest != c.lost {
+				t.Errorf("kept %d, lost up to %d, want %d and %d", len(kept.Messages), kept.Lost.Newest, c.messages, c.lost)
 			}
 		})
 	}

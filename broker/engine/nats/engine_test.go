@@ -40,8 +40,8 @@ func TestEngine_everyNodeReadsTheSame(t *testing.T) {
 			}
 		}
 		kept := n.load(t, "a:b")
-		if got := texts(kept.Messages); !slices.Equal(got, numbers(0, 29)) || kept.Lost != 0 {
-			t.Errorf("node %d keeps %v, lost up to %d", i, got, kept.Lost)
+		if got := texts(kept.Messages); !slices.Equal(got, numbers(0, 29)) || kept.Lost.Newest != 0 {
+			t.Errorf("node %d keeps %v, lost up to %d", i, got, kept.Lost.Newest)
 		}
 		if repaired := n.Stats().Repaired; repaired != 0 {
 			t.Errorf("node %d repaired %d messages", i, repaired)
@@ -70,6 +70,8 @@ func TestEngine_contract(t *testing.T) {
 	})
 	t.Run("quiet topics", func(t *testing.T) { enginetest.QuietTopics(t, stores(t)...) })
 	t.Run("quiet topics of one node", func(t *testing.T) { enginetest.QuietTopics(t, start(t, shared(t))) })
+	t.Run("losses", func(t *testing.T) { enginetest.Losses(t, stores(t)...) })
+	t.Run("losses of one node", func(t *testing.T) { enginetest.Losses(t, start(t, shared(t))) })
 	t.Run("fences", func(t *testing.T) { enginetest.Fences(t, textStores(nodes(t, 3, shared(t)))...) })
 	t.Run("fences of one node", func(t *testing.T) { enginetest.Fences(t, start(t, shared(t))) })
 	t.Run("listing", func(t *testing.T) { enginetest.Listing(t, start(t, shared(t))) })

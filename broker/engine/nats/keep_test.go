@@ -53,13 +53,13 @@ func TestEngine_Load_count(t *testing.T) {
 				t.Errorf("kept %v, want %v", got, c.want)
 			}
 			if c.lostUpTo < 0 {
-				if kept.Lost >= ids[0] {
-					t.Errorf("lost up to %d, but the first is %d", kept.Lost, ids[0])
+				if kept.Lost.Newest >= ids[0] {
+					t.Errorf("lost up to %d, but the first is %d", kept.Lost.Newest, ids[0])
 				}
 				return
 			}
-			if first := kept.Messages[0].ID.Seq; kept.Lost < ids[c.lostUpTo] || kept.Lost >= first {
-				t.Errorf("lost up to %d, want %d or more, below %d", kept.Lost, ids[c.lostUpTo], first)
+			if first := kept.Messages[0].ID.Seq; kept.Lost.Newest < ids[c.lostUpTo] || kept.Lost.Newest >= first {
+				t.Errorf("lost up to %d, want %d or more, below %d", kept.Lost.Newest, ids[c.lostUpTo], first)
 			}
 		})
 	}
@@ -83,15 +83,15 @@ func TestEngine_Load_age(t *testing.T) {
 	since.Store(&now)
 	<-time.After(time.Second)
 	kept := n.load(t, "short")
-	if len(kept.Messages) != 0 || kept.Lost < old {
-		t.Errorf("kept %v, lost up to %d, want none and %d", texts(kept.Messages), kept.Lost, old)
+	if len(kept.Messages) != 0 || kept.Lost.Newest < old {
+		t.Errorf("kept %v, lost up to %d, want none and %d", texts(kept.Messages), kept.Lost.Newest, old)
 	}
 	young := n.put(t, entry("short", "2")).ID.Seq
-	if kept := n.load(t, "short"); !slices.Equal(texts(kept.Messages), []string{"2"}) || kept.Lost < old || kept.Lost >= young {
-		t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost)
+	if kept := n.load(t, "short"); !slices.Equal(texts(kept.Messages), []string{"2"}) || kept.Lost.Newest < old || kept.Lost.Newest >= young {
+		t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost.Newest)
 	}
-	if kept := n.load(t, "long"); len(kept.Messages) != 1 || kept.Lost != 0 {
-		t.Errorf("kept %v, lost up to %d, want one and none", texts(kept.Messages), kept.Lost)
+	if kept := n.load(t, "long"); len(kept.Messages) != 1 || kept.Lost.Newest != 0 {
+		t.Errorf("kept %v, lost up to %d, want one and none", texts(kept.Messages), kept.Lost.Newest)
 	}
 }
 
@@ -130,8 +130,8 @@ func TestEngine_Delete(t *testing.T) {
 		return slices.Equal(b.dropped, []schemas.Channel{"c:d"})
 	})
 	for _, n := range list {
-		if kept := n.load(t, "c:d"); len(kept.Messages) != 0 || kept.Lost <= last {
-			t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost)
+		if kept := n.load(t, "c:d"); len(kept.Messages) != 0 || kept.Lost.Newest <= last {
+			t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost.Newest)
 		}
 		if found, err := n.Matching(t.Context(), "c:*", last, 10); err != nil || !slices.Equal(found.Channels, []schemas.Channel{"c:other"}) || found.Lost <= last {
 			t.Errorf("found %+v, %v", found, err)
@@ -139,15 +139,15 @@ func TestEngine_Delete(t *testing.T) {
 	}
 	next := a.put(t, entry("c:d", "3")).ID.Seq
 	b.delivered(t, "c:d", "1", "2", "3")
-	if kept := b.load(t, "c:d"); !slices.Equal(texts(kept.Messages), []string{"3"}) || kept.Lost >= next {
-		t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost)
+	if kept := b.load(t, "c:d"); !slices.Equal(texts(kept.Messages), []string{"3"}) || kept.Lost.Newest >= next {
+		t.Errorf("kept %v, lost up to %d", texts(kept.Messages), kept.Lost.Newest)
 	}
 	if found, err := b.Delete(t.Context(), "never"); found || err != nil {
 		t.Errorf("found %t, %v", found, err)
 	}
 	late := start(t, sameAs(a))
-	if kept := late.load(t, "c:d"); kept.Lost <= last {
-		t.Errorf("a node that starts later: lost up to %d", kept.Lost)
+	if kept := late.load(t, "c:d"); kept.Lost.Newest <= last {
+		t.Errorf("a node that starts later: lost up to %d", kept.Lost.Newest)
 	}
 }
 
@@ -264,8 +264,8 @@ func TestEngine_Load_bytesOfAll(t *testing.T) {
 	for i := range 100 {
 		n.put(t, entry(fmt.Sprint("other:", i), fmt.Sprintf("%q", make([]byte, 500))))
 	}
-	if kept := n.load(t, "first"); len(kept.Messages) != 0 || kept.Lost < first {
-		t.Errorf("kept %v, lost up to %d, want none and %d or more", texts(kept.Messages), kept.Lost, first)
+	if kept := n.load(t, "first"); len(kept.Messages) != 0 || kept.Lost.Newest < first {
+		t.Errorf("kept %v, lost up to %d, want none and %d or more", texts(kept.Messages), kept.Lost.Newest, first)
 	}
 	if found, err := n.Matching(t.Context(), "first:*", 0, 1); err != nil || found.Lost < first {
 		t.Errorf("found %+v, %v", found, err)
@@ -284,7 +284,7 @@ func TestOpen_keepsMoreThanBefore(t *testing.T) {
 		}
 	}
 	opts.Retain.Messages = 300
-	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 256 || kept.Lost < lost || kept.Lost >= kept.Messages[0].ID.Seq {
-		t.Errorf("kept %v, lost up to %d, want %d or more", texts(kept.Messages), kept.Lost, lost)
+	if kept := start(t, opts).load(t, "c"); len(kept.Messages) != 256 || kept.Lost.Newest < lost || kept.Lost.Newest >= kept.Messages[0].ID.Seq {
+		t.Errorf("kept %v, lost up to %d, want %d or more", texts(kept.Messages), kept.Lost.Newest, lost)
 	}
 }

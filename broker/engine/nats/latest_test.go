@@ -44,8 +44,8 @@ func TestLatest_restarts(t *testing.T) {
 		n.put(t, on("busy", fmt.Sprint(i)))
 	}
 	kept := start(t, opts).load(t, "c")
-	if m := kept.Messages; m[0].ID.Seq != quiet || len(m) < 256 || kept.Lost != m[1].ID.Seq-1 {
-		t.Errorf("%d messages from %d on, lost up to %d; want %d as well", len(m), m[0].ID.Seq, kept.Lost, quiet)
+	if m := kept.Messages; m[0].ID.Seq != quiet || len(m) < 256 || kept.Lost.Newest != m[1].ID.Seq-1 {
+		t.Errorf("%d messages from %d on, lost up to %d; want %d as well", len(m), m[0].ID.Seq, kept.Lost.Newest, quiet)
 	}
 }
 
@@ -143,8 +143,8 @@ func TestLatest_expired(t *testing.T) {
 		t.Errorf("the record has %v", got)
 	}
 	kept := n.load(t, "c")
-	if got := texts(kept.Messages[:2]); got[0] != "old2" || has(kept.Messages, kept.Lost) || kept.Lost != kept.Messages[1].ID.Seq-1 {
-		t.Errorf("loaded %v first, lost up to %d", got, kept.Lost)
+	if got := texts(kept.Messages[:2]); got[0] != "old2" || has(kept.Messages, kept.Lost.Newest) || kept.Lost.Newest != kept.Messages[1].ID.Seq-1 {
+		t.Errorf("loaded %v first, lost up to %d", got, kept.Lost.Newest)
 	}
 }
 
@@ -203,8 +203,8 @@ func TestLatest_besideBlocks(t *testing.T) {
 		t.Errorf("the record has %v", got)
 	}
 	kept := list[0].load(t, "c")
-	if m := kept.Messages; len(m) != 20+1+256 || m[20].ID.Seq != quiet || kept.Lost != m[21].ID.Seq-1 {
-		t.Errorf("%d messages, lost up to %d", len(m), kept.Lost)
+	if m := kept.Messages; len(m) != 20+1+256 || m[20].ID.Seq != quiet || kept.Lost.Newest != m[21].ID.Seq-1 {
+		t.Errorf("%d messages, lost up to %d", len(m), kept.Lost.Newest)
 	}
 }
 
@@ -219,8 +219,8 @@ func TestLatest_keepsMoreThanBefore(t *testing.T) {
 	}
 	opts.Retain.Messages = 400
 	kept := start(t, opts).load(t, "c")
-	if m := kept.Messages; len(m) != 257 || m[0].ID.Seq != quiet || kept.Lost != m[1].ID.Seq-1 {
-		t.Errorf("%d messages from %d on, lost up to %d", len(m), m[0].ID.Seq, kept.Lost)
+	if m := kept.Messages; len(m) != 257 || m[0].ID.Seq != quiet || kept.Lost.Newest != m[1].ID.Seq-1 {
+		t.Errorf("%d messages from %d on, lost up to %d", len(m), m[0].ID.Seq, kept.Lost.Newest)
 	}
 }
 

@@ -145,7 +145,7 @@ func (e *Engine) addLatest(ctx context.Context, name schemas.Channel, deleted ui
 		if next == len(kept.Messages) {
 			break
 		}
-		kept.Lost = max(kept.Lost, kept.Messages[next].ID.Seq-1)
+		kept.Lost.AddAll(kept.Messages[next].ID.Seq - 1)
 		kept.Messages = slices.Insert(kept.Messages, next, m)
 	}
 	return nil

@@ -36,7 +36,7 @@ func (e *Engine) load(ctx context.Context, name schemas.Channel) (kept engine.Sn
 	if err != nil {
 		return kept, err
 	}
-	kept.Messages, kept.Lost = append(blocks.messages, newer...), max(blocks.lost, pushedOut)
+	kept.Messages, kept.Lost = append(blocks.messages, newer...), engine.AllLost(max(blocks.lost, pushedOut))
 	if len(newer) >= minPerSubject || blocks.lost > 0 { // otherwise nothing was pushed out
 		if err := e.addLatest(ctx, name, deleted, &kept); err != nil {
 			return kept, err
@@ -95,19 +95,18 @@ func (e *Engine) bound(name schemas.Channel, kept *engine.Snapshot) {
 	limits := e.opts.limitsOf(name)
 	oldest := time.Now().Add(-limits.Age)
 	lost := max(e.control.lostByDeletion(name), e.health.floor.Load(), max(e.health.first.Load(), 1)-1, e.control.lostBefore(oldest))
-	pushedOut, cut := kept.Lost, uint64(0)
 	if limits.Merge == nil && !slices.ContainsFunc(kept.Messages, func(m schemas.Message) bool { return m.Piece() }) {
-		kept.Messages, cut = within(kept.Messages, limits, oldest)
+		kept.Messages = within(kept.Messages, limits, oldest, &kept.Lost)
 	}
 	if len(kept.Messages) > 0 {
 		lost = min(lost, kept.Messages[0].ID.Seq-1) // what is there is not lost; clocks may differ
 	}
-	kept.Lost = max(lost, pushedOut, cut)
+	kept.Lost.AddAll(lost)
 }
 
 // within drops the messages that exceed limits, but for the latest one of each topic that
-// is young enough, and returns the position of the last one that it dropped; 0: none.
-func within(messages []schemas.Message, limits engine.Limits, oldest time.Time) (kept []schemas.Message, cut uint64) {
+// is young enough, and adds those to what is lost.
+func within(messages []schemas.Message, limits engine.Limits, oldest time.Time, lost *engine.Losses) (kept []schemas.Message) {
 	first := max(0, len(messages)-limits.Messages, overBytes(messages, limits.Bytes))
 	latest := make(map[schemas.Topic]uint64)
 	for _, m := range messages {
@@ -116,13 +115,17 @@ func within(messages []schemas.Message, limits engine.Limits, oldest time.Time) 
 	old := true // all messages so far were
 	for i, m := range messages {
 		old = old && m.CreatedAt.Std().Before(oldest)
-		if old || i < first && (m.Kind == schemas.KindRun || latest[m.Topic] != m.ID.Seq) {
-			cut = m.ID.Seq
-			continue
+		run := m.Kind == schemas.KindRun
+		switch {
+		case !old && (i >= first || !run && latest[m.Topic] == m.ID.Seq):
+			kept = append(kept, m)
+		case run:
+			lost.AddRun(m.ID.Seq)
+		default:
+			lost.Add(m.Topic, m.ID.Seq)
 		}
-		kept = append(kept, m)
 	}
-	return kept, cut
+	return kept
 }
 
 // overBytes returns how many of the oldest messages must go so that the data of the

@@ -8,8 +8,59 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
 )
+
+// The metadata of a channel says up to which position messages are lost. Of which topics they
+// were is in an entry of its own (tableLosses), so that a reader of other topics is told of
+// no loss. It changes only when something is dropped; the metadata, with every group. A
+// channel without an entry may have lost messages of every topic. So has one of which the
+// messages were dropped before format 3.
+
+// readLosses reads what is lost of a channel.
+func readLosses(db getter, c *meta) (engine.Losses, error) {
+	l := engine.AllLost(c.lost)
+	_, err := db.get(lossesKey(c.name), func(b []byte) error {
+		d := decoder{rest: b}
+		d.version(version)
+		l.Every = d.number()
+		for d.err == nil && len(d.rest) > 0 {
+			l.AddBeginning(schemas.Topic(d.text()), d.number())
+		}
+		return d.end()
+	})
+	return l, err
+}
+
+// losses returns what is lost of a channel, for the group to add to.
+func (g *group) losses(c *meta) (*engine.Losses, error) {
+	if c.losses == nil {
+		l, err := readLosses(current{g.e.db()}, c)
+		if err != nil {
+			return nil, err
+		}
+		c.losses = &l
+	}
+	return c.losses, nil
+}
+
+// storeLosses writes what the group has lost of a channel, if it has.
+func (g *group) storeLosses(c *meta) error {
+	l := c.losses
+	switch {
+	case l == nil:
+		return nil
+	case len(l.Topics) == 0 && l.Every == c.lost:
+		return g.batch.Delete(lossesKey(c.name), nil)
+	}
+	b := binary.AppendUvarint(append(g.buf[:0], version), l.Every)
+	for topic, seq := range l.Topics {
+		b = binary.AppendUvarint(appendText(b, string(topic)), seq)
+	}
+	g.buf = b
+	return g.batch.Set(lossesKey(c.name), b, nil)
+}
 
 // When the last trace of a channel is removed, one thing is still needed: a reader that
 // resumes after an old position must be told of a gap. So the channel's last position is
