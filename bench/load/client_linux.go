@@ -31,6 +31,7 @@ type Config struct {
 	Channels    int
 	Publishers  int  // connections that publish
 	RememberIDs bool // keep the last event id of each reader, at some cost an event
+	Secure      bool // over TLS 1.3
 	Spin        bool // never sleep while readers wait for publishers: for a core of its own
 }
 
@@ -73,6 +74,7 @@ type Client struct {
 	worked bool  // something has been ready since
 
 	buffer []byte
+	opened []byte // what was in records
 	marks  []Mark
 	tokens []uint32
 }

@@ -84,7 +84,12 @@ func (b *broadcaster) stream(w http.ResponseWriter, r *http.Request, reader, at 
 func newClient(t *testing.T, b *broadcaster, c load.Config) *load.Client {
 	t.Helper()
 	b.t, b.changed = t, make(chan struct{})
-	server := httptest.NewServer(b)
+	server := httptest.NewUnstartedServer(b)
+	if c.Secure {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
 	c.Addr = netip.MustParseAddrPort(server.Listener.Addr().String())
 	c.Clock, c.Channels = load.OldClock(time.Hour), 1
 	client, err := load.New(c)
@@ -116,8 +121,9 @@ func post(_ int, payload []byte) []byte {
 
 // TestClient_closedLoop is a small run as a whole.
 func TestClient_closedLoop(t *testing.T) {
-	for _, spin := range []bool{false, true} {
-		client := newClient(t, &broadcaster{}, load.Config{Publishers: 4, Spin: spin})
+	for _, config := range []load.Config{{}, {Spin: true}, {Secure: true}} {
+		config.Publishers = 4
+		client := newClient(t, &broadcaster{}, config)
 		subscribe(t, client, 20)
 		must(t, client.Start())
 		must(t, client.Run(100*time.Millisecond))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +12,7 @@ import (
 // publisher is one connection that publishes messages one after the other.
 type publisher struct {
 	fd       int
+	over     *secured // nil without TLS
 	requests [][]byte // for each channel a whole request, whose mark is overwritten
 	markAt   []int
 	channel  int // the next one
@@ -46,11 +48,11 @@ func (c *Client) Publish(channels int, request func(channel int, payload []byte)
 
 // connect opens the connection of publisher p.
 func (c *Client) connect(p int) error {
-	fd, err := dial(c.config.Addr, publisherSource, nil)
+	fd, over, err := c.dialSecure(publisherSource, nil)
 	if err != nil {
 		return err
 	}
-	c.publishers[p].fd = fd
+	c.publishers[p].fd, c.publishers[p].over = fd, over
 	return c.publisherPoll.add(fd, int32(p))
 }
 
@@ -104,6 +106,12 @@ func (c *Client) send(p int, due int64) error {
 	c.counts.Published++
 	c.due += uint64(c.perChannel[channel])
 	pub.busy, pub.asked = true, due
+	if pub.over != nil {
+		var err error
+		if r, err = pub.over.seal(r); err != nil {
+			return fmt.Errorf("load: publisher %d: %w", p, err)
+		}
+	}
 	// A request is far smaller than an idle socket's buffer.
 	if err := writeWhole(pub.fd, r); err != nil {
 		return fmt.Errorf("load: publisher %d: %w", p, err)
@@ -124,7 +132,13 @@ func (c *Client) answered(p int) error {
 		}
 		return c.reconnect(p)
 	}
-	pub.answer = append(pub.answer, c.buffer[:n]...)
+	if pub.over == nil {
+		pub.answer = append(pub.answer, c.buffer[:n]...)
+	} else if pub.answer, err = pub.over.open(pub.answer, c.buffer[:n]); errors.Is(err, io.EOF) && !pub.busy {
+		return c.reconnect(p)
+	} else if err != nil {
+		return fmt.Errorf("load: publisher %d: %w", p, err)
+	}
 	h, n, err := parseHead(pub.answer)
 	if err != nil || n == 0 {
 		return err

@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,8 +12,9 @@ import (
 type reader struct {
 	fd      int32 // -1 when closed
 	channel int32
-	headBuf []byte // the head so far; nil after it
-	open    bool   // the head has come
+	over    *secured // nil without TLS
+	headBuf []byte   // the head so far; nil after it
+	open    bool     // the head has come
 	body    body
 	scan    Scanner
 	last    *LastID       // nil unless ids are remembered
@@ -83,10 +85,11 @@ func (c *Client) Hangup() {
 // open connects reader i, and serves the others now and then meanwhile.
 func (c *Client) open(i int, request []byte) error {
 	r := &c.readers[i]
-	fd, err := dial(c.config.Addr, i/perSource, request)
+	fd, over, err := c.dialSecure(i/perSource, request)
 	if err != nil {
 		return err
 	}
+	r.over = over
 	// A reader that comes back begins a new answer.
 	r.fd, r.open, r.scan = int32(fd), false, Scanner{Stray: r.scan.Stray}
 	if r.last != nil {
@@ -138,6 +141,12 @@ func (c *Client) read(i int) error {
 		return nil
 	}
 	b := c.buffer[:n]
+	if r.over != nil {
+		if c.opened, err = r.over.open(c.opened[:0], b); err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("stream %d: %w", i, err)
+		}
+		b = c.opened
+	}
 	if !r.open {
 		if b, err = c.readHead(i, r, b); err != nil {
 			return err

@@ -36,6 +36,7 @@ func dial(addr netip.AddrPort, source int, request []byte) (fd int, err error) {
 		func() error { return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) },
 		func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) },
 		func() error { return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit) },
+		func() error { return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit) },
 		func() error { return unix.Bind(fd, from) },
 		func() error {
 			return connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()})
@@ -49,6 +50,36 @@ func dial(addr netip.AddrPort, source int, request []byte) (fd int, err error) {
 		return -1, fmt.Errorf("load: request to %s: %w", addr, err)
 	}
 	return fd, unix.SetNonblock(fd, true)
+}
+
+// dialSecure is dial over TLS, if the client is to speak that; over is nil otherwise.
+func (c *Client) dialSecure(source int, request []byte) (fd int, over *secured, err error) {
+	if !c.config.Secure {
+		fd, err = dial(c.config.Addr, source, request)
+		return fd, nil, err
+	}
+	fd, err = dial(c.config.Addr, source, nil)
+	if err != nil {
+		return -1, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	if err = unix.SetNonblock(fd, false); err != nil {
+		return -1, nil, err
+	}
+	if over, err = shake(fd); err != nil {
+		return -1, nil, err
+	}
+	if request, err = over.seal(request); err != nil {
+		return -1, nil, err
+	}
+	if err = writeWhole(fd, request); err != nil {
+		return -1, nil, fmt.Errorf("load: request to %s: %w", c.config.Addr, err)
+	}
+	return fd, over, unix.SetNonblock(fd, true)
 }
 
 // connect connects a blocking socket. A signal, of which the runtime sends some, interrupts

@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func start(t *testing.T, p peers.Peer, o peers.Options) string {
 		t.Fatal(err)
 	}
 	o.Self = self
-	if p.Name == "sluice" {
+	if strings.HasPrefix(p.Name, "sluice") {
 		o.SluiceBin = buildSluice(t, "test")
 	}
 	addr := freeAddress(t)
@@ -95,11 +96,14 @@ func freeAddress(t *testing.T) string {
 }
 
 // dial opens a connection that ends with the test.
-func dial(t *testing.T, addr string) net.Conn {
+func dial(t *testing.T, p peers.Peer, addr string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.Secure {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}) //nolint:gosec // a server of our own
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
@@ -126,7 +130,7 @@ type publisher struct {
 
 func newPublisher(t *testing.T, p peers.Peer, addr string) *publisher {
 	t.Helper()
-	conn := dial(t, addr)
+	conn := dial(t, p, addr)
 	return &publisher{peer: p, conn: conn, in: bufio.NewReader(conn)}
 }
 
@@ -177,7 +181,7 @@ func messages(line string) (found []event) {
 // subscribe returns the body of an answer whose head has come.
 func subscribe(t *testing.T, p peers.Peer, addr, channel, lastEventID string) io.ReadCloser {
 	t.Helper()
-	conn := dial(t, addr)
+	conn := dial(t, p, addr)
 	if _, err := conn.Write(p.Subscribe(channel, lastEventID, "")); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ type Peer struct {
 	Resume bool
 	// Shared says that a request names its channel. (All do.)
 	Shared bool
+	// Secure says that it speaks TLS 1.3, and that it is measured where TLS is.
+	Secure bool
 	// Loses says when the peer does not deliver everything; empty if nothing is
 	// known that makes it lose a message for a reader that stays connected.
 	Loses string
@@ -67,10 +69,12 @@ func (o Options) streams() int {
 func All() []Peer {
 	return []Peer{
 		sluice(),
+		overTLS(sluice()),
 		floorPeer("floor-write"),
 		floorPeer("floor-coalesce"),
 		floorPeer("floor-1ms"),
 		netHTTP(),
+		overTLS(netHTTP()),
 		r3labs(),
 		goSSE(),
 		centrifugeSSE(),

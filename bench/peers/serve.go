@@ -43,6 +43,11 @@ func Serve(name, addr string, _ Options) error {
 	}
 	// No time limits but this one: streams and their publishers are long.
 	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 30 * time.Second}
+	if files := given(); files.cert != "" {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		return fmt.Errorf("peers: %s: %w", name, server.ListenAndServeTLS(files.cert, files.key))
+	}
 	return fmt.Errorf("peers: %s: %w", name, server.ListenAndServe())
 }
 

@@ -2,6 +2,7 @@ package run
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,6 +122,9 @@ func (p plan) rounds(asked int) int {
 
 // takes tells whether a plan is for a peer.
 func (p plan) takes(peer peers.Peer) bool {
+	if peer.Secure && !slices.Contains([]string{"A", "D", "E"}, p.scenario) {
+		return false
+	}
 	if p.who != nil {
 		return p.who(peer)
 	}

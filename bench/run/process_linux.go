@@ -102,7 +102,7 @@ func (p *process) ready(ctx context.Context, peer peers.Peer) error {
 
 // publishOne publishes to a channel that is not measured.
 func publishOne(addr netip.AddrPort, peer peers.Peer) error {
-	client, err := load.New(load.Config{Addr: addr, Clock: load.NewClock(), Channels: 1, Publishers: 1})
+	client, err := load.New(load.Config{Addr: addr, Clock: load.NewClock(), Channels: 1, Publishers: 1, Secure: peer.Secure})
 	if err != nil {
 		return err
 	}

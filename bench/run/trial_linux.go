@@ -67,7 +67,8 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 	t.client, err = load.New(load.Config{
 		Addr: t.server.addr, Clock: t.runner.clock, Channels: t.plan.channels,
 		Publishers: t.publishers(), RememberIDs: t.plan.kind == storm,
-		Spin: t.runner.cores.apart,
+		Secure: t.peer.Secure,
+		Spin:   t.runner.cores.apart,
 	})
 	if err != nil {
 		return nil, err
