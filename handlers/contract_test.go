@@ -25,7 +25,7 @@ func (s *suite) start(t *testing.T, change ...func(*setup)) *server {
 }
 
 func TestContract(t *testing.T) {
-	for _, p := range paths() {
+	for _, p := range append(paths(), path{"front", func(o *setup) { o.front = true }}) {
 		t.Run(p.name, (&suite{described: readDescription(t), log: new(journal), path: p}).all)
 	}
 }

@@ -109,7 +109,11 @@ func principal(c echo.Context) *auth.Principal { return request(c).who }
 // bearer returns the credential in the Authorization header, "" if there is none. The
 // scheme is case-insensitive (RFC 9110, section 11.1).
 func bearer(c echo.Context) string {
-	scheme, credential, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
+	return bearerIn(c.Request().Header.Get(echo.HeaderAuthorization))
+}
+
+func bearerIn(header string) string {
+	scheme, credential, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}

@@ -3,7 +3,6 @@ package handlers
 import (
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,13 +61,13 @@ func newMetrics(o Options) *metrics {
 }
 
 // request counts one request.
-func (m *metrics) request(route string, status int, took time.Duration, method string, r *requestInfo) {
-	if !slices.Contains(methods, method) {
-		method = "other" // a client may send any method
+func (m *metrics) request(x exchange, r *requestInfo) {
+	if !slices.Contains(methods, x.method) {
+		x.method = "other" // a client may send any method
 	}
-	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(x.route, x.method, strconv.Itoa(x.status)).Inc()
 	if !r.stream {
-		m.seconds.WithLabelValues(route).Observe(took.Seconds())
+		m.seconds.WithLabelValues(x.route).Observe(x.took.Seconds())
 	}
 	if r.problem != "" {
 		m.problem(r.problem)

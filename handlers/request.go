@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Request().Header.Get(echo.HeaderXRequestID)
 		if !plain(id) {
-			id = rand.Text()[:16] // 80 bits: streams keep it as long as they live
+			id = newRequestID()
 		}
 		info := &requestInfo{id: id}
 		c.Set(requestKey, info)
@@ -96,6 +97,9 @@ func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
+
+// newRequestID returns 80 random bits as text: streams keep it as long as they live.
+func newRequestID() string { return rand.Text()[:16] }
 
 // plain reports whether id is safe in a header and in a log line.
 func plain(id string) bool {
@@ -118,17 +122,16 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		took := time.Since(began)
-		r, status, route := request(c), c.Response().Status, c.Path()
-		if route == "" {
-			route = "none"
+		r, x := request(c), exchange{c.Request().Method, c.Path(), c.Response().Status, time.Since(began)}
+		if x.route == "" {
+			x.route = "none"
 		}
 		if r.gone {
-			status = statusGone
+			x.status = statusGone
 		}
-		a.metrics.request(route, status, took, c.Request().Method, r)
-		if !r.stream || r.cause != nil {
-			a.logRequest(c, r, status, route, took)
+		a.metrics.request(x, r)
+		if level := r.level(x.status); (!r.stream || r.cause != nil) && a.Log.Enabled(c.Request().Context(), level) {
+			a.logRequest(c.Request().Context(), level, x, r, c.RealIP())
 		}
 		if r.cut {
 			panic(http.ErrAbortHandler) // abort the connection, or the answer would look complete
@@ -137,20 +140,28 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route string, took time.Duration) {
-	level := slog.LevelDebug
+// exchange is a request that was answered, as metrics and logs see it.
+type exchange struct {
+	method, route string
+	status        int
+	took          time.Duration
+}
+
+// level is the level of the log line of a request.
+func (r *requestInfo) level(status int) slog.Level {
 	switch {
 	case r.problem == internal || r.cut:
-		level = slog.LevelError
+		return slog.LevelError
 	case status == http.StatusUnauthorized:
-		level = slog.LevelInfo
+		return slog.LevelInfo
 	}
-	if !a.Log.Enabled(c.Request().Context(), level) {
-		return
-	}
+	return slog.LevelDebug
+}
+
+func (a *api) logRequest(ctx context.Context, level slog.Level, x exchange, r *requestInfo, address string) {
 	attrs := []slog.Attr{
-		slog.String(keyRequestID, r.id), slog.String(keyMethod, c.Request().Method), slog.String(keyRoute, route),
-		slog.Int(keyStatus, status), slog.Float64(keySeconds, seconds(took)), slog.String(keyAddress, c.RealIP()),
+		slog.String(keyRequestID, r.id), slog.String(keyMethod, x.method), slog.String(keyRoute, x.route),
+		slog.Int(keyStatus, x.status), slog.Float64(keySeconds, seconds(x.took)), slog.String(keyAddress, address),
 	}
 	if r.problem != "" {
 		attrs = append(attrs, slog.String(keyProblem, string(r.problem)))
@@ -163,7 +174,7 @@ func (a *api) logRequest(c echo.Context, r *requestInfo, status int, route strin
 	if r.stack != nil {
 		attrs = append(attrs, slog.String(keyStack, string(r.stack)))
 	}
-	a.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // seconds returns d for a log line, to the tenth of a millisecond.

@@ -62,10 +62,11 @@ type ConnectionStats struct {
 // api is the receiver of all handlers. Static after construction.
 type api struct {
 	Options
-	metrics *metrics
-	buffers buffers
-	tally   tally
-	done    func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
+	metrics  *metrics
+	buffers  buffers
+	tally    tally
+	clientOf echo.IPExtractor
+	done     func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
 }
 
 // Service is the handler of the whole service.
@@ -89,12 +90,12 @@ func New(o Options) *Service {
 	if o.ClusterState == nil {
 		o.ClusterState = alone
 	}
-	a := &api{Options: o, metrics: newMetrics(o)}
+	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies)}
 	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
 	a.done = a.finished
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
-	e.IPExtractor = clientAddress(o.TrustedProxies)
+	e.IPExtractor = a.clientOf
 
 	// Outermost first. Nothing here wraps or buffers a response.
 	every := chain(func(c echo.Context) error { return c.Handler()(c) },
@@ -126,7 +127,7 @@ func (a *api) routes(e *echo.Echo) {
 		add(http.MethodHead, path, h, m...)
 	}
 
-	add(http.MethodPost, "/v1/publish/:channel/:topic", a.publish, token, query("run_id?"))
+	add(http.MethodPost, publishRoute, a.publish, token, query("run_id?"))
 	add(http.MethodPost, "/v1/publish", a.publishMany, token, query(""))
 	add(http.MethodPost, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))
 	add(http.MethodPut, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))

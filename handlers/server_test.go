@@ -36,6 +36,8 @@ type server struct {
 	auth    *auth.Authority
 	catalog *schemas.Catalog
 	handler http.Handler
+	service *handlers.Service
+	fronted *fronted // nil without a front
 	http    *http.Client
 	dial    func(context.Context) (net.Conn, error)
 	log     *journal
@@ -53,6 +55,7 @@ type setup struct {
 	level    slog.Level // of the log; default: debug
 	h2       bool       // the client speaks HTTP/2
 	secure   bool       // over TLS, with a tap
+	front    bool       // simple publishes are answered in front of net/http
 }
 
 // start runs a server until the test ends.
@@ -77,7 +80,7 @@ func start(t testing.TB, change ...func(*setup)) *server {
 	}
 	s.catalog = o.handlers.Catalog
 	service := handlers.New(o.handlers)
-	s.handler = service.Handler
+	s.handler, s.service = service.Handler, service
 	if o.handlers.ClusterState != nil {
 		if err := service.Watch(t.Context()); err != nil {
 			t.Fatal(err)
@@ -100,6 +103,7 @@ func (s *server) serve(o *setup) {
 	one.SetHTTP1(!o.h2)
 	one.SetUnencryptedHTTP2(o.h2)
 	srv := &http.Server{Handler: s.handler, Protocols: both, ErrorLog: log(o.log), ReadHeaderTimeout: 10 * time.Second}
+	s.putInFront(o, srv)
 	serve, scheme := srv.Serve, "http://"
 	if o.secure {
 		both.SetHTTP2(true)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/internal/door"
+	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/tlstap"
 )
 
@@ -80,13 +81,19 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 	return server, nil
 }
 
-// serveHTTP serves until the server is closed.
-func serveHTTP(server *http.Server, listener net.Listener) error {
-	serve := server.Serve
-	if server.TLSConfig != nil {
-		serve = func(l net.Listener) error { return server.ServeTLS(tlstap.Listener(l), "", "") }
+// serveHTTP serves until the server is closed. If its clients connect over plain TCP, the
+// front answers their publishes.
+func serveHTTP(server *http.Server, entrance *door.Door, publishes *front.Front, listener net.Listener) (err error) {
+	_, tcp := listener.Addr().(*net.TCPAddr)
+	switch {
+	case server.TLSConfig != nil:
+		err = server.ServeTLS(tlstap.Listener(entrance.Listener(listener)), "", "")
+	case tcp:
+		err = server.Serve(publishes.Listener(listener))
+	default:
+		err = server.Serve(entrance.Listener(listener))
 	}
-	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

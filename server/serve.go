@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/internal/door"
+	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/web"
 )
@@ -63,9 +64,11 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	if err != nil {
 		return err
 	}
+	publishes := front.New(front.Options{Door: entrance, Handler: service, FirstRequest: headerTimeout, Idle: idleTimeout})
+	defer publishes.Close()
 	failed := make(chan error, 1)
-	go func() { failed <- serveHTTP(server, entrance.Listener(listener)) }() // ends with server.Close
-	defer server.Close()                                                     //nolint:errcheck // closed already after a drain
+	go func() { failed <- serveHTTP(server, entrance, publishes, listener) }() // ends with server.Close
+	defer server.Close()                                                       //nolint:errcheck // closed already after a drain
 
 	go trimMemory(ctx, func() int { return b.Stats().Streams }) // ends with ctx
 	go gcPace(ctx)                                              // ends with ctx
@@ -79,13 +82,13 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return fmt.Errorf("the listener failed: %w", err)
 	case <-ctx.Done():
 	}
-	drain(cfg, b, server, log)
+	drain(cfg, b, server, publishes, log)
 	return nil
 }
 
 // drain ends everything in order and within the timeout: the server becomes unready and
 // refuses new requests, then the streams end in waves, then the listener closes.
-func drain(cfg *Config, b *broker.Broker, server *http.Server, log *slog.Logger) {
+func drain(cfg *Config, b *broker.Broker, server *http.Server, publishes *front.Front, log *slog.Logger) {
 	began, timeout, streams := time.Now(), cfg.DrainTimeout, b.Stats().Streams
 	log.Info("draining", slog.Int("streams", streams), slog.String("timeout", timeout.String()))
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -95,7 +98,7 @@ func drain(cfg *Config, b *broker.Broker, server *http.Server, log *slog.Logger)
 		<-time.After(min(time.Second, timeout/10)) // load balancers need it to notice that the server is not ready
 	}
 	// Half of the time is for the waves, the other half for slow sockets.
-	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx)); err != nil {
+	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx), publishes.Shutdown(ctx)); err != nil {
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
 		return
 	}

@@ -1,0 +1,285 @@
+package front_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluicehq/sluice/internal/door"
+	"github.com/sluicehq/sluice/internal/front"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience limits how long a test waits for one thing.
+const patience = time.Minute
+
+// handler answers with the body, except to what it refuses.
+type handler struct {
+	asked chan struct{} // gets a value with each request; may be nil
+	until chan struct{} // answers wait until it is closed; may be nil
+}
+
+func (h *handler) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, bool) {
+	if string(r.Path) == "/refused" {
+		return nil, false
+	}
+	if h.asked != nil {
+		h.asked <- struct{}{}
+	}
+	if h.until != nil {
+		select {
+		case <-h.until:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return fmt.Appendf(out, "HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(r.Body), r.Body), true
+}
+
+// server is a front before a server that answers with 418 and the body.
+type server struct {
+	*front.Front
+
+	http    *http.Server
+	address string
+}
+
+func start(t *testing.T, change func(*front.Options)) *server {
+	t.Helper()
+	o := front.Options{Door: door.New(slog.New(slog.DiscardHandler)), Handler: new(handler), FirstRequest: patience, Idle: patience}
+	change(&o)
+	s := &server{Front: front.New(o)}
+	s.http = &http.Server{
+		ReadHeaderTimeout: patience, ConnState: o.Door.State,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = fmt.Fprintf(w, "%s %s", r.URL, body)
+		}),
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = l.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.Listener(l)) }() // ends with http.Close
+	t.Cleanup(func() {
+		_ = s.http.Close()
+		s.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// client is a connection to a server.
+type client struct {
+	net.Conn
+
+	t  *testing.T
+	in *bufio.Reader
+}
+
+func (s *server) connect(t *testing.T) *client {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return &client{conn, t, bufio.NewReader(conn)}
+}
+
+func (c *client) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// gets checks the next answer.
+func (c *client) gets(status int, body string) {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != status || string(got) != body {
+		c.t.Fatalf("got %d %q, %v, want %d %q", resp.StatusCode, got, err, status, body)
+	}
+}
+
+// ends checks that the server closes the connection.
+func (c *client) ends() {
+	c.t.Helper()
+	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
+		c.t.Fatalf("got %v, want the end", err)
+	}
+}
+
+func post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+}
+
+const get = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+
+func unchanged(*front.Options) {}
+
+func TestFront_answers(t *testing.T) {
+	c := start(t, unchanged).connect(t)
+	for i := range 3 {
+		body := fmt.Sprint("n", i)
+		c.send(post("/a", body))
+		c.gets(201, body)
+	}
+	c.send(post("/a", "1") + post("/a", "2") + post("/a", "3")) // at once
+	for _, body := range []string{"1", "2", "3"} {
+		c.gets(201, body)
+	}
+	half := len(post("/a", "hello")) - 3
+	c.send(post("/a", "hello")[:half])
+	c.send(post("/a", "hello")[half:])
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(body), "hello") { // the second half may be late
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+// What the front does not answer reaches net/http with every byte, and so does all that
+// follows.
+func TestFront_handsOver(t *testing.T) {
+	long := strings.Repeat("a", 20<<10)
+	for _, tt := range []struct{ name, input, answer string }{
+		{"another method", get, "/x "},
+		{"a refusal", post("/refused", "b"), "/refused b"},
+		{"a long body", post("/long", long), "/long " + long},
+		{"a long head", strings.Replace(post("/head", "b"), "Host", "User-Agent: "+long+"\r\nHost", 1), "/head b"},
+		{"a query", post("/a?b", "b"), "/a?b b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := start(t, unchanged).connect(t)
+			c.send(post("/a", "first") + tt.input + post("/a", "last"))
+			c.gets(201, "first")
+			c.gets(418, tt.answer)
+			c.gets(418, "/a last")
+		})
+	}
+}
+
+// A request whose rest does not come soon is net/http's, which waits for it.
+func TestFront_handsOver_late(t *testing.T) {
+	for cut := range len(post("/a", "body")) {
+		t.Run(fmt.Sprint(cut), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, func(o *front.Options) { o.FirstRequest = patience })
+			c := s.connect(t)
+			c.send(post("/a", "first"))
+			c.gets(201, "first")
+			whole := post("/a", "body")
+			c.send(whole[:cut])
+			if cut > 0 {
+				s.handedOver(t)
+			}
+			c.send(whole[cut:])
+			if cut > 0 {
+				c.gets(418, "/a body")
+			} else {
+				c.gets(201, "body")
+			}
+		})
+	}
+}
+
+// handedOver waits until the front has no connection.
+func (s *server) handedOver(t *testing.T) {
+	t.Helper()
+	for s.Connections() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Connections that send nothing are closed, new ones and those that had requests.
+func TestFront_silence(t *testing.T) {
+	s := start(t, func(o *front.Options) { o.FirstRequest = 50 * time.Millisecond })
+	s.connect(t).ends()
+	s = start(t, func(o *front.Options) { o.Idle = 50 * time.Millisecond })
+	c := s.connect(t)
+	c.send(post("/a", "b"))
+	c.gets(201, "b")
+	c.ends()
+}
+
+// At a shutdown, connections without a request are closed, and requests are answered.
+func TestFront_Shutdown(t *testing.T) {
+	h := &handler{asked: make(chan struct{}, 1), until: make(chan struct{})}
+	s := start(t, func(o *front.Options) { o.Handler = h })
+	idle, busy := s.connect(t), s.connect(t)
+	busy.send(post("/a", "b"))
+	<-h.asked
+	_ = s.http.Close()
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(t.Context()) }()
+	idle.ends()
+	close(h.until)
+	busy.gets(201, "b")
+	busy.ends()
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h = &handler{asked: make(chan struct{}, 1), until: make(chan struct{})}
+	s = start(t, func(o *front.Options) { o.Handler = h })
+	busy = s.connect(t)
+	busy.send(post("/a", "b"))
+	<-h.asked
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	s.Close() // ends the request
+}
+
+// The listener ends as a listener must.
+func TestFront_Listener_Close(t *testing.T) {
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := front.New(front.Options{Door: door.New(slog.New(slog.DiscardHandler)), Handler: new(handler), FirstRequest: patience, Idle: patience})
+	defer f.Close()
+	l := f.Listener(inner)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("second close: %v", err)
+	}
+}

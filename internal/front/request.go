@@ -1,0 +1,181 @@
+package front
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Request is a request that the front understands in full: one POST with a body of known
+// length, of which no header could change the meaning. It is valid until it is answered.
+// What is nil was not sent.
+type Request struct {
+	Path           []byte // as it was sent, with its escapes; begins with a slash
+	Host           []byte
+	Authorization  []byte
+	ContentType    []byte
+	IdempotencyKey []byte
+	RequestID      []byte
+	Traceparent    []byte
+	Body           []byte // never empty
+	Remote         string // address of the client, host:port
+}
+
+// verdict says what the bytes of a connection begin with.
+type verdict int
+
+const (
+	simple     verdict = iota // a whole [Request]
+	incomplete                // what may become one
+	other                     // anything else
+)
+
+// maxLengthDigits bounds a Content-Length, so that it cannot overflow.
+const maxLengthDigits = 7
+
+// parse reads the request that b begins with into r, and returns its length in bytes. It
+// accepts a part of what RFC 9112 allows, and nothing that it does not allow.
+func parse(b []byte, r *Request) (n int, v verdict) {
+	const method = "POST /"
+	if !bytes.HasPrefix(b, []byte(method[:min(len(b), len(method))])) {
+		return 0, other
+	}
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0, incomplete
+	}
+	*r = Request{Remote: r.Remote}
+	line, fields, _ := bytes.Cut(b[:end+2], []byte("\r\n"))
+	path, ok := bytes.CutSuffix(line[len(method)-1:], []byte(" HTTP/1.1"))
+	if !ok || !isPath(path) {
+		return 0, other
+	}
+	r.Path = path
+	length, ok := r.readFields(fields)
+	if !ok {
+		return 0, other
+	}
+	head := end + 4
+	if len(b) < head+length {
+		return head + length, incomplete
+	}
+	r.Body = b[head : head+length]
+	return head + length, simple
+}
+
+// readFields reads the header, of which each line ends with CR LF. It returns the length of
+// the body, and false if it does not know a field, or a field occurs twice or is not
+// plain.
+func (r *Request) readFields(fields []byte) (length int, ok bool) {
+	var connection, lengthField, ignored []byte
+	var folded [maxName]byte
+	for len(fields) > 0 {
+		var field []byte
+		field, fields, _ = bytes.Cut(fields, []byte("\r\n"))
+		name, value, found := bytes.Cut(field, []byte(":"))
+		value = bytes.Trim(value, " \t")
+		if !found || len(value) == 0 || !isText(value) {
+			return 0, false
+		}
+		var place *[]byte
+		switch string(appendLower(folded[:0], name)) {
+		case "host":
+			place = &r.Host
+		case "authorization":
+			place = &r.Authorization
+		case "content-type":
+			place = &r.ContentType
+		case "content-length":
+			place = &lengthField
+		case "connection":
+			place = &connection
+		case "idempotency-key":
+			place = &r.IdempotencyKey
+		case "traceparent":
+			place = &r.Traceparent
+		case "x-request-id":
+			place = &r.RequestID
+		case "accept", "accept-encoding", "accept-language", "user-agent", "sec-fetch-mode", "tracestate":
+			place, ignored = &ignored, nil // they mean nothing to a publish, however often they occur
+		default:
+			return 0, false
+		}
+		if *place != nil {
+			return 0, false
+		}
+		*place = value
+	}
+	if connection != nil && !bytes.EqualFold(connection, []byte("keep-alive")) {
+		return 0, false
+	}
+	if !isHost(r.Host) {
+		return 0, false
+	}
+	return number(lengthField)
+}
+
+// number returns the value of a Content-Length that is not 0.
+func number(digits []byte) (n int, ok bool) {
+	if len(digits) == 0 || len(digits) > maxLengthDigits || digits[0] == '0' {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, true
+}
+
+// maxName is the length of the longest name of a field that is known.
+const maxName = len("accept-language")
+
+// appendLower appends the name of a field in lower case to b, and nothing if it is longer
+// than all that are known.
+func appendLower(b, name []byte) []byte {
+	if len(name) > maxName {
+		return b
+	}
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return b
+}
+
+// isPath reports whether a target is a path that consists of unreserved characters (RFC
+// 3986, section 2.3), colons and escapes.
+func isPath(path []byte) bool {
+	for _, c := range path {
+		if !isAlphanumeric(c) && strings.IndexByte("/:-._~%", c) < 0 {
+			return false
+		}
+	}
+	return len(path) > 0
+}
+
+// isHost reports whether a host consists of a name or an address, and perhaps a port.
+func isHost(host []byte) bool {
+	for _, c := range host {
+		if !isAlphanumeric(c) && strings.IndexByte(".-:[]", c) < 0 {
+			return false
+		}
+	}
+	return len(host) > 0
+}
+
+// isText reports whether a value consists of printable ASCII, blanks and tabs.
+func isText(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
