@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -18,7 +19,7 @@ func (a *api) open(next echo.HandlerFunc) echo.HandlerFunc { return next }
 // token admits requests with a valid token or API key in the Authorization header.
 func (a *api) token(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if err := a.authenticate(c, bearer(c)); err != nil {
+		if err := a.authenticate(c.Request().Context(), request(c), bearer(c)); err != nil {
 			return err
 		}
 		return next(c)
@@ -38,7 +39,7 @@ func (a *api) tokenOrQuery(next echo.HandlerFunc) echo.HandlerFunc {
 		if credential == "" {
 			credential = a.cookie(c.Request())
 		}
-		err := a.authenticate(c, credential)
+		err := a.authenticate(c.Request().Context(), request(c), credential)
 		if err != nil {
 			return a.turnAway(c, err)
 		}
@@ -88,13 +89,12 @@ func (a *api) key(next echo.HandlerFunc) echo.HandlerFunc {
 	})
 }
 
-// authenticate determines the principal of the credential.
-func (a *api) authenticate(c echo.Context, credential string) error {
-	r := request(c)
+// authenticate determines the principal of the credential of request r.
+func (a *api) authenticate(ctx context.Context, r *requestInfo, credential string) error {
 	if r.credential = credential != ""; !r.credential {
 		return fmt.Errorf("%w: no credential", auth.ErrUnauthorized)
 	}
-	who, err := a.Auth.Authenticate(c.Request().Context(), credential)
+	who, err := a.Auth.Authenticate(ctx, credential)
 	r.who = who
 	if err == nil && !who.Admin && who.Subject == "" && who.TokenID == "" {
 		digest := sha256.Sum256([]byte(credential))

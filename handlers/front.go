@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,34 +23,30 @@ const (
 	publishRoute  = publishPrefix + ":channel/:topic"
 )
 
-// Answer implements [front.Handler]. It publishes one message, and leaves everything that
-// is to be refused to the route, apart from what only the attempt can show.
+// Answer implements [front.Handler]. It publishes one message. What is wrong without an
+// attempt is left to the route; whatever an attempt shows is answered, since there must be
+// only one.
 func (s *Service) Answer(ctx context.Context, r *front.Request, out []byte) (answer []byte, ok bool) {
 	a, began := s.api, time.Now()
-	if a.Dev && !loopbackHost(string(r.Host)) {
-		return nil, false
-	}
-	p, ok := a.publication(ctx, r)
+	data := a.buffers.get()
+	defer a.buffers.put(data)
+	p, ok := a.publication(r, data)
 	if !ok {
 		return nil, false
 	}
-	data := a.buffers.get()
-	defer a.buffers.put(data)
-	if compact(data, r.Body) != nil {
-		return nil, false
-	}
-	p.Data = data.Bytes()
-
-	info := requestInfo{id: string(r.RequestID), credential: true}
+	info := requestInfo{id: string(r.RequestID)}
 	if info.id == "" {
 		info.id = newRequestID()
 	}
-	receipt, err := a.putSafely(ctx, p, &info)
+	receipt, err := a.attempt(ctx, p, &info, bearerIn(string(r.Authorization)))
 	x := exchange{method: http.MethodPost, route: publishRoute}
-	if err != nil {
-		out, x.status = a.appendRefusal(out, err, &info)
-	} else {
+	switch {
+	case err == nil:
 		out, x.status = appendReceipt(out, receipt, info.id)
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		x.status = statusGone
+	default:
+		out, x.status = appendRefusal(out, err, &info)
 	}
 	x.took = time.Since(began)
 	a.metrics.request(x, &info)
@@ -59,29 +56,24 @@ func (s *Service) Answer(ctx context.Context, r *front.Request, out []byte) (ans
 	return out, true
 }
 
-// publication returns what r publishes, without the data, and false if anything is wrong
-// with it.
-func (a *api) publication(ctx context.Context, r *front.Request) (p broker.Publication, ok bool) {
-	if r.ContentType != nil && string(r.ContentType) != echo.MIMEApplicationJSON || r.RequestID != nil && !plain(string(r.RequestID)) {
-		return p, false
-	}
+// publication returns what r publishes, with its data in the buffer, and false if anything
+// is wrong with it.
+func (a *api) publication(r *front.Request, data *bytes.Buffer) (p broker.Publication, ok bool) {
 	path, ok := bytes.CutPrefix(r.Path, []byte(publishPrefix))
-	if !ok {
+	channel, topic, found := bytes.Cut(path, []byte("/"))
+	switch {
+	case !ok, !found, bytes.IndexByte(topic, '/') >= 0,
+		a.Dev && !loopbackHost(string(r.Host)),
+		r.ContentType != nil && string(r.ContentType) != echo.MIMEApplicationJSON,
+		r.RequestID != nil && !plain(string(r.RequestID)),
+		int64(len(r.Body)) > a.bodyLimit():
 		return p, false
 	}
-	channel, topic, ok := bytes.Cut(path, []byte("/"))
-	if !ok || bytes.IndexByte(topic, '/') >= 0 {
+	var err error
+	if p.Channel, err = named(channel, schemas.ParseChannel); err != nil {
 		return p, false
 	}
-	who, err := a.Auth.Authenticate(ctx, bearerIn(string(r.Authorization)))
-	if err != nil {
-		return p, false
-	}
-	p.Channel, err = named(channel, schemas.ParseChannel)
-	if err != nil {
-		return p, false
-	}
-	if p.Topic, err = named(topic, schemas.ParseTopic); err != nil || mayPublish(who, p.Channel, p.Topic) != nil {
+	if p.Topic, err = named(topic, schemas.ParseTopic); err != nil {
 		return p, false
 	}
 	if r.IdempotencyKey != nil {
@@ -92,8 +84,9 @@ func (a *api) publication(ctx context.Context, r *front.Request) (p broker.Publi
 	if r.Traceparent != nil {
 		p.Traceparent = schemas.ParseTraceparent(string(r.Traceparent))
 	}
-	p.Sub = who.Subject
-	return p, true
+	err = compact(data, r.Body)
+	p.Data = data.Bytes()
+	return p, err == nil
 }
 
 // named parses a part of a path. [inQuery] is no name.
@@ -105,14 +98,22 @@ func named[T any](part []byte, parse func(string) (T, error)) (name T, err error
 	return parse(text)
 }
 
-// putSafely is put for callers whose panics nobody else recovers.
-func (a *api) putSafely(ctx context.Context, p broker.Publication, info *requestInfo) (receipt schemas.Receipt, err error) {
+// attempt publishes p if the credential grants it. A panic becomes an error: nobody else
+// would answer.
+func (a *api) attempt(ctx context.Context, p broker.Publication, info *requestInfo, credential string) (receipt schemas.Receipt, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			info.stack = debug.Stack()
 			err = fmt.Errorf("%w: %v", errPanic, v)
 		}
 	}()
+	if err := a.authenticate(ctx, info, credential); err != nil {
+		return receipt, err
+	}
+	if err := mayPublish(info.who, p.Channel, p.Topic); err != nil {
+		return receipt, err
+	}
+	p.Sub = info.who.Subject
 	return a.put(ctx, p)
 }
 
@@ -131,7 +132,7 @@ func appendReceipt(out []byte, r schemas.Receipt, requestID string) (answer []by
 }
 
 // appendRefusal is fail for requests of the front.
-func (a *api) appendRefusal(out []byte, err error, info *requestInfo) (answer []byte, status int) {
+func appendRefusal(out []byte, err error, info *requestInfo) (answer []byte, status int) {
 	k := kindOf(err).spec()
 	info.failed(k.kind, err)
 	out = fmt.Appendf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n", k.status, http.StatusText(k.status))

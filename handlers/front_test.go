@@ -47,7 +47,7 @@ func (s *server) putInFront(o *setup, srv *http.Server) {
 	entrance := door.New(o.handlers.Log)
 	srv.ConnState = entrance.State
 	s.fronted = &fronted{Handler: s.service}
-	f := front.New(front.Options{Door: entrance, Handler: s.fronted, FirstRequest: 10 * time.Second, Idle: 10 * time.Second})
+	f := front.New(front.Options{Door: entrance, Handler: s.fronted, Log: o.handlers.Log, FirstRequest: 10 * time.Second, Idle: 10 * time.Second})
 	s.t.Cleanup(f.Close) // before the server is closed it would be too early: this runs later
 	o.listener = f.Listener(o.listener)
 }

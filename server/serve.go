@@ -64,7 +64,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	if err != nil {
 		return err
 	}
-	publishes := front.New(front.Options{Door: entrance, Handler: service, FirstRequest: headerTimeout, Idle: idleTimeout})
+	publishes := front.New(front.Options{Door: entrance, Handler: service, Log: log, FirstRequest: headerTimeout, Idle: idleTimeout})
 	defer publishes.Close()
 	failed := make(chan error, 1)
 	go func() { failed <- serveHTTP(server, entrance, publishes, listener) }() // ends with server.Close
@@ -98,7 +98,7 @@ func drain(cfg *Config, b *broker.Broker, server *http.Server, publishes *front.
 		<-time.After(min(time.Second, timeout/10)) // load balancers need it to notice that the server is not ready
 	}
 	// Half of the time is for the waves, the other half for slow sockets.
-	if err := errors.Join(b.Drain(ctx, timeout/2), server.Shutdown(ctx), publishes.Shutdown(ctx)); err != nil {
+	if err := errors.Join(b.Drain(ctx, timeout/2), publishes.Shutdown(ctx), server.Shutdown(ctx)); err != nil {
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
 		return
 	}

@@ -2,19 +2,22 @@
 // more than the price of one read and one write, and hands all other connections to
 // net/http.
 //
-// It knows only how to say yes. A connection is the front's as long as everything that
-// comes over it is one request after the other that [parse] understands and the [Handler]
-// answers. At anything else (another method, a query, a header that it does not know, a
-// body that is late or large, a refusal) net/http gets the connection, together with the
-// bytes that were read and not answered, and keeps it. So refusals, time limits and all
-// other routes exist once.
+// A connection is the front's as long as everything that comes over it is one request
+// after the other that [parse] understands and the [Handler] answers. At anything else
+// (another method, a query, a header that it does not know, a body that is late or large,
+// a name that is wrong) net/http gets the connection, together with the bytes that were
+// read and not answered, and keeps it. So whatever can be seen to be wrong without an
+// attempt, time limits and all other routes exist once.
 package front
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/door"
@@ -23,15 +26,18 @@ import (
 const (
 	// bufferSize is the length of the longest request that is answered here, in bytes.
 	bufferSize = 8 << 10
-	// secondRead is how long the rest of a request may take whose beginning was read.
-	secondRead = 100 * time.Millisecond
+	// restTime is how long the rest of a request may take whose beginning was read.
+	restTime = 100 * time.Millisecond
+	// blankBytes is how many CRs and LFs may follow a body: old clients send some. It is
+	// the number that net/http ignores.
+	blankBytes = 4
 )
 
 // Handler answers requests.
 type Handler interface {
 	// Answer does what r asks for and appends the whole answer to out. It returns false
 	// if it has done nothing, so that net/http can do the same request. It must not keep
-	// r. The context ends when the front is closed.
+	// r. The context ends when the front is closed; no answer is sent then.
 	Answer(ctx context.Context, r *Request, out []byte) (answer []byte, ok bool)
 }
 
@@ -39,8 +45,10 @@ type Handler interface {
 type Options struct {
 	Door    *door.Door
 	Handler Handler
-	// FirstRequest is how long a new connection may send nothing, Idle how long one may
-	// do so after a request. The client also has that long to accept answers.
+	Log     *slog.Logger
+	// FirstRequest is how long a new connection may send nothing. Idle is how long one may
+	// do so after an answer, and how long the client may take to accept one; both end an
+	// eighth of it later at the latest.
 	FirstRequest, Idle time.Duration
 }
 
@@ -52,9 +60,10 @@ type Front struct {
 	cancel  context.CancelFunc
 	serving sync.WaitGroup
 
-	mu      sync.Mutex
-	stopped bool                    // guarded by mu
-	conns   map[*door.Conn]struct{} // guarded by mu; those that are the front's
+	stopping atomic.Bool // no more is read
+
+	mu    sync.Mutex
+	conns map[*door.Conn]struct{} // guarded by mu; those that are the front's. None is added once stopping
 }
 
 // New returns a front. The caller must close it.
@@ -64,15 +73,11 @@ func New(o Options) *Front {
 	return f
 }
 
-// Shutdown closes the connections that have no request, and waits until the others have
-// been answered, or ctx ends. It is called when the listeners are closed.
+// Shutdown answers what has arrived, and then closes the connections or, if half a request
+// has arrived, hands them over. It waits for this until ctx ends, and returns its error
+// then. New connections are all net/http's from now on, so that one is shut down after it.
 func (f *Front) Shutdown(ctx context.Context) error {
-	f.mu.Lock()
-	f.stopped = true
-	for c := range f.conns {
-		_ = c.SetReadDeadline(time.Unix(1, 0)) // ends the wait for a request
-	}
-	f.mu.Unlock()
+	f.stop(func(c *door.Conn) { _ = c.SetReadDeadline(time.Unix(1, 0)) }) // ends the wait for a request
 	done := make(chan struct{})
 	go func() { // ends with the last connection, which Close ends
 		f.serving.Wait()
@@ -86,16 +91,22 @@ func (f *Front) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close closes all connections of the front and waits for their requests to end.
+// Close closes all connections of the front and waits for their requests to end. Its
+// listeners must be closed before.
 func (f *Front) Close() {
 	f.cancel()
-	f.mu.Lock()
-	f.stopped = true
-	for c := range f.conns {
-		c.Close()
-	}
-	f.mu.Unlock()
+	f.stop(func(c *door.Conn) { c.Close() })
 	f.serving.Wait()
+}
+
+// stop calls end for each connection, after which there are no new ones.
+func (f *Front) stop(end func(*door.Conn)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopping.Store(true)
+	for c := range f.conns {
+		end(c)
+	}
 }
 
 // Listener returns the listener for net/http: it accepts the connections of l that are not
@@ -103,7 +114,7 @@ func (f *Front) Close() {
 func (f *Front) Listener(l net.Listener) net.Listener {
 	h := &handover{
 		Listener: f.Door.Listener(l), front: f,
-		conns: make(chan net.Conn), closed: make(chan struct{}), failed: make(chan error, 1),
+		conns: make(chan net.Conn), failures: make(chan error), closed: make(chan struct{}),
 	}
 	go h.accept() // ends with the listener
 	return h
@@ -113,12 +124,11 @@ func (f *Front) Listener(l net.Listener) net.Listener {
 type handover struct {
 	net.Listener
 
-	front  *Front
-	conns  chan net.Conn
-	failed chan error    // capacity 1: why nothing more will come
-	closed chan struct{} // closed by Close
-
-	once sync.Once
+	front    *Front
+	conns    chan net.Conn
+	failures chan error    // of accepting; net/http decides whether to go on
+	closed   chan struct{} // closed by Close
+	closing  sync.Once
 }
 
 // accept accepts connections until the listener is closed.
@@ -126,15 +136,19 @@ func (h *handover) accept() {
 	for {
 		conn, err := h.Listener.Accept()
 		if err != nil {
-			h.failed <- err
-			return
+			select {
+			case h.failures <- err:
+				continue
+			case <-h.closed:
+				return
+			}
 		}
 		c := door.Of(conn)
 		if c.Reserved() || !h.front.add(c) {
 			go h.give(c, nil) // ends when net/http has taken it
 			continue
 		}
-		go h.serve(c) // ends with the connection
+		go h.serve(c) // ends with the connection, or when net/http has taken it
 	}
 }
 
@@ -143,29 +157,25 @@ func (h *handover) Accept() (net.Conn, error) {
 	select {
 	case conn := <-h.conns:
 		return conn, nil
-	case err := <-h.failed:
-		h.failed <- err // for the next call
+	case err := <-h.failures:
 		return nil, err
+	case <-h.closed:
+		return nil, net.ErrClosed
 	}
 }
 
 // Close implements [net.Listener].
 func (h *handover) Close() error {
-	err := net.ErrClosed
-	h.once.Do(func() {
-		close(h.closed)
-		err = h.Listener.Close()
-	})
-	return err
+	h.closing.Do(func() { close(h.closed) })
+	return h.Listener.Close()
 }
 
-// give gives net/http a connection that it reads from the beginning of unread.
+// give gives net/http a connection, and what was read of it and not answered.
 func (h *handover) give(c *door.Conn, unread []byte) {
 	select {
 	case h.conns <- &givenConn{c, unread}:
 	case <-h.closed:
-		h.front.Door.State(c, http.StateClosed)
-		c.Close()
+		h.front.drop(c)
 	}
 }
 
@@ -195,7 +205,7 @@ func (c *givenConn) Read(p []byte) (int, error) {
 func (f *Front) add(c *door.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stopped {
+	if f.stopping.Load() {
 		return false
 	}
 	f.conns[c] = struct{}{}
@@ -203,94 +213,89 @@ func (f *Front) add(c *door.Conn) bool {
 	return true
 }
 
-func (f *Front) remove(c *door.Conn) {
-	f.mu.Lock()
-	delete(f.conns, c)
-	f.mu.Unlock()
-	f.serving.Done()
+// drop closes a connection that net/http does not get.
+func (f *Front) drop(c *door.Conn) {
+	f.Door.State(c, http.StateClosed)
+	c.Close()
 }
 
-// stopping reports whether c is to be closed after its request.
-func (f *Front) stopping() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.stopped
-}
-
-// pair is the memory of a connection while it is the front's.
-type pair struct {
+// memory is what a connection needs while it is the front's.
+type memory struct {
 	in  [bufferSize]byte
 	out [1 << 10]byte
 }
 
-var pairs = sync.Pool{New: func() any { return new(pair) }}
+var memories = sync.Pool{New: func() any { return new(memory) }}
 
 // serve answers the requests of c until one is for net/http, or the connection ends.
 func (h *handover) serve(c *door.Conn) {
-	memory, _ := pairs.Get().(*pair)
-	unread, alive := h.front.answer(c, memory)
-	if alive {
-		unread = append([]byte(nil), unread...)
-	}
-	pairs.Put(memory)
-	h.front.remove(c)
-	if alive {
-		_ = c.SetDeadline(time.Time{})
-		h.give(c, unread)
+	defer h.front.serving.Done()
+	m, _ := memories.Get().(*memory)
+	unread := append([]byte(nil), h.front.answer(c, m)...)
+	memories.Put(m)
+	h.front.mu.Lock()
+	delete(h.front.conns, c)
+	h.front.mu.Unlock()
+	if len(unread) == 0 {
+		h.front.drop(c)
 		return
 	}
-	h.front.Door.State(c, http.StateClosed)
-	c.Close()
+	_ = c.SetDeadline(time.Time{})
+	h.give(c, unread)
 }
 
 // answer answers the requests of c. It returns what it has read and not answered if the
-// connection is for net/http.
-func (f *Front) answer(c *door.Conn, memory *pair) (unread []byte, alive bool) {
-	var (
-		r     = Request{Remote: c.RemoteAddr().String()}
-		b     []byte    // what was read and not answered
-		until time.Time // the deadline; zero before the first request
-		long  = false   // the rest of a request has been waited for
-	)
-	_ = c.SetDeadline(time.Now().Add(f.FirstRequest))
-	for {
-		n, v := 0, incomplete
-		if len(b) > 0 {
-			n, v = parse(b, &r)
+// connection is for net/http, and nothing if it is to be closed.
+func (f *Front) answer(c *door.Conn, m *memory) (unread []byte) {
+	defer func() { // as net/http does it
+		if v := recover(); v != nil {
+			f.Log.Error("panic", slog.Any("error", v), slog.String("stack", string(debug.Stack())))
+			unread = nil
 		}
-		switch {
-		case v == other, v == incomplete && (long || n > bufferSize || len(b) == bufferSize):
-			return b, true
-		case v == incomplete:
-			if len(b) > 0 {
-				long = true
-				_ = c.SetReadDeadline(time.Now().Add(secondRead))
-			} else if f.stopping() {
-				return nil, false
+	}()
+	var (
+		r      = Request{Remote: c.RemoteAddr().String()}
+		b      []byte    // what was read and not answered, a part of m.in
+		blank  int       // how many CRs and LFs may come now
+		waited bool      // for the rest of this request
+		until  time.Time // the deadline after the first answer
+	)
+	_ = c.SetReadDeadline(time.Now().Add(f.FirstRequest))
+	for {
+		for ; blank > 0 && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); blank-- {
+			b = b[1:]
+		}
+		n, v := parse(b, &r)
+		last := waited || n > bufferSize || len(b) == bufferSize || f.stopping.Load()
+		if v == other || v == incomplete && last {
+			return b
+		}
+		if v == incomplete {
+			if waited = len(b) > 0; waited {
+				_ = c.SetReadDeadline(time.Now().Add(restTime))
 			}
-			copy(memory.in[:], b)
-			got, err := c.Read(memory.in[len(b):])
-			b = memory.in[:len(b)+got]
-			if err != nil {
-				return b, long && !f.stopping()
+			copy(m.in[:], b)
+			got, err := c.Read(m.in[len(b):])
+			if b = m.in[:len(b)+got]; err != nil {
+				return b
 			}
 			continue
 		}
 		f.Door.State(c, http.StateActive)
-		answer, ok := f.Handler.Answer(f.ctx, &r, memory.out[:0])
+		answer, ok := f.Handler.Answer(f.ctx, &r, m.out[:0])
 		if !ok {
-			return b, true
+			return b
 		}
-		if _, err := c.Write(answer); err != nil {
-			return nil, false
-		}
-		f.Door.State(c, http.StateIdle)
-		b = b[n:]
-		if now := time.Now(); long || until.Sub(now) < f.Idle/2 {
-			// Setting a deadline costs as much as the rest of this loop, so it is put off
-			// only now and then.
-			long, until = false, now.Add(f.Idle)
+		if now := time.Now(); waited || until.Sub(now) < f.Idle {
+			// Setting a deadline costs as much as the rest of this loop, so this one lasts
+			// for many answers. It is set before the answer, which may have taken long.
+			waited, until = false, now.Add(f.Idle+f.Idle/8)
 			_ = c.SetDeadline(until)
 		}
+		if _, err := c.Write(answer); err != nil {
+			return nil
+		}
+		f.Door.State(c, http.StateIdle)
+		b, blank = b[n:], blankBytes
 	}
 }

@@ -57,7 +57,8 @@ type server struct {
 
 func start(t *testing.T, change func(*front.Options)) *server {
 	t.Helper()
-	o := front.Options{Door: door.New(slog.New(slog.DiscardHandler)), Handler: new(handler), FirstRequest: patience, Idle: patience}
+	log := slog.New(slog.DiscardHandler)
+	o := front.Options{Door: door.New(log), Handler: new(handler), Log: log, FirstRequest: patience, Idle: patience}
 	change(&o)
 	s := &server{Front: front.New(o)}
 	s.http = &http.Server{

@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -46,7 +47,7 @@ func parse(b []byte, r *Request) (n int, v verdict) {
 	*r = Request{Remote: r.Remote}
 	line, fields, _ := bytes.Cut(b[:end+2], []byte("\r\n"))
 	path, ok := bytes.CutSuffix(line[len(method)-1:], []byte(" HTTP/1.1"))
-	if !ok || !isPath(path) {
+	if !ok || !consists(path, pathMarks) {
 		return 0, other
 	}
 	r.Path = path
@@ -54,12 +55,12 @@ func parse(b []byte, r *Request) (n int, v verdict) {
 	if !ok {
 		return 0, other
 	}
-	head := end + 4
-	if len(b) < head+length {
-		return head + length, incomplete
+	body := end + len("\r\n\r\n")
+	if n = body + length; len(b) < n {
+		return n, incomplete
 	}
-	r.Body = b[head : head+length]
-	return head + length, simple
+	r.Body = b[body:n]
+	return n, simple
 }
 
 // readFields reads the header, of which each line ends with CR LF. It returns the length of
@@ -104,10 +105,7 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 		}
 		*place = value
 	}
-	if connection != nil && !bytes.EqualFold(connection, []byte("keep-alive")) {
-		return 0, false
-	}
-	if !isHost(r.Host) {
+	if connection != nil && !bytes.EqualFold(connection, []byte("keep-alive")) || !consists(r.Host, hostMarks) {
 		return 0, false
 	}
 	return number(lengthField)
@@ -115,16 +113,11 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 
 // number returns the value of a Content-Length that is not 0.
 func number(digits []byte) (n int, ok bool) {
-	if len(digits) == 0 || len(digits) > maxLengthDigits || digits[0] == '0' {
-		return 0, false
+	if len(digits) == 0 || len(digits) > maxLengthDigits || digits[0] < '1' || digits[0] > '9' {
+		return 0, false // Atoi would accept a sign
 	}
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n, true
+	n, err := strconv.Atoi(string(digits))
+	return n, err == nil
 }
 
 // maxName is the length of the longest name of a field that is known.
@@ -145,25 +138,22 @@ func appendLower(b, name []byte) []byte {
 	return b
 }
 
-// isPath reports whether a target is a path that consists of unreserved characters (RFC
-// 3986, section 2.3), colons and escapes.
-func isPath(path []byte) bool {
-	for _, c := range path {
-		if !isAlphanumeric(c) && strings.IndexByte("/:-._~%", c) < 0 {
-			return false
-		}
-	}
-	return len(path) > 0
-}
+// Characters that a path and a host may have besides letters and digits. Those of a path
+// are unreserved (RFC 3986, section 2.3), or colons, or part of an escape.
+const (
+	pathMarks = "/:-._~%"
+	hostMarks = ".-:[]"
+)
 
-// isHost reports whether a host consists of a name or an address, and perhaps a port.
-func isHost(host []byte) bool {
-	for _, c := range host {
-		if !isAlphanumeric(c) && strings.IndexByte(".-:[]", c) < 0 {
+// consists reports whether text has letters, digits and marks, and nothing else.
+func consists(text []byte, marks string) bool {
+	for _, c := range text {
+		alphanumeric := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !alphanumeric && strings.IndexByte(marks, c) < 0 {
 			return false
 		}
 	}
-	return len(host) > 0
+	return len(text) > 0
 }
 
 // isText reports whether a value consists of printable ASCII, blanks and tabs.
@@ -174,8 +164,4 @@ func isText(value []byte) bool {
 		}
 	}
 	return true
-}
-
-func isAlphanumeric(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
