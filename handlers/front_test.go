@@ -12,11 +12,13 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/internal/door"
@@ -111,9 +113,12 @@ func summary(resp *http.Response, body string) string {
 			_, err := http.ParseTime(value)
 			value = fmt.Sprint(name == "Date" && err == nil, len(value))
 		}
+		if name == "Content-Length" {
+			value = fmt.Sprint(value == strconv.Itoa(len(body))) // ids are not all equally long
+		}
 		lines = append(lines, name+": "+value)
 	}
-	return fmt.Sprintf("%s %d %s %d\n%s", resp.Status, resp.ContentLength, strings.Join(lines, "\n"), len(resp.TransferEncoding), varying.ReplaceAllString(body, "$1"))
+	return fmt.Sprintf("%s %t %s %d\n%s", resp.Status, resp.ContentLength < 0, strings.Join(lines, "\n"), len(resp.TransferEncoding), varying.ReplaceAllString(body, "$1"))
 }
 
 // effect returns what a channel has, without ids and times.
@@ -169,9 +174,20 @@ func TestFront_sameAnswers(t *testing.T) {
 		{"no such route", post("/v1/other/c/t", `1`), 0},
 		{"bad key", post("/v1/publish/c/t", `1`, "Idempotency-Key: "+strings.Repeat("k", 300)), 0},
 		{"origin", post("/v1/publish/c/t", `1`, "Origin: http://localhost"), 0},
-		{"no credential", strings.Replace(post("/v1/publish/c/t", `1`), "Authorization: Bearer", "Accept:", 1), 0},
-		{"wrong credential", strings.Replace(post("/v1/publish/c/t", `1`), apiKey, "wrong", 1), 0},
-		{"other scheme", strings.Replace(post("/v1/publish/c/t", `1`), "Bearer", "Basic", 1), 0},
+		{"no credential", strings.Replace(post("/v1/publish/c/t", `1`), "Authorization: Bearer", "Accept:", 1), 1},
+		{"wrong credential", strings.Replace(post("/v1/publish/c/t", `1`), apiKey, "wrong", 1), 1},
+		{"other scheme", strings.Replace(post("/v1/publish/c/t", `1`), "Bearer", "Basic", 1), 1},
+		{"blank lines after a body", post("/v1/publish/c/t", `1`) + "\r\n" + post("/v1/publish/c/t", `2`) + "\n\r\n\r" + post("/v1/publish/c/t", `3`), 3},
+		{"blank lines before another method", post("/v1/publish/c/t", `1`) + "\r\n\r\n", 1},
+		{"too many blank lines", post("/v1/publish/c/t", `1`) + "\r\n\r\n\r\n" + post("/v1/publish/c/t", `2`), 1},
+		{"line feed at the end", post("/v1/publish/c/t", "{}\n"), 1},
+		{"nested too deep", post("/v1/publish/c/t", strings.Repeat("[", 501)+strings.Repeat("]", 501)), 1},
+		{"too deep, durable", post("/v1/publish/c/t", strings.Repeat("[", 501)+strings.Repeat("]", 501), "Idempotency-Key: k"), 1},
+		{"byte order mark", post("/v1/publish/c/t", "\ufeff1"), 0},
+		{"blank", post("/v1/publish/c/t", " "), 0},
+		{"form", post("/v1/publish/c/t", "a=b", "Content-Type: application/x-www-form-urlencoded"), 0},
+		{"upgrade to HTTP/2", post("/v1/publish/c/t", `1`) + post("/v1/publish/c/t", `2`, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), 1},
+		{"expectation", post("/v1/publish/c/t", `1`, "Expect: 100-continue"), 0},
 		{"good, then bad", post("/v1/publish/c/t", `1`) + post("/v1/publish/c/t", `{`) + post("/v1/publish/c/t", `3`), 1},
 	}
 	for _, tt := range tests {
@@ -193,22 +209,112 @@ func TestFront_sameAnswers(t *testing.T) {
 	}
 }
 
+// White space may make a body twice as long as a message, and no longer.
+func TestFront_bodyLimit(t *testing.T) {
+	servers := pairOf(t, func(o *setup) { o.handlers.MaxMessageBytes, o.broker.MaxEventBytes = 1<<10, 1<<10 })
+	for extra, answers := range []int64{1, 0} {
+		input := post("/v1/publish/c/t", strings.Repeat(" ", 2<<10-1+extra)+"1") + last
+		got, want := servers[0].exchange(t, input, patience), servers[1].exchange(t, input, patience)
+		if n := servers[0].fronted.answers.Swap(0); !reflect.DeepEqual(got, want) || n != answers {
+			t.Errorf("%d too many: got %q, %d by the front\nwant %q", extra, got, n, want)
+		}
+	}
+}
+
+// A credential counts for the front as it does for the route, also in metrics and logs.
+func TestFront_credentials(t *testing.T) {
+	var traces [2]string
+	servers := pairOf(t)
+	for i, s := range servers {
+		input, grant := "", schemas.Grants{{Channel: "c", Topics: []string{"t"}}}
+		add := func(path, credential string) {
+			input += strings.Replace(post(path, `1`), apiKey, credential, 1)
+		}
+		good, revoked := s.token("c", "t"), s.mint(auth.TokenRequest{Publish: grant})
+		if err := s.auth.Revoke(revoked.ID); err != nil {
+			t.Fatal(err)
+		}
+		add("/v1/publish/c/t", good)
+		add("/v1/publish/c/other", good)
+		add("/v1/publish/d/t", good)
+		add("/v1/publish/c/t", s.mint(auth.TokenRequest{Subject: "reader", Subscribe: grant}).Token)
+		add("/v1/publish/c/t", revoked.Token)
+		add("/v1/publish/c/t", good[:len(good)-2]+"AA")
+		add("/v1/publish/c/t", apiKey+"x")
+		add("/v1/publish/c/t", strings.Repeat("k", 5000))
+		add("/v1/publish/%20/t", apiKey+"x")
+		answers := s.exchange(t, input+last, patience)
+		traces[i] = strings.Join(answers, "\n") + strings.Join(s.effect("c"), "\n") + s.traces(t)
+	}
+	sameLines(t, traces[0], traces[1])
+	if n := servers[0].fronted.answers.Load(); n != 8 {
+		t.Errorf("the front answered %d times", n)
+	}
+}
+
+// unequal matches what differs in two equal logs, and metrics.
+var unequal = regexp.MustCompile(`"(?:time|request_id|address|stack)":"(?:[^"\\]|\\.)*"|"seconds":[^,}]*|(?m:^(?:#|go_|process_|sluice_http_request_seconds|sluice_ring_bytes).*\n)|id \w+`)
+
+// traces returns the metrics and the log, without what differs from time to time.
+func (s *server) traces(t *testing.T) string {
+	t.Helper()
+	metrics := s.check(t, call{method: "GET", path: "/metrics", status: 200}).body
+	return unequal.ReplaceAllString(metrics+s.log.String(), "")
+}
+
+// sameLines compares two texts line by line.
+func sameLines(t *testing.T, got, want string) {
+	t.Helper()
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	if len(g) != len(w) {
+		t.Errorf("got %d lines, want %d:\n%s\n---\n%s", len(g), len(w), got, want)
+		return
+	}
+	for i := range g {
+		if g[i] != w[i] {
+			t.Errorf("line %d is  %s\nwant %s", i+1, g[i], w[i])
+		}
+	}
+}
+
+// In development only this machine is served, whatever the credential.
+func TestFront_dev(t *testing.T) {
+	servers := pairOf(t, func(o *setup) { o.handlers.Dev = true })
+	for host, answers := range map[string]int64{"localhost:80": 1, "[::1]": 1, "127.0.0.1": 1, "rebound.example": 0, "[": 0, "localhost.": 0, "127.0.0.1.nip.io": 0} {
+		input := strings.Replace(post("/v1/publish/c/t", `1`), "localhost", host, 1) + last
+		got, want := servers[0].exchange(t, input, patience), servers[1].exchange(t, input, patience)
+		if n := servers[0].fronted.answers.Swap(0); !reflect.DeepEqual(got, want) || n != answers {
+			t.Errorf("%s: got %q, %d by the front\nwant %q", host, got, n, want)
+		}
+	}
+}
+
 // failing is an engine that stores nothing.
 type failing struct {
 	*disk.Engine
 
-	why error
+	why error // [errPanic]: it panics
 }
 
+// errPanic is what a failing engine panics with.
+var errPanic = errors.New("engine panic")
+
 // Append implements [engine.Engine].
-func (e failing) Append(context.Context, engine.Entry) (schemas.Receipt, error) {
+func (e failing) Append(ctx context.Context, _ engine.Entry) (schemas.Receipt, error) {
+	switch {
+	case errors.Is(e.why, errPanic):
+		panic(e.why)
+	case errors.Is(e.why, context.Canceled):
+		<-ctx.Done()
+		return schemas.Receipt{}, ctx.Err()
+	}
 	return schemas.Receipt{}, e.why
 }
 
 // A publish that the engine refuses gets the same answer from the front: it must not be
 // tried again.
 func TestFront_engineFails(t *testing.T) {
-	for _, why := range []error{engine.ErrUnavailable, engine.ErrUncertain, engine.ErrReadOnly, errors.New("unknown")} {
+	for _, why := range []error{engine.ErrUnavailable, engine.ErrUncertain, engine.ErrReadOnly, errPanic, errors.New("unknown")} {
 		t.Run(why.Error(), func(t *testing.T) {
 			servers := pairOf(t, func(o *setup) {
 				e := must(disk.Open(t.TempDir(), disk.Options{}))
@@ -220,7 +326,28 @@ func TestFront_engineFails(t *testing.T) {
 			if !reflect.DeepEqual(got, want) || servers[0].fronted.answers.Load() != 1 {
 				t.Errorf("got  %q\nwant %q", got, want)
 			}
+			sameLines(t, servers[0].traces(t), servers[1].traces(t))
 		})
+	}
+}
+
+// A publish that the end of the server cuts off is nobody's fault.
+func TestFront_closed(t *testing.T) {
+	s := start(t, func(o *setup) {
+		e := must(disk.Open(t.TempDir(), disk.Options{}))
+		t.Cleanup(func() { _ = e.Close() })
+		o.broker.Engine = failing{e, context.Canceled}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	r := front.Request{
+		Path: []byte("/v1/publish/c/t"), Host: []byte("localhost"), Authorization: []byte("Bearer " + apiKey), Body: []byte("1"), Remote: "127.0.0.1:1",
+	}
+	time.AfterFunc(time.Millisecond, cancel)
+	if answer, ok := s.service.Answer(ctx, &r, nil); !ok || len(answer) > 0 {
+		t.Errorf("got %q, %t", answer, ok)
+	}
+	if lines := s.log.lines(`"status":499`, "DEBUG"); len(lines) != 1 {
+		t.Errorf("the log has %s", s.log)
 	}
 }
 

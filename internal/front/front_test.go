@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -57,21 +59,26 @@ type server struct {
 
 func start(t *testing.T, change func(*front.Options)) *server {
 	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, l, change)
+}
+
+func startOn(t *testing.T, l net.Listener, change func(*front.Options)) *server {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	o := front.Options{Door: door.New(log), Handler: new(handler), Log: log, FirstRequest: patience, Idle: patience}
 	change(&o)
 	s := &server{Front: front.New(o)}
 	s.http = &http.Server{
-		ReadHeaderTimeout: patience, ConnState: o.Door.State,
+		ReadHeaderTimeout: patience, ConnState: o.Door.State, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			w.WriteHeader(http.StatusTeapot)
 			_, _ = fmt.Fprintf(w, "%s %s", r.URL, body)
 		}),
-	}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
 	}
 	s.address = l.Addr().String()
 	served := make(chan error, 1)
@@ -232,23 +239,29 @@ func TestFront_silence(t *testing.T) {
 	c.ends()
 }
 
-// At a shutdown, connections without a request are closed, and requests are answered.
+// At a shutdown, connections without a request are closed, requests are answered, and what
+// has half arrived is net/http's.
 func TestFront_Shutdown(t *testing.T) {
 	h := &handler{asked: make(chan struct{}, 1), until: make(chan struct{})}
 	s := start(t, func(o *front.Options) { o.Handler = h })
 	idle, busy := s.connect(t), s.connect(t)
-	busy.send(post("/a", "b"))
+	busy.send(post("/a", "b") + post("/a", "c") + post("/a", "d")[:20])
 	<-h.asked
-	_ = s.http.Close()
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(t.Context()) }()
 	idle.ends()
 	close(h.until)
 	busy.gets(201, "b")
-	busy.ends()
+	<-h.asked
+	busy.gets(201, "c")
 	if err := <-down; err != nil {
 		t.Error(err)
 	}
+	busy.send(post("/a", "d")[20:])
+	busy.gets(418, "/a d")
+	late := s.connect(t)
+	late.send(post("/a", "e"))
+	late.gets(418, "/a e")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -261,6 +274,165 @@ func TestFront_Shutdown(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.Close() // ends the request
+}
+
+// Old clients send blank lines after a body. net/http ignores four bytes of them, the front
+// too, whenever they come.
+func TestFront_blankLines(t *testing.T) {
+	for _, tt := range []struct {
+		pieces []string
+		answer int
+	}{
+		{[]string{"\r\n" + post("/a", "c")}, 201},
+		{[]string{"\r", "\n" + post("/a", "c")}, 201},
+		{[]string{"\r\n", "\r\n", post("/a", "c")}, 201},
+		{[]string{"\r\n\r\n" + post("/refused", "c")}, 418},
+		{[]string{"\r\n\r\n\n" + post("/a", "c")}, 400},
+	} {
+		c := start(t, unchanged).connect(t)
+		c.send(post("/a", "b"))
+		c.gets(201, "b")
+		for _, p := range tt.pieces {
+			c.send(p)
+		}
+		resp, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != tt.answer {
+			t.Errorf("%q: got %d, want %d", tt.pieces, resp.StatusCode, tt.answer)
+		}
+	}
+}
+
+// A panic ends its connection and no other.
+func TestFront_panic(t *testing.T) {
+	var log strings.Builder
+	s := start(t, func(o *front.Options) {
+		o.Log, o.Handler = slog.New(slog.NewTextHandler(&log, nil)), panicking{}
+	})
+	other := s.connect(t)
+	c := s.connect(t)
+	c.send(post("/panic", "b"))
+	c.ends()
+	other.send(post("/a", "b"))
+	other.gets(201, "b")
+	s.Close()
+	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "front_test.go") {
+		t.Errorf("the log has %q", got)
+	}
+}
+
+type panicking struct{ handler }
+
+// Answer implements [front.Handler].
+func (h panicking) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, bool) {
+	if string(r.Path) == "/panic" {
+		panic("as asked")
+	}
+	return h.handler.Answer(ctx, r, out)
+}
+
+// pipes is a listener whose connections obey the clock of a bubble.
+type pipes struct {
+	net.Listener
+
+	conns chan net.Conn
+	errs  chan error
+}
+
+func newPipes(t *testing.T) *pipes {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // for the address alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return &pipes{l, make(chan net.Conn), make(chan error)}
+}
+
+// Accept implements [net.Listener].
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case err, ok := <-p.errs:
+		if !ok {
+			err = net.ErrClosed
+		}
+		return nil, err
+	}
+}
+
+// Close implements [net.Listener].
+func (p *pipes) Close() error {
+	close(p.errs)
+	return nil
+}
+
+func (p *pipes) connect(t *testing.T) *client {
+	t.Helper()
+	mine, its := net.Pipe()
+	p.conns <- its
+	t.Cleanup(func() { mine.Close() })
+	return &client{mine, t, bufio.NewReader(mine)}
+}
+
+// An answer reaches its client however long the connection was silent before, and however
+// long it takes.
+func TestFront_slowAnswers(t *testing.T) {
+	const first, idle = 10 * time.Second, 2 * time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		l, h := newPipes(t), &handler{asked: make(chan struct{})}
+		startOn(t, l, func(o *front.Options) { o.Handler, o.FirstRequest, o.Idle = h, first, idle })
+		c := l.connect(t)
+		for _, silence := range []time.Duration{first - 1, idle - 1, idle - 1, 1, idle - 1} {
+			time.Sleep(silence)
+			c.send(post("/a", "b"))
+			time.Sleep(first)
+			<-h.asked
+			c.gets(201, "b")
+		}
+		began := time.Now()
+		c.ends()
+		if silence := time.Since(began); silence < idle || silence > idle+idle/8 {
+			t.Errorf("closed after %v", silence)
+		}
+	})
+}
+
+// What a client does not accept ends with time.
+func TestFront_unread(t *testing.T) {
+	const idle = 2 * time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes(t)
+		s := startOn(t, l, func(o *front.Options) { o.FirstRequest, o.Idle = time.Second, idle })
+		c := l.connect(t)
+		c.send(post("/a", "b"))
+		time.Sleep(idle + idle/8)
+		synctest.Wait()
+		if n := s.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+// After an error that passes, such as one of a network that a client came from, connections
+// are accepted as before.
+func TestFront_Listener_errors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes(t)
+		startOn(t, l, unchanged)
+		for range 3 {
+			l.errs <- &net.OpError{Op: "accept", Err: syscall.ECONNRESET}
+		}
+		c := l.connect(t)
+		c.send(post("/a", "b"))
+		c.gets(201, "b")
+		c.send(get)
+		c.gets(418, "/x ")
+	})
 }
 
 // The listener ends as a listener must.
