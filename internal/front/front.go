@@ -56,10 +56,10 @@ type Options struct {
 type Front struct {
 	Options
 
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	serving sync.WaitGroup
-
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	memories sync.Pool // of *memory
+	serving  sync.WaitGroup
 	stopping atomic.Bool // no more is read
 
 	mu    sync.Mutex
@@ -69,6 +69,7 @@ type Front struct {
 // New returns a front. The caller must close it.
 func New(o Options) *Front {
 	f := &Front{Options: o, conns: make(map[*door.Conn]struct{})}
+	f.memories.New = func() any { return new(memory) }
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -225,14 +226,12 @@ type memory struct {
 	out [1 << 10]byte
 }
 
-var memories = sync.Pool{New: func() any { return new(memory) }}
-
 // serve answers the requests of c until one is for net/http, or the connection ends.
 func (h *handover) serve(c *door.Conn) {
 	defer h.front.serving.Done()
-	m, _ := memories.Get().(*memory)
+	m, _ := h.front.memories.Get().(*memory)
 	unread := append([]byte(nil), h.front.answer(c, m)...)
-	memories.Put(m)
+	h.front.memories.Put(m)
 	h.front.mu.Lock()
 	delete(h.front.conns, c)
 	h.front.mu.Unlock()
