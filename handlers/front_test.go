@@ -351,6 +351,13 @@ func TestFront_closed(t *testing.T) {
 	}
 }
 
+// cutOff reports whether net/http has refused bytes that are no request. It closes the
+// connection with what it has not read, so the refusal, and answers before it, may be lost.
+func cutOff(answers []string) bool {
+	end := strings.Join(answers[max(0, len(answers)-2):], " ")
+	return end == "closes" || strings.HasSuffix(end, "breaks off") || strings.Contains(end, "text/plain; charset=utf-8")
+}
+
 // FuzzFront sends any bytes to a server with and to one without a front. Both answer the
 // same and do the same.
 func FuzzFront(f *testing.F) {
@@ -362,10 +369,13 @@ func FuzzFront(f *testing.F) {
 		f.Add([]byte(input))
 	}
 	servers := pairOf(f)
+	helpFor := func(t testing.TB) { servers[0].t, servers[1].t = t, t } // the methods of f may not be called while it runs
+	defer helpFor(f)
 	f.Fuzz(func(t *testing.T, input []byte) {
+		helpFor(t)
 		const wait = 300 * time.Millisecond
 		got, want := servers[0].exchange(t, string(input)+last, wait), servers[1].exchange(t, string(input)+last, wait)
-		if !reflect.DeepEqual(got, want) {
+		if !reflect.DeepEqual(got, want) && !(cutOff(got) && cutOff(want)) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 		if got, want := servers[0].effect("c"), servers[1].effect("c"); !reflect.DeepEqual(got, want) {
