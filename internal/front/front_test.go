@@ -15,13 +15,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience limits how long a test waits for one thing.
 const patience = time.Minute
