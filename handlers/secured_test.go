@@ -26,7 +26,7 @@ func secured(o *setup) (*tls.Config, func(context.Context, net.Conn) context.Con
 	tapped := func(ctx context.Context, conn net.Conn) context.Context {
 		return handlers.WithTap(ctx, tlstap.Of(conn))
 	}
-	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}} //nolint:gosec // this is about records
+	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
 	if o.h2 {
 		client.NextProtos = []string{"h2"}
 	}

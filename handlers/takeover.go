@@ -97,7 +97,7 @@ func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn)
 	}
 	over := broker.Takeover{Conn: tap.NetConn(), Head: head, Sealer: sealer, Chunked: chunked, Done: a.done}
 	if err := a.Broker.TakeOver(s, over); err != nil {
-		defer tap.Close()
+		defer tap.Close() //nolint:errcheck // nothing is lost with it
 		defer s.Close()
 		a.turnAwaySealed(c, over, s.Format(), err)
 	}

@@ -15,11 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
-
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 )
-
 
 // patience limits how long a test waits for one thing.
 const patience = time.Minute
