@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,12 +21,7 @@ func modes() []string { return []string{"write", "coalesce", "1ms"} }
 // start runs the floor until the test ends and returns its address.
 func start(t *testing.T, mode string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	_ = listener.Close()
+	addr := freeAddress(t)
 	cmd := exec.Command(os.Args[0], "serve", mode, addr)
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
@@ -46,6 +42,21 @@ func start(t *testing.T, mode string) string {
 			t.Fatal(err)
 		}
 	}
+}
+
+// freeAddress returns a loopback address that nobody listens on now. Its port is below those
+// that systems give to outgoing connections, so none of these takes it first.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			_ = listener.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func dial(t *testing.T, addr string) *net.TCPConn {
