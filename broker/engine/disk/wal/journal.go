@@ -18,8 +18,7 @@ import (
 const SegmentBytes = 16 << 20
 
 const (
-	segmentHeader = 128               // see segmentHead
-	recordHeader  = 4 + 4 + 8 + 8 + 4 // checksum, length, number, synced, checksum of these three
+	segmentHeader = 128 // see segmentHead
 
 	preallocateFrom = 16 * SegmentBytes // with less free space, a segment takes no more than its records need
 )
@@ -43,10 +42,10 @@ type Journal struct {
 	lost uint64 // as told to New
 
 	// Of the owner.
-	segment uint64 // number of the one that is written to
-	salt    uint64 // of the segment: only a record of this segment has a matching checksum
-	at      int64  // length of the segment
-	torn    bool   // the segment may end with a part of a record that failed
+	segment uint64  // number of the one that is written to
+	framing framing // of the segment
+	at      int64   // length of the segment
+	torn    bool    // the segment may end with a part of a record that failed
 	buf     []byte
 	end     *endWriter // nil: there is no end file
 	durable uint64     // newest record that is durable
@@ -190,7 +189,7 @@ func (j *Journal) begin(number uint64, clean bool) error {
 	j.fileMu.Unlock()
 	j.synced.Store(j.written.Load()) // what came before is on the disk, or is given up
 	j.fault.Store(nil)
-	j.segment, j.salt, j.at, j.torn = number, head.salt, segmentHeader, false
+	j.segment, j.framing, j.at, j.torn = number, head.framing(), segmentHeader, false
 	if old != nil {
 		_ = old.Close() // it was synced, or is given up
 	}
@@ -204,14 +203,8 @@ func (j *Journal) Append(payload []byte, durable bool) error {
 		return err
 	}
 	number := j.written.Load() + 1
-	b := append(j.buf[:0], make([]byte, recordHeader)...)
-	b = append(b, payload...)
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(payload)))
-	binary.LittleEndian.PutUint64(b[8:], number)
-	binary.LittleEndian.PutUint64(b[16:], j.synced.Load())
-	binary.LittleEndian.PutUint32(b[24:], checksum(j.salt, b[4:24]))
-	binary.LittleEndian.PutUint32(b, checksum(j.salt, b[4:]))
-	j.buf = b
+	j.buf = append(append(j.buf[:0], make([]byte, maxFrame)...), payload...)
+	b := j.framing.put(j.buf, number, j.synced.Load())
 	if _, err := j.file.Write(b); err != nil {
 		j.torn = true
 		return err
@@ -252,12 +245,6 @@ func (j *Journal) Close() error {
 }
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // made once by crc32
-
-func checksum(salt uint64, b []byte) uint32 {
-	var seed [8]byte
-	binary.LittleEndian.PutUint64(seed[:], salt)
-	return crc32.Update(crc32.Checksum(seed[:], castagnoli()), castagnoli(), b)
-}
 
 // ReadFile returns the content of a file.
 func ReadFile(fs vfs.FS, name string) ([]byte, error) {

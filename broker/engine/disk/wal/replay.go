@@ -1,12 +1,9 @@
 package wal
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"strings"
 )
 
@@ -104,23 +101,22 @@ func (r *replay) segment(data []byte, number uint64, oldest bool) error {
 	}
 	r.Lost = max(r.Lost, head.lost)
 	r.Clean, r.Killed, r.marked = head.clean, head.boot != "" && head.boot == r.Boot, head.marked
-	return r.records(data, head)
+	return r.records(data, head.first, head.framing())
 }
 
 // records reads the records of a segment.
-func (r *replay) records(data []byte, head segmentHead) error {
-	next, salt := head.first, head.salt
+func (r *replay) records(data []byte, next uint64, f framing) error {
 	for at := segmentHeader; at < len(data); next++ {
-		payload, _, ok := readRecord(data[at:], salt, next)
+		payload, length, _, ok := f.read(data[at:], next)
 		if !ok {
 			r.tail.fault = fmt.Errorf("%w: record %d at offset %d", ErrDamaged, next, at)
-			offset, found, ok := nextRecord(data[at:], salt, next)
+			offset, found, ok := f.next(data[at:], next)
 			if !ok {
-				r.tail.short = isShort(data[at:], salt)
+				r.tail.short = f.isShort(data[at:])
 				return nil // the next segment, or the end file, tells whether a record is missing
 			}
 			if found > r.Last+1 {
-				return r.hole(data[at+offset:], salt, max(next, r.Last+1), found)
+				return r.hole(data[at+offset:], f, max(next, r.Last+1), found)
 			}
 			r.skip(next, at)
 			at, next = at+offset, found-1
@@ -133,7 +129,7 @@ func (r *replay) records(data []byte, head segmentHead) error {
 			r.Last = next
 			r.Records++
 		}
-		at += recordHeader + len(payload)
+		at += length
 	}
 	return nil
 }
@@ -148,8 +144,8 @@ func (r *replay) skip(record uint64, at int) {
 // hole decides about unreadable records that the database lacks: those from missing on, up
 // to the one of the given number, with which rest begins. It returns an error if they must
 // be there, and nil if a power failure explains their absence.
-func (r *replay) hole(rest []byte, salt, missing, number uint64) error {
-	if r.Killed || syncedUpTo(rest, salt, number) >= missing {
+func (r *replay) hole(rest []byte, f framing, missing, number uint64) error {
+	if r.Killed || f.syncedUpTo(rest, number) >= missing {
 		return fmt.Errorf("%w, which is followed by record %d", r.tail.fault, number)
 	}
 	return nil // they had not reached the disk
@@ -199,68 +195,3 @@ func (r *replay) missing(end journalEnd) error {
 }
 
 func isZero(b []byte) bool { return strings.Trim(string(b), "\x00") == "" }
-
-// readRecord returns the record of the given number if b begins with it, and the number up
-// to which all records were on the disk when it was written.
-func readRecord(b []byte, salt, number uint64) (payload []byte, synced uint64, ok bool) {
-	if len(b) < recordHeader || binary.LittleEndian.Uint64(b[8:]) != number {
-		return nil, 0, false
-	}
-	size := uint64(binary.LittleEndian.Uint32(b[4:]))
-	if size > uint64(len(b)-recordHeader) {
-		return nil, 0, false
-	}
-	b = b[:recordHeader+int(size)]
-	if checksum(salt, b[4:]) != binary.LittleEndian.Uint32(b) {
-		return nil, 0, false
-	}
-	return b[recordHeader:], binary.LittleEndian.Uint64(b[16:]), true
-}
-
-// nextRecord finds the first record whose number is above the given one. It looks anywhere
-// in b except at its beginning.
-func nextRecord(b []byte, salt, above uint64) (offset int, number uint64, found bool) {
-	most := above + uint64(len(b))/recordHeader + 1
-	if most < above {
-		most = math.MaxUint64
-	}
-	for i := 1; i+recordHeader <= len(b); i++ {
-		n := binary.LittleEndian.Uint64(b[i+8:])
-		if n <= above || n > most {
-			continue
-		}
-		if _, _, ok := readRecord(b[i:], salt, n); ok {
-			return i, n, true
-		}
-	}
-	return 0, 0, false
-}
-
-// syncedUpTo returns the highest number up to which all records were on the disk, as the
-// records in b say. b begins with the record of the given number.
-func syncedUpTo(b []byte, salt, number uint64) (most uint64) {
-	for {
-		_, synced, ok := readRecord(b, salt, number)
-		if ok {
-			most = max(most, synced)
-		}
-		offset, next, found := nextRecord(b, salt, number)
-		if !found {
-			return most
-		}
-		b, number = b[offset:], next
-	}
-}
-
-// isShort reports whether b is the beginning of a record whose rest is missing or zero.
-func isShort(b []byte, salt uint64) bool {
-	zeros := len(b) - len(bytes.TrimRight(b, "\x00"))
-	if len(b)-zeros < recordHeader {
-		return true
-	}
-	if checksum(salt, b[4:24]) != binary.LittleEndian.Uint32(b[24:]) {
-		return false
-	}
-	// A record may end with a few zeros of its own.
-	return zeros >= recordHeader || uint64(len(b)-recordHeader) < uint64(binary.LittleEndian.Uint32(b[4:]))
-}

@@ -9,8 +9,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// segmentMagic is what a segment begins with.
-const segmentMagic = "sluicej1"
+// What a segment begins with: now, and in version 1.
+const (
+	segmentMagic = "sluicej2"
+	oldMagic     = "sluicej1"
+)
 
 // maxBootBytes is how much of a boot's name is stored.
 const maxBootBytes = 64
@@ -24,6 +27,7 @@ type segmentHead struct {
 	clean  bool   // the database has every older record, and the segment is empty
 	marked bool   // the end file says how far it goes
 	boot   string // the boot in which it was begun; "": unknown
+	old    bool   // its version is 1
 }
 
 // Kinds of segments. Older versions know the first two and treat any other as plain.
@@ -52,7 +56,10 @@ func (h *segmentHead) encode() []byte {
 
 // decodeSegmentHead returns the header that b begins with, and whether there is one.
 func decodeSegmentHead(b []byte) (h segmentHead, ok bool) {
-	if len(b) < segmentHeader || string(b[:len(segmentMagic)]) != segmentMagic {
+	if len(b) < segmentHeader {
+		return h, false
+	}
+	if h.old = string(b[:len(oldMagic)]) == oldMagic; !h.old && string(b[:len(segmentMagic)]) != segmentMagic {
 		return h, false
 	}
 	if crc32.Checksum(b[:segmentHeader-4], castagnoli()) != binary.LittleEndian.Uint32(b[segmentHeader-4:]) {
