@@ -23,27 +23,32 @@ import (
 //
 //	1 | time | pieces
 //	2 | time | number of other operations | their length | the operations | pieces
+//	3 | time | piece
 //
 // and each piece as
 //
-//	text | skipped | what is merged into its segment, see appendPiece
+//	skipped | back | length | what is stored of its data, see appendPiece
 //
-// Time is how far that of the group is above that of the one before (state.at). Text is, in
-// the first piece, how far the text's id is below the newest position before the group, and
-// in the others how far it is above that of the piece before. Pieces have the positions that
-// follow the newest one, but for those skipped, which a record of version 1 has none of.
-// Numbers are uvarints; time, and text but for the first one, are varints.
+// Time is how far that of the group is above that of the one before (state.at). Pieces have
+// the positions that follow the newest one, but for those skipped, which only a record of
+// version 2 has. Back is how far the piece before it of the same text is below: it names the
+// text. A record of version 3 has one piece, without its length. Numbers are uvarints; time
+// is a varint.
 const (
 	terseAlone = 1
 	terseAmong = 2
+	terseOne   = 3
 )
 
 // grown is a piece that a group merges into a segment.
 type grown struct {
-	meta  *meta
-	text  *openText
-	seq   uint64
-	value []byte // in the batch
+	meta   *meta
+	text   *openText
+	seq    uint64
+	after  uint64 // position of the piece before it
+	at     int64  // when that was published
+	value  []byte // in the batch
+	stored []byte // of value: what is stored of its data
 }
 
 // packer makes the records of groups. The committer owns it.
@@ -72,7 +77,10 @@ func (p *packer) pack(g *group) ([]byte, error) {
 	}
 	alone := p.count == 0 && p.pieces[len(p.pieces)-1].seq-was.head == uint64(len(p.pieces))
 	b := append(p.buf[:0], terseAmong)
-	if alone {
+	switch {
+	case alone && len(p.pieces) == 1:
+		b[0] = terseOne
+	case alone:
 		b[0] = terseAlone
 	}
 	b = binary.AppendVarint(b, g.now-was.at)
@@ -81,19 +89,18 @@ func (p *packer) pack(g *group) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(len(p.others)))
 		b = append(b, p.others...)
 	}
-	seq, id := was.head, uint64(0)
+	seq := was.head
 	for i := range p.pieces {
 		piece := &p.pieces[i]
-		if i == 0 {
-			b = binary.AppendUvarint(b, was.head-piece.text.id)
-		} else {
-			b = binary.AppendVarint(b, int64(piece.text.id-id))
-		}
 		if !alone {
 			b = binary.AppendUvarint(b, piece.seq-seq-1)
 		}
-		b = append(b, piece.value...)
-		seq, id = piece.seq, piece.text.id
+		b = binary.AppendUvarint(b, piece.seq-piece.after)
+		if b[0] != terseOne {
+			b = binary.AppendUvarint(b, uint64(len(piece.stored)))
+		}
+		b = append(b, piece.stored...)
+		seq = piece.seq
 	}
 	p.buf = b
 	return b, nil
@@ -123,7 +130,7 @@ func (p *packer) divide(g *group, was *state, repr []byte) error {
 		switch {
 		case kind == pebble.InternalKeyKindMerge: // one for each of grown, in this order
 			grown[0].value = value
-			left = p.leavePiece(&grown[0])
+			left = p.leavePiece(&grown[0], g.now)
 			grown = grown[1:]
 		case kind == pebble.InternalKeyKindSet && key[0] == tableChannels: // after all pieces, in the order of touched
 			for string(touched[0].name) != string(key[1:]) {
@@ -166,14 +173,22 @@ func (p *packer) set(id uint64) {
 }
 
 // leavePiece leaves a piece out, if its text is not set apart.
-func (p *packer) leavePiece(piece *grown) bool {
-	if p.apart[piece.text.id] {
+func (p *packer) leavePiece(piece *grown, now int64) bool {
+	if p.apart[piece.text.id] || !piece.follows(now) {
 		return false
 	}
 	p.pieces = append(p.pieces, *piece)
 	p.bytes += int64(len(piece.value))
 	piece.meta.grew.add(piece.seq, len(piece.value))
 	return true
+}
+
+// follows reports whether what is merged into the segment follows from what is stored of the
+// data, and finds that.
+func (p *grown) follows(now int64) bool {
+	seq, at, stored, err := splitPiece(p.value)
+	p.stored = stored
+	return err == nil && seq == p.seq-p.after && at == now-p.at
 }
 
 // followsState reports whether the state of the group follows from the pieces that are left

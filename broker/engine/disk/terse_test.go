@@ -149,7 +149,7 @@ func TestEngine_Append_terse(t *testing.T) {
 		e.Offset, e.Data = int64(8*i), []byte(`"12345678"`)
 		n.append(e)
 	}
-	const header, most = 28, 8 + 12
+	const header, most = 11, 8 + 4
 	if got := (n.JournalBytes() - before) / words; got > header+most {
 		t.Errorf("a word of 8 bytes takes %d, at most %d are expected", got, header+most)
 	}
@@ -163,7 +163,7 @@ func TestUnpack_malformed(t *testing.T) {
 	n.append(e)
 	e.Kind, e.Data = schemas.KindChunk, []byte(`"1"`)
 	n.append(e)
-	good := []byte{1, 0, 1, 1, 0, 1, 'x'} // the text begins one position before the newest one
+	good := []byte{1, 0, 1, 1, 'x'} // its newest piece is the newest message
 	if err := n.Unpack(good); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestUnpack_malformed(t *testing.T) {
 			t.Errorf("%v is taken", good[:i])
 		}
 	}
-	for _, b := range [][]byte{{1, 0, 2, 1, 0, 1, 'x'}, {1, 0, 1, 1, 0, 2, 'x'}, {2, 0, 1}, {2, 0, 0, 9, 1}} {
+	for _, b := range [][]byte{{1, 0, 2, 1, 'x'}, {1, 0, 0, 1, 'x'}, {1, 0, 1, 2, 'x'}, {3, 0}, {3, 0, 9, 'x'}, {2, 0, 1}, {2, 0, 0, 9, 1}} {
 		if err := n.Unpack(b); err == nil {
 			t.Errorf("%v is taken", b)
 		}

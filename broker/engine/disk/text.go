@@ -212,11 +212,22 @@ const (
 // appendPiece appends m to a segment whose newest message is at position seq, published at
 // the given time.
 func appendPiece(b []byte, m *schemas.Message, seq uint64, at int64, h *segmentHead) []byte {
-	data := m.Data[len(h.before) : len(m.Data)-len(h.after)]
-	b = binary.AppendUvarint(b, m.ID.Seq-seq)
-	b = binary.AppendVarint(b, int64(m.CreatedAt)-at)
-	b = binary.AppendUvarint(b, uint64(len(data)))
-	return append(b, data...)
+	return joinPiece(b, m.ID.Seq-seq, int64(m.CreatedAt)-at, m.Data[len(h.before):len(m.Data)-len(h.after)])
+}
+
+// joinPiece is appendPiece, given how far its position and time are above those of the piece
+// before, and what is stored of its data.
+func joinPiece(b []byte, seq uint64, at int64, stored []byte) []byte {
+	b = binary.AppendVarint(binary.AppendUvarint(b, seq), at)
+	b = binary.AppendUvarint(b, uint64(len(stored)))
+	return append(b, stored...)
+}
+
+// splitPiece undoes joinPiece.
+func splitPiece(b []byte) (seq uint64, at int64, stored []byte, err error) {
+	d := decoder{rest: b}
+	seq, at, stored = d.number(), d.signed(), d.bytes()
+	return seq, at, stored, d.end()
 }
 
 // decodeSegment calls fn with each message of a segment, and returns the offset in the text at

@@ -59,7 +59,7 @@ func (g *group) extend(c *meta, t *openText, m *schemas.Message) error {
 	op := g.batch.MergeDeferred(segmentKeyBytes, len(g.buf))
 	copy(op.Key, segmentKey(t.id, t.last))
 	copy(op.Value, g.buf)
-	g.grown = append(g.grown, grown{meta: c, text: t, seq: m.ID.Seq})
+	g.grown = append(g.grown, grown{meta: c, text: t, seq: m.ID.Seq, after: t.seq, at: t.at})
 	t.end = t.endAfter(m)
 	t.add(m, t.full+int64(len(g.buf)))
 	g.grow(c, int64(len(g.buf)))

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,16 +16,21 @@ type unpacker struct {
 	db    *pebble.DB
 	given *pebble.Batch // shares memory with a record
 	made  *pebble.Batch
-	texts map[uint64]growing // that go on, by their ids; nil until they are needed
 	grew  map[schemas.Channel]*growth
 	has   map[string]bool // keys of metadata and of the state that the record has
 	repr  []byte
+	value []byte
+
+	texts  map[uint64]growing // that go on, by their ids; nil until they are needed
+	newest map[uint64]uint64  // their ids, by the positions of their newest pieces
 }
 
 // growing is where the pieces of a text go.
 type growing struct {
 	name schemas.Channel
 	last uint32 // number of the newest segment
+	seq  uint64 // position of the newest piece
+	at   int64  // when that was published
 }
 
 func newUnpacker(db *pebble.DB) *unpacker {
@@ -36,7 +42,7 @@ func (u *unpacker) apply(payload []byte) error {
 	u.given.Reset() // before its memory is used again: this clears a part of it
 	u.made.Reset()
 	batch, err := u.given, error(nil)
-	if len(payload) > 0 && (payload[0] == terseAlone || payload[0] == terseAmong) {
+	if len(payload) > 0 && payload[0] >= terseAlone && payload[0] <= terseOne {
 		batch, err = u.made, u.unpack(payload)
 	} else {
 		err = u.take(payload)
@@ -65,7 +71,8 @@ func (u *unpacker) unpack(payload []byte) error {
 		return err
 	}
 	d := decoder{rest: payload}
-	alone := d.byte() == terseAlone
+	version := d.byte()
+	alone := version != terseAmong
 	now := s.at + d.signed()
 	if !alone {
 		if err := u.begin(d.number(), d.bytes()); err != nil {
@@ -76,38 +83,47 @@ func (u *unpacker) unpack(payload []byte) error {
 	if alone {
 		clear(u.has)
 	}
-	seq, bytes, id := s.head, int64(0), uint64(0)
-	for first := true; d.err == nil && len(d.rest) > 0; first = false {
-		if first {
-			id = s.head - d.number()
-		} else {
-			id += uint64(d.signed())
-		}
+	seq, bytes := s.head, int64(0)
+	for first := true; d.err == nil && (len(d.rest) > 0 || first); first = false {
 		if seq++; !alone {
 			seq += d.number()
 		}
-		text, known := u.texts[id]
-		value := d.piece()
-		if d.err == nil && !known {
-			d.fail(fmt.Sprintf("no text %d goes on", id))
-		}
-		if d.err != nil {
-			break
-		}
-		if err := u.made.Merge(segmentKey(id, text.last), value, nil); err != nil {
+		grew, err := u.piece(&d, version, seq, now)
+		if err != nil {
 			return err
 		}
-		if u.grew[text.name] == nil {
-			u.grew[text.name] = &growth{}
-		}
-		u.grew[text.name].add(seq, len(value))
-		bytes += int64(len(value))
+		bytes += grew
 	}
 	if d.err != nil {
 		return fmt.Errorf("%w: %w", wal.ErrDamaged, d.err)
 	}
 	s.grow(seq, now, bytes)
 	return u.finish(&s, now)
+}
+
+// piece takes a piece at a position from a record, and returns how many bytes its segment gets.
+func (u *unpacker) piece(d *decoder, version byte, seq uint64, now int64) (int64, error) {
+	id, known := u.newest[seq-d.number()]
+	if d.err == nil && !known {
+		d.fail("a piece of no text that goes on")
+	}
+	stored := d.rest
+	if version == terseOne {
+		d.rest = nil
+	} else {
+		stored = d.bytes()
+	}
+	if d.err != nil {
+		return 0, nil
+	}
+	text := u.texts[id]
+	u.value = joinPiece(u.value[:0], seq-text.seq, now-text.at, stored)
+	u.move(id, seq, now)
+	if u.grew[text.name] == nil {
+		u.grew[text.name] = &growth{}
+	}
+	u.grew[text.name].add(seq, len(u.value))
+	return int64(len(u.value)), u.made.Merge(segmentKey(id, text.last), u.value, nil)
 }
 
 // begin begins the batch with operations that are in the record.
@@ -155,11 +171,20 @@ func (u *unpacker) load() error {
 	if err != nil {
 		return err
 	}
-	u.texts = make(map[uint64]growing)
+	u.texts, u.newest = make(map[uint64]growing), make(map[uint64]uint64)
 	for ok := iter.First(); ok && err == nil; ok = iter.Next() {
 		err = u.followText(iter.Key(), iter.Value())
 	}
-	return firstOf(err, iter.Error(), iter.Close())
+	err = firstOf(err, iter.Error(), iter.Close())
+	for id, text := range u.texts {
+		key := segmentKey(id, text.last)
+		found, failed := get(u.db, key, func(b []byte) error { return u.followSegment(key, b) })
+		if !found && failed == nil {
+			failed = errorAt(key, fmt.Errorf("%w: it is missing", errRecord))
+		}
+		err = firstOf(err, failed)
+	}
+	return err
 }
 
 // follow notes what operations change about the texts that go on.
@@ -174,15 +199,35 @@ func (u *unpacker) follow(repr []byte) error {
 		case len(key) == 0:
 		case key[0] == tableChannels || key[0] == tableSystem:
 			u.has[string(key)] = true
-		case u.texts == nil || key[0] != tableTexts:
-		case kind == pebble.InternalKeyKindDelete:
-			delete(u.texts, seqOf(key))
-		case kind == pebble.InternalKeyKindSet:
-			if err := u.followText(key, value); err != nil {
+		case u.texts == nil:
+		case key[0] == tableTexts || key[0] == tableSegments:
+			if err := u.followKey(kind, key, value); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// followKey notes what an operation changes about a text that goes on.
+func (u *unpacker) followKey(kind pebble.InternalKeyKind, key, value []byte) error {
+	switch {
+	case kind == pebble.InternalKeyKindSet && key[0] == tableTexts:
+		return u.followText(key, value)
+	case kind == pebble.InternalKeyKindDelete && key[0] == tableTexts:
+		id := seqOf(key)
+		delete(u.newest, u.texts[id].seq)
+		delete(u.texts, id)
+	case kind == pebble.InternalKeyKindSet:
+		return u.followSegment(key, value)
+	case kind == pebble.InternalKeyKindMerge:
+		seq, at, _, err := splitPiece(value)
+		if err != nil {
+			return errorAt(key, err)
+		}
+		id := binary.BigEndian.Uint64(key[1:])
+		u.move(id, u.texts[id].seq+seq, u.texts[id].at+at)
+	}
+	return nil
 }
 
 // followText notes where the pieces of a text go.
@@ -195,15 +240,29 @@ func (u *unpacker) followText(key, value []byte) error {
 	if err != nil {
 		return errorAt(key, err)
 	}
-	u.texts[id] = growing{schemas.Channel(key[1 : len(key)-9]), t.last}
+	text := u.texts[id]
+	text.name, text.last = schemas.Channel(key[1:len(key)-9]), t.last
+	u.texts[id] = text
 	return nil
 }
 
-// piece returns what appendPiece wrote.
-func (d *decoder) piece() []byte {
-	all := d.rest
-	d.number()
-	d.signed()
-	d.bytes()
-	return all[:len(all)-len(d.rest)]
+// followSegment notes which piece is the newest of a text, that of its newest segment.
+func (u *unpacker) followSegment(key, value []byte) error {
+	id := binary.BigEndian.Uint64(key[1:])
+	_, _, err := decodeSegment(value, 0, "", func(m *schemas.Message) { u.move(id, m.ID.Seq, int64(m.CreatedAt)) })
+	if err != nil {
+		return errorAt(key, err)
+	}
+	return nil
+}
+
+// move notes the newest piece of a text.
+func (u *unpacker) move(id, seq uint64, at int64) {
+	text, known := u.texts[id]
+	if !known {
+		return
+	}
+	delete(u.newest, text.seq)
+	text.seq, text.at = seq, at
+	u.texts[id], u.newest[seq] = text, id
 }
