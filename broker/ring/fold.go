@@ -122,13 +122,20 @@ func (l *Log) change(r *record, do func()) {
 // eight other frames: folding moves all of these.
 const foldAt = 16
 
+// foldEnded is foldAt when the newest message ends a text: it may be the last for long.
+const foldEnded = 2
+
 // foldBytes is how much memory pieces take on average when as many gather as may. Of larger
 // ones, fewer gather.
 const foldBytes = 512
 
 // foldDue reports whether it is worth while to fold the pieces in the ring.
 func (l *Log) foldDue() bool {
-	most := foldAt + (l.count-l.pieces)/8
+	most := foldAt
+	if l.pieces > 0 && l.At(l.count-1).Kind == schemas.KindStreamEnd {
+		most = foldEnded
+	}
+	most += (l.count - l.pieces) / 8
 	return l.pieces > most || l.pieces > 2 && l.pieceBytes > int64(most)*foldBytes
 }
 

@@ -284,3 +284,29 @@ func TestLog_text_heldWhole(t *testing.T) {
 	r.read(nil)
 	r.wants("s", x.sent["s"])
 }
+
+// Of a text that has ended, nothing but the end stays in the ring once its readers have passed
+// it: nothing more may come for long.
+func TestLog_fold_ended(t *testing.T) {
+	x := newTexts(t, engine.Limits{Messages: 8, Bytes: 1 << 20})
+	x.begin("draft", "s")
+	for range 9 {
+		x.piece("draft", "s", "and so on, ")
+	}
+	if n := x.Frames(); n != 10 {
+		t.Errorf("%d frames of a text that goes on", n)
+	}
+	x.Swept = 5
+	end := x.end("draft", "s")
+	if n := x.Frames(); n != 11-5 || !x.OverLimits() {
+		t.Errorf("%d frames, as readers have passed 5, over the limits: %t", n, x.OverLimits())
+	}
+	x.Swept = end
+	x.Trim(0)
+	if n := x.Frames(); n != 1 || x.OverLimits() {
+		t.Errorf("%d frames when readers have passed all, over the limits: %t", n, x.OverLimits())
+	}
+	r := x.listen().replay("all")
+	r.read(nil)
+	r.wants("s", x.sent["s"])
+}
