@@ -4,6 +4,8 @@ import { t as orAbort } from "./shared-abort.js";
 import { o as backoff } from "./shared-connection.js";
 import { i as isText$1, n as check, r as faultsOf, t as subscribe } from "./shared-subscribe.js";
 // src/server/deadline.ts
+/** The reason of a signal that is done with. The default one would be made anew for each request, with its stack. */
+const DONE = /* @__PURE__ */ new Error("The request is over");
 /**
 * Returns a signal that follows another one and also aborts when time is up.
 *
@@ -22,7 +24,7 @@ function within(ms, outer, late) {
 		done() {
 			stop?.();
 			outer?.removeEventListener("abort", follow);
-			controller.abort();
+			controller.abort(DONE);
 		}
 	};
 }
@@ -328,14 +330,14 @@ var Gatherer = class {
 		this.caller = caller;
 	}
 	async publish(channel, item, once, { signal }) {
-		let place = this.#enter(channel, once);
+		let place = this.#enter(channel, once, !!signal);
 		try {
 			const json = await orAbort(item, signal);
 			return await retrying(this.caller.policy, {
 				once,
 				signal
 			}, async () => {
-				place ??= this.#enter(channel, once);
+				place ??= this.#enter(channel, once, !!signal);
 				place.json = json;
 				queueMicrotask(() => this.#start());
 				try {
@@ -349,7 +351,7 @@ var Gatherer = class {
 			if (place) this.#leave(place);
 		}
 	}
-	#enter(channel, once) {
+	#enter(channel, once, abortable) {
 		let resolve, reject, lead;
 		const receipt = new Promise((...settle) => [resolve, reject] = settle);
 		receipt.catch(() => void 0);
@@ -358,6 +360,7 @@ var Gatherer = class {
 			channel,
 			json: void 0,
 			once,
+			abortable,
 			receipt,
 			resolve,
 			reject,
@@ -371,18 +374,18 @@ var Gatherer = class {
 	#leave(entry) {
 		if (this.#waiting.delete(entry)) this.#start();
 		const { live, cancelled } = entry.batch ?? {};
-		live?.delete(entry);
-		if (live?.size === 0) cancelled?.abort();
+		if (live?.delete(entry) && !live.size) cancelled?.abort();
 	}
 	/** Sends the next batch, unless one is under way or nothing is ready. */
 	#start() {
 		const entries = this.#current ? [] : this.#take();
 		const [first] = entries;
 		if (!first) return;
+		const cancelled = entries.some(({ abortable }) => abortable) ? new AbortController() : void 0;
 		const batch = {
 			entries,
 			live: new Set(entries),
-			cancelled: new AbortController()
+			cancelled
 		};
 		for (const entry of entries) {
 			entry.batch = batch;
@@ -426,9 +429,11 @@ var Gatherer = class {
 	async #deliver(entries, batch) {
 		const sent = entries.filter((entry) => batch.live.has(entry));
 		try {
-			const results = await this.#request(sent, batch.cancelled.signal);
-			for (const [i, { resolve, reject }] of sent.entries()) {
+			const results = await this.#request(sent, batch.cancelled?.signal);
+			for (const [i, entry] of sent.entries()) {
+				const { resolve, reject } = entry;
 				const result = results[i];
+				batch.live.delete(entry);
 				if (result instanceof SluiceError) reject(result);
 				else resolve(result);
 			}
@@ -439,7 +444,10 @@ var Gatherer = class {
 				await this.#deliver(sent.slice(0, middle), batch);
 				return this.#deliver(sent.slice(middle), batch);
 			}
-			for (const { once, reject } of sent) reject(code === "network" ? unanswered(once, cause) : error);
+			for (const entry of sent) {
+				batch.live.delete(entry);
+				entry.reject(code === "network" ? unanswered(entry.once, cause) : error);
+			}
 		}
 	}
 	/** Makes one request: an item that is alone is not in an array. */

@@ -9,6 +9,9 @@ export interface Deadline {
   readonly done: () => void;
 }
 
+/** The reason of a signal that is done with. The default one would be made anew for each request, with its stack. */
+const DONE = new Error("The request is over");
+
 /**
  * Returns a signal that follows another one and also aborts when time is up.
  *
@@ -27,7 +30,7 @@ export function within(ms: number | undefined, outer: AbortSignal | undefined, l
     done() {
       stop?.();
       outer?.removeEventListener("abort", follow);
-      controller.abort();
+      controller.abort(DONE);
     },
   };
 }

@@ -21,6 +21,8 @@ interface Entry {
   json: string | undefined;
   /** It has a key. */
   readonly once: boolean;
+  /** Its caller may leave. */
+  readonly abortable: boolean;
   readonly receipt: Promise<Receipt>;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: unknown) => void;
@@ -33,10 +35,10 @@ interface Entry {
 /** What leaves with one request. */
 interface Batch {
   readonly entries: readonly Entry[];
-  /** Those whose callers still wait. */
+  /** Those that have no result yet and whose callers still wait. */
   readonly live: Set<Entry>;
-  /** Cancels the request. */
-  readonly cancelled: AbortController;
+  /** Cancels the request. undefined: none of its callers can leave. */
+  readonly cancelled: AbortController | undefined;
 }
 
 /**
@@ -62,11 +64,11 @@ export class Gatherer implements Publisher {
   constructor(private readonly caller: Caller) {}
 
   async publish(channel: string, item: Promise<string>, once: boolean, { signal }: CallOptions): Promise<Receipt> {
-    let place: Entry | undefined = this.#enter(channel, once); // before the validation, which may take time
+    let place: Entry | undefined = this.#enter(channel, once, !!signal); // before the validation, which may take time
     try {
       const json = await orAbort(item, signal);
       return await retrying(this.caller.policy, { once, signal }, async () => {
-        place ??= this.#enter(channel, once);
+        place ??= this.#enter(channel, once, !!signal);
         place.json = json;
         queueMicrotask(() => this.#start()); // by then, what is published at the same time is ready
         try {
@@ -81,12 +83,12 @@ export class Gatherer implements Publisher {
     }
   }
 
-  #enter(channel: string, once: boolean): Entry {
+  #enter(channel: string, once: boolean, abortable: boolean): Entry {
     let resolve!: Entry["resolve"], reject!: Entry["reject"], lead!: Entry["lead"];
     const receipt = new Promise<Receipt>((...settle) => ([resolve, reject] = settle));
     receipt.catch(() => undefined); // its caller may have left
     void new Promise<Batch>((resolve) => (lead = resolve)).then((batch) => this.#send(batch));
-    const entry: Entry = { channel, json: undefined, once, receipt, resolve, reject, lead, batch: undefined };
+    const entry: Entry = { channel, json: undefined, once, abortable, receipt, resolve, reject, lead, batch: undefined };
     this.#waiting.add(entry);
     return entry;
   }
@@ -95,8 +97,7 @@ export class Gatherer implements Publisher {
   #leave(entry: Entry): void {
     if (this.#waiting.delete(entry)) this.#start(); // others may have waited for it
     const { live, cancelled } = entry.batch ?? {};
-    live?.delete(entry);
-    if (live?.size === 0) cancelled?.abort();
+    if (live?.delete(entry) && !live.size) cancelled?.abort();
   }
 
   /** Sends the next batch, unless one is under way or nothing is ready. */
@@ -104,7 +105,8 @@ export class Gatherer implements Publisher {
     const entries = this.#current ? [] : this.#take();
     const [first] = entries;
     if (!first) return;
-    const batch: Batch = { entries, live: new Set(entries), cancelled: new AbortController() };
+    const cancelled = entries.some(({ abortable }) => abortable) ? new AbortController() : undefined;
+    const batch: Batch = { entries, live: new Set(entries), cancelled };
     for (const entry of entries) {
       entry.batch = batch;
       this.#channels.add(entry.channel);
@@ -151,9 +153,11 @@ export class Gatherer implements Publisher {
   async #deliver(entries: readonly Entry[], batch: Batch): Promise<void> {
     const sent = entries.filter((entry) => batch.live.has(entry));
     try {
-      const results = await this.#request(sent, batch.cancelled.signal);
-      for (const [i, { resolve, reject }] of sent.entries()) {
+      const results = await this.#request(sent, batch.cancelled?.signal);
+      for (const [i, entry] of sent.entries()) {
+        const { resolve, reject } = entry;
         const result = results[i]!;
+        batch.live.delete(entry);
         if (result instanceof SluiceError) reject(result);
         else resolve(result);
       }
@@ -164,12 +168,15 @@ export class Gatherer implements Publisher {
         await this.#deliver(sent.slice(0, middle), batch);
         return this.#deliver(sent.slice(middle), batch);
       }
-      for (const { once, reject } of sent) reject(code === "network" ? unanswered(once, cause) : error);
+      for (const entry of sent) {
+        batch.live.delete(entry);
+        entry.reject(code === "network" ? unanswered(entry.once, cause) : error);
+      }
     }
   }
 
   /** Makes one request: an item that is alone is not in an array. */
-  async #request(entries: readonly Entry[], signal: AbortSignal): Promise<PublishResult[]> {
+  async #request(entries: readonly Entry[], signal: AbortSignal | undefined): Promise<PublishResult[]> {
     const items = entries.map(({ json }) => json!);
     if (items.length > 1) return publishArray(this.caller, items, true, { signal });
     return Promise.all(
