@@ -144,15 +144,23 @@ func (a *api) textStatus(c echo.Context) error {
 
 // upload is a body on its way to the subscribers.
 type upload struct {
+	// Static after construction.
 	api     *api
 	ctx     context.Context // does not end when the client leaves: its subscribers are still there
 	control *http.ResponseController
 	who     *auth.Principal
 	text    *texts.Writer
-	goesOn  bool      // after a cut, if the publisher wants to
-	most    int       // bytes of a chunk
-	sent    time.Time // when the last chunk left
-	bytes   int64     // of the body
+	goesOn  bool // after a cut, if the publisher wants to
+	most    int  // bytes of a chunk
+
+	mu      sync.Mutex
+	waiting []byte      // guarded by mu; text that no chunk has had yet
+	due     *time.Timer // guarded by mu; runs flush; nil before the first text that waits
+	set     bool        // guarded by mu; due is going to run
+	sent    time.Time   // guarded by mu; when the last chunk left
+	bytes   int64       // guarded by mu; of the body
+	failed  error       // guarded by mu; of flush
+	fault   any         // guarded by mu; what flush has recovered from
 }
 
 // run publishes the body. Whatever happens after the start, subscribers get the end.
@@ -180,78 +188,86 @@ func (u *upload) run(text texts.Text, body io.Reader) (receipt schemas.StreamRec
 	return receipt, nil
 }
 
-// piece is the result of one read of the body.
-type piece struct {
-	text []byte
-	err  error
-}
-
 // copy publishes the body in chunks: immediately after a pause, otherwise everything that
 // has arrived within chunkDelay.
 func (u *upload) copy(body io.Reader) error {
-	pieces := make(chan piece)
-	done := make(chan struct{})
-	ended := false
-	var reading sync.WaitGroup
-	reading.Go(func() { read(body, pieces, done) }) // ends with the body, or when done is closed
-	defer func() {
-		close(done)
-		if !ended {
-			_ = u.control.SetReadDeadline(time.Now()) // a client that sends nothing would delay its own answer
-		}
-		reading.Wait()
-	}()
-
-	var text []byte
-	var due <-chan time.Time // nil while no text is waiting
+	defer u.stop()
+	buf := make([]byte, 4<<10)
 	for {
-		now := false
-		select {
-		case p := <-pieces:
-			u.bytes += int64(len(p.text))
-			text = append(text, p.text...)
-			if ended = p.err != nil; ended {
-				return u.finish(text, p.err)
-			}
-			if wait := chunkDelay - time.Since(u.sent); wait <= 0 {
-				now = true
-			} else if due == nil {
-				due = time.After(wait)
-			}
-		case <-due:
-			now, due = true, nil
-		}
-		var err error
-		if text, err = u.send(text, now); err != nil {
+		n, err := body.Read(buf)
+		if done, err := u.take(buf[:n], err); done {
 			return err
 		}
 	}
 }
 
-// read sends the body piece by piece until it ends. A piece is valid until the next one is
-// received.
-func read(body io.Reader, pieces chan<- piece, done <-chan struct{}) {
-	const size = 4 << 10
-	buf, other := make([]byte, size), make([]byte, size)
-	for {
-		n, err := body.Read(buf)
-		buf, other = other, buf
-		select {
-		case pieces <- piece{other[:n], err}:
-		case <-done:
-			return
+// take takes what one read of the body has brought. It reports whether that was the last
+// one, and why.
+func (u *upload) take(text []byte, end error) (done bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.fault != nil {
+		panic(u.fault) // here, where it ends no more than the request
+	}
+	if u.failed != nil {
+		return true, u.failed
+	}
+	u.bytes += int64(len(text))
+	u.waiting = append(u.waiting, text...)
+	if end != nil {
+		return true, u.finish(end)
+	}
+	wait := chunkDelay - time.Since(u.sent)
+	if err := u.send(wait <= 0); err != nil {
+		return true, err
+	}
+	if len(u.waiting) > 0 && !u.set {
+		u.setTimer(wait)
+	}
+	return false, nil
+}
+
+// setTimer makes flush run after wait. The caller holds u.mu.
+func (u *upload) setTimer(wait time.Duration) {
+	u.set = true
+	if u.due == nil {
+		u.due = time.AfterFunc(wait, u.flush) // ends with stop
+		return
+	}
+	u.due.Reset(wait)
+}
+
+// flush publishes the text that has waited long enough, while copy waits for more.
+func (u *upload) flush() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.set {
+		return // the upload is over
+	}
+	u.set = false
+	defer func() {
+		if u.fault = recover(); u.fault != nil || u.failed != nil {
+			_ = u.control.SetReadDeadline(time.Now()) // ends the read of copy
 		}
-		if err != nil {
-			return
-		}
+	}()
+	u.failed = u.send(true)
+}
+
+// stop keeps flush from doing anything more.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.set = false
+	if u.due != nil {
+		u.due.Stop()
 	}
 }
 
-// finish publishes the remaining text after the body has ended.
-func (u *upload) finish(text []byte, end error) error {
-	text, err := u.send(text, true)
-	if err == nil && len(text) > 0 && (errors.Is(end, io.EOF) || !u.goesOn) {
-		err = u.chunk(text) // an incomplete character. After a cut, whoever goes on sends all of it
+// finish publishes the remaining text after the body has ended. The caller holds u.mu.
+func (u *upload) finish(end error) error {
+	err := u.send(true)
+	if err == nil && len(u.waiting) > 0 && (errors.Is(end, io.EOF) || !u.goesOn) {
+		err = u.chunk(u.waiting) // an incomplete character. After a cut, whoever goes on sends all of it
 	}
 	good := u.api.stillGood(u.who)
 	switch {
@@ -265,22 +281,24 @@ func (u *upload) finish(text []byte, end error) error {
 	return errBrokeOff()
 }
 
-// send publishes the full chunks of text, and also the rest if it is due. It returns what
-// remains, such as an incomplete character at the end.
-func (u *upload) send(text []byte, due bool) ([]byte, error) {
+// send publishes the full chunks of what waits, and also the rest if it is due, except an
+// incomplete character at its end. The caller holds u.mu.
+func (u *upload) send(due bool) error {
+	rest := u.waiting
 	for {
-		n := whole(text, u.most)
-		if n == 0 || len(text) < u.most && !due {
-			return text, nil
+		n := whole(rest, u.most)
+		if n == 0 || len(rest) < u.most && !due {
+			u.waiting = append(u.waiting[:0], rest...)
+			return nil
 		}
-		if err := u.chunk(text[:n]); err != nil {
-			return nil, err
+		if err := u.chunk(rest[:n]); err != nil {
+			return err
 		}
-		text = text[n:]
+		rest = rest[n:]
 	}
 }
 
-// chunk publishes text. Bytes that are not UTF-8 become U+FFFD.
+// chunk publishes text. Bytes that are not UTF-8 become U+FFFD. The caller holds u.mu.
 func (u *upload) chunk(text []byte) error {
 	if err := u.api.stillGood(u.who); err != nil {
 		return err
