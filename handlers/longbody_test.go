@@ -2,13 +2,17 @@ package handlers_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -95,4 +99,64 @@ func TestAnswer_unread(t *testing.T) {
 			t.Errorf("a minute later %d bytes are still to be had", len(answer))
 		}
 	})
+}
+
+// broken is an engine that fails at everything except the start of a text.
+type broken struct {
+	*disk.Engine
+
+	fail func() error
+}
+
+// Append implements [engine.Engine].
+func (b broken) Append(ctx context.Context, e engine.Entry) (schemas.Receipt, error) {
+	if e.Kind == schemas.KindChunk {
+		if err := b.fail(); err != nil {
+			return schemas.Receipt{}, err
+		}
+	}
+	return b.Engine.Append(ctx, e)
+}
+
+// A body whose text cannot be published is answered at once, although its client goes on, and
+// whether the chunk left when it came or had waited for more.
+func TestPublishStream_engineFails(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		fail    func() error
+		problem string
+	}{
+		{"error", func() error { return engine.ErrUnavailable }, "engine-unavailable"},
+		{"panic", func() error { panic("broken") }, "internal"},
+	} {
+		for _, good := range []int{0, 1} { // chunks; the first one leaves at once, the next one waits
+			t.Run(fmt.Sprint(tt.name, good), func(t *testing.T) {
+				e := must(disk.Open(t.TempDir(), disk.Options{}))
+				t.Cleanup(func() { _ = e.Close() })
+				asked := make(chan struct{}, 2)
+				srv := start(t, func(o *setup) {
+					o.broker.Engine = broken{e, func() error {
+						if asked <- struct{}{}; len(asked) <= good {
+							return nil
+						}
+						return tt.fail()
+					}}
+				})
+				body, text := io.Pipe()
+				defer text.Close()
+				answered := srv.later(t, call{method: "POST", path: "/v1/publish/c/t/stream", as: apiKey}, body)
+				for range good + 1 {
+					if _, err := io.WriteString(text, "a"); err != nil {
+						t.Fatal(err)
+					}
+					for len(asked) == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				if a := <-answered; a == nil || !strings.Contains(a.body, tt.problem) {
+					t.Errorf("got %+v", a)
+				}
+			})
+		}
+	}
 }
