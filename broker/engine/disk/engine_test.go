@@ -25,6 +25,7 @@ func TestEngine_contract(t *testing.T) {
 	t.Run("merged", func(t *testing.T) { enginetest.Merged(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("quiet topics", func(t *testing.T) { enginetest.QuietTopics(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("losses", func(t *testing.T) { enginetest.Losses(t, open(t, t.TempDir(), disk.Options{})) })
+	t.Run("placed", func(t *testing.T) { enginetest.Placed(t, open(t, t.TempDir(), disk.Options{})) })
 	t.Run("listing", func(t *testing.T) { enginetest.Listing(t, open(t, t.TempDir(), disk.Options{})) })
 }
 

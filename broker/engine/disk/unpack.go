@@ -114,7 +114,7 @@ func (u *unpacker) piece(d *decoder, version byte, seq uint64, now int64) (int64
 		stored = d.bytes()
 	}
 	if d.err != nil {
-		return 0, nil
+		return 0, fmt.Errorf("%w: %w", wal.ErrDamaged, d.err)
 	}
 	text := u.texts[id]
 	u.value = joinPiece(u.value[:0], seq-text.seq, now-text.at, stored)

@@ -113,12 +113,7 @@ func (a *attempt) ordinary(ctx context.Context) (schemas.Receipt, error) {
 	if err := a.e.fits(m); err != nil {
 		return schemas.Receipt{}, final{err}
 	}
-	var seq uint64
-	nobodyTookIt := func(err error) bool { return errors.Is(err, jetstream.ErrNoResponders) }
-	err := jetstream.Retry(ctx, 0, nobodyTookIt, func(ctx context.Context) (err error) {
-		seq, err = a.e.stream.PublishInTurn(ctx, m)
-		return err
-	})
+	seq, err := a.send(ctx, m)
 	if jetstream.IsFinalConflict(err) {
 		return schemas.Receipt{}, final{engine.ErrFenced}
 	}
@@ -127,6 +122,20 @@ func (a *attempt) ordinary(ctx context.Context) (schemas.Receipt, error) {
 		return schemas.Receipt{}, err
 	}
 	return a.receipt(seq), nil
+}
+
+// send sends an ordinary message. If nobody took it, it is sent again, unless the next one
+// may be on its way by then, which would come before it.
+func (a *attempt) send(ctx context.Context, m *natsio.Msg) (seq uint64, err error) {
+	if placed := a.entry.Placed; placed != nil && a.entry.Fence == 0 {
+		return a.e.stream.PublishAhead(ctx, m, placed)
+	}
+	nobodyTookIt := func(err error) bool { return errors.Is(err, jetstream.ErrNoResponders) }
+	err = jetstream.Retry(ctx, 0, nobodyTookIt, func(ctx context.Context) (err error) {
+		seq, err = a.e.stream.PublishInTurn(ctx, m)
+		return err
+	})
+	return seq, err
 }
 
 // durable publishes a message together with the record of its key.

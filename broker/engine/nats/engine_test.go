@@ -74,6 +74,7 @@ func TestEngine_contract(t *testing.T) {
 	t.Run("losses of one node", func(t *testing.T) { enginetest.Losses(t, start(t, shared(t))) })
 	t.Run("fences", func(t *testing.T) { enginetest.Fences(t, textStores(nodes(t, 3, shared(t)))...) })
 	t.Run("fences of one node", func(t *testing.T) { enginetest.Fences(t, start(t, shared(t))) })
+	t.Run("placed", func(t *testing.T) { enginetest.Placed(t, nodes(t, 3, shared(t))[0]) })
 	t.Run("listing", func(t *testing.T) { enginetest.Listing(t, start(t, shared(t))) })
 }
 

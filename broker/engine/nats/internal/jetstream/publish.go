@@ -15,11 +15,22 @@ import (
 // returns the last position. After [ErrNoAnswer] they may be stored; after any other
 // error they are not.
 func (s *Stream) Publish(ctx context.Context, messages ...*natsio.Msg) (uint64, error) {
+	return s.publish(ctx, func() {}, messages...)
+}
+
+// PublishAhead is [Stream.Publish] for one message. It calls sent as soon as the message is on
+// its way: what is published after that is stored after it.
+func (s *Stream) PublishAhead(ctx context.Context, m *natsio.Msg, sent func()) (uint64, error) {
+	return s.publish(ctx, sent, m)
+}
+
+func (s *Stream) publish(ctx context.Context, sent func(), messages ...*natsio.Msg) (uint64, error) {
 	call := s.client.NewCall(1)
 	defer call.Close()
 	if err := s.send(call, messages); err != nil {
 		return 0, err
 	}
+	sent()
 	m, err := call.wait(ctx)
 	if err != nil {
 		return 0, err
