@@ -30,10 +30,10 @@ func scenes() map[string]func(*testing.T, *broker.Broker, ring.Format) []byte {
 			for _, p := range []broker.Publication{
 				{Data: []byte(`{"message":"Done \n ü <&> \u2028","n":1.50}`)},
 				{Data: []byte(`null`), RunID: `run "42" \ ü`, Sub: "us\ner \"7\" \\ ü"},
+				{Data: []byte(`{"reason":"complete"}`), Kind: schemas.KindStreamEnd, StreamID: "s0"}, // after pieces, it would fold them
 				{Data: []byte(`{"name":"x"}`), Kind: schemas.KindStreamStart, StreamID: "s1"},
 				{Data: []byte(`"a\r\nb"`), Kind: schemas.KindChunk, StreamID: "s1", RunID: "r1"},
 				{Data: []byte(`"c"`), Kind: schemas.KindChunk, StreamID: "s1", Offset: 4, Sub: "user-7"},
-				{Data: []byte(`{"reason":"complete"}`), Kind: schemas.KindStreamEnd, StreamID: "s1"},
 			} {
 				p.Channel, p.Topic = "a:ü", "status"
 				put(t, b, p)
