@@ -35,10 +35,9 @@ func deliverAt(sh *shard, seq uint64, channel schemas.Channel) {
 	sh.deliver(&m, engine.Limits{})
 }
 
-// TestCursor_outOfOrder_overtaken: messages that come out of order after a stream has
-// looked for them, and before it reads their channel, are not overtaken by a newer one of
-// the channel that the stream has not passed.
-func TestCursor_outOfOrder_overtaken(t *testing.T) {
+// mergingCursor returns the cursor of a stream that merges a:1 and a:2.
+func mergingCursor(t *testing.T) *cursor {
+	t.Helper()
 	b := newBroker(t, Options{})
 	b.say(t, "a:1")
 	b.say(t, "a:2")
@@ -46,8 +45,16 @@ func TestCursor_outOfOrder_overtaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	c, sh := s.cursors[0], b.shards[0]
+	t.Cleanup(s.Close)
+	return s.cursors[0]
+}
+
+// TestCursor_outOfOrder_overtaken: messages that come out of order after a stream has
+// looked for them, and before it reads their channel, are not overtaken by a newer one of
+// the channel that the stream has not passed.
+func TestCursor_outOfOrder_overtaken(t *testing.T) {
+	c := mergingCursor(t)
+	sh := c.shard
 	read := func(channel schemas.Channel, limit uint64) (data string) {
 		c.markPending(sh.registry.get(channel))
 		c.openSources()
@@ -77,15 +84,8 @@ func TestCursor_outOfOrder_overtaken(t *testing.T) {
 // TestCursor_outOfOrder_joined: a piece of a text that comes out of order between two
 // looks of a stream, and that it is sent joined with others in its turn, is not sent again.
 func TestCursor_outOfOrder_joined(t *testing.T) {
-	b := newBroker(t, Options{})
-	b.say(t, "a:1")
-	b.say(t, "a:2")
-	s, err := b.Subscribe(t.Context(), Subscription{Channels: []Selector{{Channel: "a:*"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	c, sh := s.cursors[0], b.shards[0]
+	c := mergingCursor(t)
+	sh := c.shard
 	deliver := func(seq uint64, channel schemas.Channel) {
 		m := schemas.Message{ID: sh.idOf(seq), Channel: channel, Topic: "a", Kind: schemas.KindChunk, StreamID: "s", Data: []byte(`"x"`), CreatedAt: schemas.TimeOf(time.Now())}
 		m.Offset = int64(seq)

@@ -133,10 +133,12 @@ func TestPublishStream_engineFails(t *testing.T) {
 			t.Run(fmt.Sprint(tt.name, good), func(t *testing.T) {
 				e := must(disk.Open(t.TempDir(), disk.Options{}))
 				t.Cleanup(func() { _ = e.Close() })
-				asked := make(chan struct{}, 2)
+				asked, chunks := make(chan struct{}, 2), 0
 				srv := start(t, func(o *setup) {
 					o.broker.Engine = broken{e, func() error {
-						if asked <- struct{}{}; len(asked) <= good {
+						chunks++
+						asked <- struct{}{}
+						if chunks <= good {
 							return nil
 						}
 						return tt.fail()
@@ -149,9 +151,7 @@ func TestPublishStream_engineFails(t *testing.T) {
 					if _, err := io.WriteString(text, "a"); err != nil {
 						t.Fatal(err)
 					}
-					for len(asked) == 0 {
-						time.Sleep(time.Millisecond)
-					}
+					<-asked
 				}
 				if a := <-answered; a == nil || !strings.Contains(a.body, tt.problem) {
 					t.Errorf("got %+v", a)

@@ -1,6 +1,6 @@
 // Package tlsrecord is the record layer of TLS 1.3 for one direction of a connection
 // whose handshake somebody else has made: a [Sealer] turns what is sent into protected
-// records, an [Opener] turns records back. All that either needs is the cipher suite,
+// records, and an [Opener] turns them back. All that either needs is the cipher suite,
 // the traffic secret and the number of records that were protected under it before.
 //
 // It follows RFC 8446: records and their lengths (sections 5.1, 5.2 and 5.4, without
@@ -50,14 +50,14 @@ const (
 
 // Errors of the package.
 var (
-	// ErrSuite says that a cipher suite is not one of [Suites], or that the secret has
-	// not the length of its hash.
+	// ErrSuite says that a cipher suite is not one of [Suites], or that the secret
+	// does not have the length of its hash.
 	ErrSuite = errors.New("tlsrecord: no such cipher suite")
 	// ErrSpent says that no further record may be protected under the secret.
 	ErrSpent = errors.New("tlsrecord: too many records under one secret")
 	// ErrTooLong says that something does not fit one record.
 	ErrTooLong = errors.New("tlsrecord: longer than a record")
-	// ErrRecord says that a record is none, or not the one that should come next.
+	// ErrRecord says that something is no record, or not the one that should come next.
 	ErrRecord = errors.New("tlsrecord: not the record that should come")
 )
 

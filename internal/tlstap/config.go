@@ -18,7 +18,7 @@ func Config(base *tls.Config) *tls.Config {
 		tap, ok := hello.Conn.(*Conn)
 		both := func(p string) bool { return p == "h2" && slices.Contains(base.NextProtos, p) }
 		if !ok || !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) || slices.ContainsFunc(hello.SupportedProtos, both) {
-			return nil, nil // it is not wanted
+			return nil, nil // the config stays: there is nothing to take over
 		}
 		own := tapped.Clone()
 		own.KeyLogWriter = keyLog{tap}
@@ -27,7 +27,7 @@ func Config(base *tls.Config) *tls.Config {
 	return outer
 }
 
-// keyLog is what crypto/tls tells a connection's secrets to, one a line.
+// keyLog receives the secrets of a connection from crypto/tls, one on each line.
 type keyLog struct{ tap *Conn }
 
 // Write implements [io.Writer].

@@ -15,7 +15,7 @@ import (
 // The metadata of a channel says up to which position messages are lost. Of which topics they
 // were is in an entry of its own (tableLosses), so that a reader of other topics is told of
 // no loss. It changes only when something is dropped; the metadata, with every group. A
-// channel without an entry may have lost messages of every topic. So has one of which the
+// channel without an entry may have lost messages of every topic, and so may one whose
 // messages were dropped before format 3.
 
 // readLosses reads what is lost of a channel.
