@@ -224,20 +224,28 @@ func TestEngine_SetText_faults(t *testing.T) {
 	}
 }
 
-// Nobody sees a record before it is on the disk.
-func TestEngine_Text_awaitsDisk(t *testing.T) {
-	f := &faulty{FS: vfs.NewMem()}
-	n := open(t, "d", disk.Options{}.On(f, "boot"))
-	n.put("a", "1")
+// holdSyncs makes each sync of the journal wait until it gets a value, or the channel is closed, and
+// then call after.
+func (f *faulty) holdSyncs(after func(*faulty)) chan struct{} {
 	syncs := make(chan struct{})
 	f.set(func(f *faulty) {
 		f.sync = func(name string) error {
 			if strings.Contains(name, ".journal") {
 				<-syncs
+				after(f)
 			}
 			return nil
 		}
 	})
+	return syncs
+}
+
+// Nobody sees a record before it is on the disk.
+func TestEngine_Text_awaitsDisk(t *testing.T) {
+	f := &faulty{FS: vfs.NewMem()}
+	n := open(t, "d", disk.Options{}.On(f, "boot"))
+	n.put("a", "1")
+	syncs := f.holdSyncs(func(*faulty) {})
 	var publishing sync.WaitGroup
 	publishing.Go(func() { n.once("a", "key", "2") })
 	eventually(t, "the first group is being synced", func() error { return n.holds("a", 2) })
@@ -278,16 +286,7 @@ func TestEngine_SetText_groupFails(t *testing.T) {
 	f := &faulty{FS: vfs.NewMem()}
 	n := open(t, "d", disk.Options{}.On(f, "boot"))
 	n.put("a", "1")
-	syncs := make(chan struct{})
-	f.set(func(f *faulty) {
-		f.sync = func(name string) error {
-			if strings.Contains(name, ".journal") {
-				<-syncs
-				f.write = failing(syscall.EIO, "journal")
-			}
-			return nil
-		}
-	})
+	syncs := f.holdSyncs(func(f *faulty) { f.write = failing(syscall.EIO, "journal") })
 	var publishing sync.WaitGroup
 	publishing.Go(func() { n.once("a", "key", "2") })
 	eventually(t, "the first group is being synced", func() error { return n.holds("a", 2) })
