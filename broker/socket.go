@@ -384,6 +384,11 @@ func (l *loop) park(so *socket) {
 // connection stays open until the client has hung up.
 func (l *loop) finish(so *socket, why error) {
 	s := so.cursor.stream
+	if so.group != nil {
+		l.shard.registry.leaveGroup(so)
+		so.group = nil
+	}
+	s.Close() // whoever sees that it has finished sees its place free, too
 	if so.sealer != nil && !so.owes() { // else the client would take it for a part of the record that was cut off
 		if goodbye, err := so.sealer.CloseNotify(nil); err == nil {
 			n, _ := netpoll.Write(so.fd, goodbye)
@@ -391,11 +396,6 @@ func (l *loop) finish(so *socket, why error) {
 		}
 	}
 	so.sealer = nil
-	if so.group != nil {
-		l.shard.registry.leaveGroup(so)
-		so.group = nil
-	}
-	s.Close()
 	so.cursor, so.stall = nil, nil
 	if errors.Is(why, io.EOF) {
 		so.state = leaving

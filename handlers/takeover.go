@@ -44,7 +44,7 @@ func (a *api) takeOver(c echo.Context, s *broker.Stream) error {
 	c.Response().Status, c.Response().Committed = http.StatusOK, true
 	if err := a.Broker.TakeOver(s, broker.Takeover{Conn: conn, Head: head, Chunked: chunked, Done: a.done}); err != nil {
 		defer conn.Close()
-		s.Close()
+		s.Close() // whoever is turned away finds the place free
 		return a.turnAwayOn(c, conn, s.Format(), err)
 	}
 	return nil
@@ -89,16 +89,16 @@ func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn)
 	request(c).taken = true
 	head, err := tap.Detach(conn.(*tls.Conn))
 	if err != nil { // the client has left, or crypto/tls has answered it meanwhile
+		s.Close() // whoever sees that it has finished sees its place free, too
 		_ = tap.Release()
 		conn.Close()
-		s.Close()
 		a.finished(s, 0, err)
 		return true, nil
 	}
 	over := broker.Takeover{Conn: tap.NetConn(), Head: head, Sealer: sealer, Chunked: chunked, Done: a.done}
 	if err := a.Broker.TakeOver(s, over); err != nil {
 		defer tap.Close() //nolint:errcheck // nothing is lost with it
-		defer s.Close()
+		s.Close()         // whoever is turned away finds the place free
 		a.turnAwaySealed(c, over, s.Format(), err)
 	}
 	return true, nil
