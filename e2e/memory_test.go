@@ -64,7 +64,7 @@ func peakMemory(t testing.TB, pid int) int {
 // metric returns the value of a metric without labels.
 func (s *server) metric(t testing.TB, name string) float64 {
 	t.Helper()
-	c := newClient(t)
+	c := s.client(t)
 	defer c.CloseIdleConnections()
 	resp, err := c.Get(s.url + "/metrics")
 	if err != nil {

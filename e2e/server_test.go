@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"crypto/tls"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -9,9 +11,15 @@ import (
 // server is the program while it serves.
 type server struct {
 	*process
-	url      string // without a slash at its end
-	key      string // API key
-	greeting string // what it printed when it was ready
+	url      string      // without a slash at its end
+	key      string      // API key
+	greeting string      // what it printed when it was ready
+	tls      *tls.Config // for clients, nil if it speaks plain HTTP
+}
+
+// client returns an HTTP/1.1 client of one test.
+func (s *server) client(t testing.TB) *http.Client {
+	return clientFor(t, s.tls, func(p *http.Protocols) { p.SetHTTP1(true) })
 }
 
 // testKey is the API key of servers that do not make one.

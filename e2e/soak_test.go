@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -20,18 +21,34 @@ import (
 // may miss a message or get one twice, and the server must not grow. With
 // SLUICE_SOAK set there are 5,000 readers, and figures are logged once a minute.
 func TestSoak(t *testing.T) {
-	long, readers := 4*time.Second, 300
-	if text := os.Getenv("SLUICE_SOAK"); text != "" {
+	s := start(t, "--log-level=error")
+	soaked(t, s, 5000, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.address())
+	})
+}
+
+// TestSoak_tls is TestSoak over TLS 1.3, whose readers resume their sessions. With
+// SLUICE_SOAK set there are 2,000 of them.
+func TestSoak_tls(t *testing.T) {
+	s, _, roots := secure(t, "--log-level=error", "--http2=false")
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
+	soaked(t, s, 2000, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", s.address()) })
+}
+
+// soaked lets readers that connect by dial come and go.
+func soaked(t *testing.T, s *server, readers int, dial func(context.Context) (net.Conn, error)) {
+	long := 4 * time.Second
+	if text := os.Getenv("SLUICE_SOAK"); text == "" {
+		readers = 300
+	} else {
 		var err error
 		if long, err = time.ParseDuration(text); err != nil {
 			t.Fatal(err)
 		}
-		readers = 5000
 	}
-	s := start(t, "--log-level=error")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	k := &soak{server: s, channels: 50, readers: readers, stay: min(20*time.Second, long/4)}
+	k := &soak{server: s, dial: dial, channels: 50, readers: readers, stay: min(20*time.Second, long/4)}
 	var running sync.WaitGroup
 	running.Go(func() { k.publish(ctx, t) })
 	for i := range readers {
@@ -51,6 +68,7 @@ func TestSoak(t *testing.T) {
 // soak is what all readers share.
 type soak struct {
 	server   *server
+	dial     func(context.Context) (net.Conn, error)
 	channels int
 	readers  int
 	stay     time.Duration // at most
@@ -67,7 +85,7 @@ func (k *soak) failed(format string, args ...any) {
 // publish sends numbers, one channel after the other, in each channel without a
 // hole: how a reader sees that it has missed one.
 func (k *soak) publish(ctx context.Context, t *testing.T) {
-	c := newClient(t)
+	c := k.server.client(t)
 	defer c.CloseIdleConnections()
 	for n := 0; ctx.Err() == nil; n++ {
 		path := fmt.Sprintf("%s/v1/publish/soak:%d/t", k.server.url, n%k.channels)
@@ -104,7 +122,7 @@ func (k *soak) read(ctx context.Context, channel int) {
 
 // visit reads for a while over a connection of its own.
 func (k *soak) visit(ctx context.Context, channel int, stay time.Duration, last *string, next *int) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", k.server.address())
+	conn, err := k.dial(ctx)
 	if err != nil {
 		return err
 	}

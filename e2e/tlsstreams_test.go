@@ -20,12 +20,9 @@ func secure(t testing.TB, args ...string) (*server, certificate, *x509.CertPool)
 	t.Helper()
 	files := certificate{t.TempDir()}
 	roots := files.issue(t, 1)
-	return start(t, append(args, "--tls-cert="+files.cert(), "--tls-key="+files.key())...), files, roots
-}
-
-// caller returns a client to publish with.
-func caller(t testing.TB, roots *x509.CertPool) *http.Client {
-	return clientFor(t, &tls.Config{RootCAs: roots}, func(p *http.Protocols) { p.SetHTTP1(true) })
+	s := start(t, append(args, "--tls-cert="+files.cert(), "--tls-key="+files.key())...)
+	s.tls = &tls.Config{RootCAs: roots}
+	return s, files, roots
 }
 
 // say publishes a message of a channel with c.
@@ -42,8 +39,8 @@ func (s *server) say(t testing.TB, c *http.Client, channel string) (id string) {
 // with every cipher suite of TLS 1.3 and with TLS 1.2.
 func TestTLS_clients(t *testing.T) {
 	t.Parallel()
-	s, files, roots := secure(t)
-	publisher := caller(t, roots)
+	s, files, _ := secure(t)
+	publisher := s.client(t)
 	curl := func(more ...string) []string {
 		return append([]string{"curl", "-sSN", "--http1.1", "--cacert", files.cert(), "-H", "Authorization: Bearer " + s.key}, more...)
 	}
@@ -109,9 +106,9 @@ func TestTLS_input(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	s, _, roots := secure(t)
-	publisher := caller(t, roots)
-	other, _ := subscribe(t, caller(t, roots), s.url+"/v1/subscribe?channel=a", s.key, "")
+	s, _, _ := secure(t)
+	publisher := s.client(t)
+	other, _ := subscribe(t, s.client(t), s.url+"/v1/subscribe?channel=a", s.key, "")
 	for _, tt := range []struct {
 		name, sent string
 		version    string
@@ -163,8 +160,8 @@ func TestTLS_keyUpdateBefore(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	s, _, roots := secure(t)
-	publisher := caller(t, roots)
+	s, _, _ := secure(t)
+	publisher := s.client(t)
 	in, out := io.Pipe()
 	defer out.Close()
 	p := launch(t, in, nil, path, "s_client", "-connect", s.address(), "-tls1_3")
@@ -196,7 +193,7 @@ func TestTLS_keyUpdateBefore(t *testing.T) {
 func TestTLS_resumed(t *testing.T) {
 	t.Parallel()
 	s, _, roots := secure(t)
-	publisher := caller(t, roots)
+	publisher := s.client(t)
 	config := &tls.Config{RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	last := ""
 	for i := range 5 {
@@ -235,7 +232,7 @@ func TestTLS_http1(t *testing.T) {
 func TestTLS_cut(t *testing.T) {
 	t.Parallel()
 	s, _, roots := secure(t)
-	publisher := caller(t, roots)
+	publisher := s.client(t)
 	through := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
