@@ -10,7 +10,7 @@ RUN go mod download
 COPY . .
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -X main.version=${VERSION}" -o /out/sluice ./server
+      -ldflags "-s -w -X github.com/sluicehq/sluice/server/program.version=${VERSION}" -o /out/sluice ./cmd/sluice
 
 # A new volume takes its owner from the folder it is mounted over.
 RUN mkdir -p /out/keys /out/data

@@ -40,7 +40,7 @@ run: ## Start a development server on 127.0.0.1:8080
 
 build: ## Build the static binary ./sluice
 	@echo '== $@'
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o sluice ./server
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/sluicehq/sluice/server/program.version=$(VERSION)' -o sluice ./cmd/sluice
 
 quick: check-format vet typecheck ## Check what you work on: formats, vet, types, unit tests without storms
 	@echo '== unit tests'

@@ -16,7 +16,7 @@ func TestDocs_anyCurl(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no pages", err)
 	}
-	for _, file := range append(files, "../README.md", "../server/banner.go", "../schemas/openapi.yaml") {
+	for _, file := range append(files, "../README.md", "../server/program/banner.go", "../schemas/openapi.yaml") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func provide(path string) error {
 		}
 		return os.Symlink(program, path)
 	}
-	out, err := exec.Command("go", "build", "-o", path, "../server").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", path, "../cmd/sluice").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building the program: %w\n%s", err, out)
 	}

@@ -1,50 +1,7 @@
-// Command sluice is the server and its command-line tools: sluice --dev starts a server
-// to try things with, sluice --help lists the commands.
-//
-// The package reads flags, variables and files and wires the parts together. The parts
-// get values and do not know where they come from.
+// Command server is sluice, under the name of its folder: go run ./server --dev starts a
+// server to try things with. What is installed is ../cmd/sluice.
 package main
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"time"
-)
+import "github.com/sluicehq/sluice/server/program"
 
-// The statuses that the program exits with.
-const (
-	exitDone  = 0
-	exitFault = 1 // something failed while running
-	exitUsage = 2 // wrong use or configuration; nothing was done
-)
-
-func main() {
-	ctx, stop := withSignals(context.Background())
-	err := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(report(os.Stderr, err))
-}
-
-// report prints err, if there is one, and returns the exit status. It does not wait
-// long for a reader that is stuck.
-func report(stderr io.Writer, err error) int {
-	if err == nil {
-		return exitDone
-	}
-	told := make(chan struct{})
-	go func() { // ends with the program, if not before
-		defer close(told)
-		fmt.Fprintf(stderr, "sluice: %v\n", err)
-	}()
-	select {
-	case <-told:
-	case <-time.After(flushTimeout):
-	}
-	if usage := (*usageError)(nil); errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitFault
-}
+func main() { program.Main() }

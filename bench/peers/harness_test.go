@@ -78,7 +78,7 @@ func start(t *testing.T, p peers.Peer, o peers.Options) string {
 func buildSluice(t *testing.T, version string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "sluice")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version="+version, "-o", bin, "./server")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X github.com/sluicehq/sluice/server/program.version="+version, "-o", bin, "./server")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build sluice: %v\n%s", err, out)

@@ -50,6 +50,7 @@ func rules() []rule {
 		{"nats", module + "/broker/engine/nats$", []string{"server"}, true, "an engine is chosen by the program; the broker knows only what engines have in common"},
 		{"nats-parts", module + "/broker/engine/nats/", []string{"broker/engine/nats"}, true, "how an engine works is its own business"},
 		{"handlers", module + "/handlers", []string{"server"}, true, "only the program puts HTTP in front of the parts"},
+		{"program", module + "/server/program", []string{"server/main.go", "cmd/sluice"}, false, "the program is started, not used"},
 		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},

@@ -1,0 +1,179 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/door"
+	"github.com/sluicehq/sluice/internal/front"
+	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/web"
+)
+
+// serve runs the service until ctx ends and it has drained. It puts the parts together,
+// in the order of their dependencies. Writes to stdout and log must not block; logLost
+// returns the number of log lines that were dropped for it.
+func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger, logLost func() uint64) error {
+	catalog, err := loadCatalog(cfg.Channels)
+	if err != nil {
+		return err
+	}
+	engine, err := openEngine(ctx, cfg, catalog, log)
+	if err != nil {
+		return err
+	}
+	defer engine.close(log)
+	options := brokerOptions(cfg, log)
+	options.LimitsOf = limitsOf(catalog)
+	engine.chosen(&options)
+	b, err := broker.New(options)
+	if err != nil {
+		return err
+	}
+	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
+	// The engine, which the broker has started, may keep the keys.
+	authority, err := newAuthority(ctx, cfg, engine.clusterState, log)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	entrance := door.New(log)
+	service := handlers.New(handlers.Options{
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
+		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
+		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev,
+	})
+	if err := service.Watch(ctx); err != nil {
+		return err
+	}
+	server, err := newHTTPServer(cfg, service, entrance, log)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	publishes := front.New(front.Options{Door: entrance, Handler: service, Log: log, FirstRequest: headerTimeout, Idle: idleTimeout})
+	defer publishes.Close()
+	failed := make(chan error, 1)
+	go func() { failed <- serveHTTP(server, entrance, publishes, listener) }() // ends with server.Close
+	defer server.Close()                                                       //nolint:errcheck // closed already after a drain
+
+	go trimMemory(ctx, func() int { return b.Stats().Streams }) // ends with ctx
+	go gcPace(ctx)                                              // ends with ctx
+
+	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("engine", cfg.engine()), slog.Any("config", cfg))
+	if err := printBanner(stdout, cfg, listener.Addr().String(), authority, b); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the listener failed: %w", err)
+	case <-ctx.Done():
+	}
+	drain(cfg, b, server, publishes, log)
+	return nil
+}
+
+// drain ends everything in order and within the timeout: the server becomes unready and
+// refuses new requests, then the streams end in waves, then the listener closes.
+func drain(cfg *Config, b *broker.Broker, server *http.Server, publishes *front.Front, log *slog.Logger) {
+	began, timeout, streams := time.Now(), cfg.DrainTimeout, b.Stats().Streams
+	log.Info("draining", slog.Int("streams", streams), slog.String("timeout", timeout.String()))
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	b.StopAccepting()
+	if streams > 0 || !cfg.Dev {
+		<-time.After(min(time.Second, timeout/10)) // load balancers need it to notice that the server is not ready
+	}
+	// Half of the time is for the waves, the other half for slow sockets.
+	if err := errors.Join(b.Drain(ctx, timeout/2), publishes.Shutdown(ctx), server.Shutdown(ctx)); err != nil {
+		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
+		return
+	}
+	log.Info("drained", slog.Float64("seconds", time.Since(began).Round(time.Millisecond).Seconds()))
+}
+
+func loadCatalog(path string) (*schemas.Catalog, error) {
+	catalog := schemas.NewCatalog(schemas.Limits{})
+	if path == "" {
+		return catalog, nil
+	}
+	definitions, err := schemas.LoadDefinitions(path)
+	if err != nil {
+		return nil, &usageError{[]string{"channels: " + err.Error()}}
+	}
+	if err := catalog.PutAll(definitions); err != nil {
+		return nil, &usageError{[]string{"channels: " + path + ": " + err.Error()}}
+	}
+	return catalog, nil
+}
+
+// newAuthority loads the keys. A fault in configured keys is a fault of the
+// configuration.
+func newAuthority(ctx context.Context, cfg *Config, store clusterstate.Store, log *slog.Logger) (*auth.Authority, error) {
+	ring, err := loadKeyring(ctx, cfg, store)
+	if err != nil {
+		return nil, err
+	}
+	var issuers []auth.Issuer
+	if cfg.Issuers != "" {
+		if issuers, err = auth.LoadIssuers(cfg.Issuers); err != nil {
+			return nil, &usageError{[]string{"issuers: " + err.Error()}}
+		}
+	}
+	authority, err := auth.New(auth.Options{
+		APIKeys: cfg.APIKeys, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		MaxTTL: cfg.TokenMaxTTL, MaxRevocations: cfg.MaxRevocations, Logger: log,
+	})
+	if err != nil {
+		return nil, &usageError{[]string{err.Error()}}
+	}
+	return authority, nil
+}
+
+func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ring *auth.Keyring, err error) {
+	switch {
+	case cfg.SigningKeys != "":
+		ring, err = auth.LoadKeyring(cfg.SigningKeys)
+	case cfg.SigningSecret != "":
+		ring, err = auth.KeyringFromSecret([]byte(cfg.SigningSecret))
+	default: // in memory, which is in development: for this start only
+		return keptKeyring(ctx, store)
+	}
+	if err != nil {
+		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
+	}
+	return ring, nil
+}
+
+func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
+	pace := cfg.Pace
+	if pace == 0 {
+		pace = -1
+	}
+	loops := 0 // one a core
+	if cfg.Portable {
+		loops = -1
+	}
+	return broker.Options{
+		Loops: loops, WriteTimeout: cfg.WriteTimeout,
+		Replay: replay(cfg),
+		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
+		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor, TextGrace: cfg.TextGrace,
+		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
+		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
+		Log: log, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
+	}
+}

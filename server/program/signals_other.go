@@ -1,0 +1,8 @@
+//go:build !unix
+
+package program
+
+import "os"
+
+// harmless are the signals that must not end a service: there are none here.
+var harmless = []os.Signal{}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "os"
-
-// harmless are the signals that must not end a service: there are none here.
-var harmless = []os.Signal{}
