@@ -20,6 +20,8 @@ type Peer struct {
 	Shared bool
 	// Secure says that it speaks TLS 1.3, and that it is measured where TLS is.
 	Secure bool
+	// HTTP2 says that a client over TLS may also choose HTTP/2.
+	HTTP2 bool
 	// Loses says when the peer does not deliver everything; empty if nothing is
 	// known that makes it lose a message for a reader that stays connected.
 	Loses string
@@ -70,6 +72,7 @@ func All() []Peer {
 	return []Peer{
 		sluice(),
 		overTLS(sluice()),
+		portable(sluice()),
 		floorPeer("floor-write"),
 		floorPeer("floor-coalesce"),
 		floorPeer("floor-1ms"),

@@ -46,6 +46,7 @@ func Serve(name, addr string, _ Options) error {
 	if files := given(); files.cert != "" {
 		server.Protocols = new(http.Protocols)
 		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetHTTP2(true)
 		return fmt.Errorf("peers: %s: %w", name, server.ListenAndServeTLS(files.cert, files.key))
 	}
 	return fmt.Errorf("peers: %s: %w", name, server.ListenAndServe())

@@ -21,8 +21,8 @@ const tlsSuffix = "-tls"
 // peer that runs inside this program.
 func overTLS(p Peer) Peer {
 	plain := p.Command
+	p.Secure, p.HTTP2 = true, p.Name == "sluice" || p.Name == "nethttp"
 	p.Name += tlsSuffix
-	p.Secure = true
 	p.Command = func(addr, dir string, o Options) (*exec.Cmd, error) {
 		files, err := issue(dir)
 		if err != nil {
@@ -72,4 +72,18 @@ func issue(dir string) (certificate, error) {
 // given returns the certificate that a peer inside this program is given.
 func given() certificate {
 	return certificate{os.Getenv("BENCH_TLS_CERT"), os.Getenv("BENCH_TLS_KEY")}
+}
+
+// portable returns Sluice as it is on systems without writer loops.
+func portable(p Peer) Peer {
+	loops := p.Command
+	p.Name += "-portable"
+	p.Command = func(addr, dir string, o Options) (*exec.Cmd, error) {
+		cmd, err := loops(addr, dir, o)
+		if err == nil {
+			cmd.Args = append(cmd.Args, "--portable")
+		}
+		return cmd, err
+	}
+	return p
 }

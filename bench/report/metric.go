@@ -14,6 +14,8 @@ const (
 	ServerCPU        = "server_cpu_percent"
 	ClientBusy       = "client_busy_percent"
 	BytesPerStream   = "rss_bytes_per_stream"
+	BytesPerConn     = "rss_bytes_per_connection"
+	BytesPerFurther  = "rss_bytes_per_further_stream"
 	AnonPerStream    = "anon_bytes_per_stream"
 	RSSBefore        = "rss_before_mib"
 	RSS              = "rss_mib"
@@ -53,6 +55,8 @@ func metrics() map[string]metric {
 		{ServerCPU, "server CPU, %", true},
 		{ClientBusy, "client busy, %", true},
 		{BytesPerStream, "RSS a stream, bytes", true},
+		{BytesPerConn, "RSS a connection with one stream, bytes", true},
+		{BytesPerFurther, "RSS a further stream, bytes", true},
 		{AnonPerStream, "anonymous, bytes", true},
 		{RSSBefore, "RSS before, MiB", true},
 		{RSS, "RSS, MiB", true},

@@ -43,6 +43,11 @@ func Scenarios() []Scenario {
 			What:    "The resident memory of the server is taken before the first stream, and again five seconds after the last stream has opened. The figure is the difference, divided by the number of streams. It does not include the memory that the kernel holds for sockets. Anonymous memory is what the program has allocated, without the pages of its executable.",
 		},
 		{
+			Name: "D-http2", Title: "Idle streams over HTTP/2",
+			Metrics: []string{BytesPerConn, BytesPerFurther, RSSBefore, RSS},
+			What:    "2,000 connections over TLS with HTTP/2. The resident memory of the server is taken five seconds after each has one stream, and again five seconds after each has ten.",
+		},
+		{
 			Name: "E", Title: "100 messages a second to 1,000 readers", Against: floors,
 			Metrics: []string{LatencyP50, LatencyP99, ServerCPU, ClientBusy},
 			What:    "An open loop: messages are due at fixed times, even when an answer is late. Latency counts from that time until a reader has read the message. The one client serves all readers in turn, which adds to the latency; a floor shows how much.",

@@ -43,6 +43,7 @@ const (
 	texts
 	textStorm
 	textCost
+	multiplexed
 )
 
 // engineKind is what Sluice keeps messages with.
@@ -73,6 +74,7 @@ func plans(scale float64) []plan {
 		{scenario: "B", readers: n(10000), channels: 1, publishers: 4},
 		{scenario: "C", readers: n(10000), channels: n(1000), publishers: 4},
 		{scenario: "D", kind: idle, sizes: []int{n(10000), n(19000)}, channels: 1, times: fewRounds},
+		{scenario: "D-http2", kind: multiplexed, readers: n(2000), channels: 1, times: fewRounds},
 		{scenario: "E", readers: n(1000), channels: 1, publishers: 4, perSecond: 100},
 		{scenario: "F", name: "single", kind: requests, channels: 1, publishers: 4, who: notFloor},
 		{scenario: "F", name: "lines", kind: lines, channels: 1, publishers: 4, who: isSluice},
@@ -122,7 +124,10 @@ func (p plan) rounds(asked int) int {
 
 // takes tells whether a plan is for a peer.
 func (p plan) takes(peer peers.Peer) bool {
-	if peer.Secure && !slices.Contains([]string{"A", "D", "E"}, p.scenario) {
+	if p.kind == multiplexed {
+		return peer.HTTP2
+	}
+	if (peer.Secure || peer.Name == report.SluiceName+"-portable") && !slices.Contains([]string{"A", "D", "E"}, p.scenario) {
 		return false
 	}
 	if p.who != nil {

@@ -152,7 +152,7 @@ func (r *Runner) describe(peer peers.Peer) {
 	switch {
 	case peer.Floor:
 		s.Kind = report.Floor
-	case peer.Name == report.SluiceName:
+	case peer.Name == report.SluiceName, strings.HasPrefix(peer.Name, report.SluiceName+"-"):
 		s.Kind, s.Flags = report.Subject, strings.Join(r.options.SluiceFlags, " ")
 	}
 	r.results.Servers[peer.Name] = s

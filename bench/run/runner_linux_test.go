@@ -40,6 +40,7 @@ func TestRunner_Run(t *testing.T) {
 		metrics          []string
 	}{
 		{"A", "nethttp", []string{report.DeliveriesPerCPU, report.Deliveries, report.LatencyP50, report.ServerCPU}},
+		{"D-http2", "nethttp-tls", []string{report.BytesPerConn, report.BytesPerFurther}},
 		{"C", "nethttp", []string{report.DeliveriesPerCPU}},
 		{"E", "nethttp", []string{report.LatencyP99}},
 		{"F", "bare", []string{report.PublishesPerCPU, report.AnswerP50}},
@@ -130,7 +131,7 @@ func TestRunner_Run_cancelled(t *testing.T) {
 
 // TestRounds shows that a number that is asked for is that of all scenarios.
 func TestRounds(t *testing.T) {
-	fewer := map[string]int{"D": 3, "H-channels": 3, "H-stored": 3, "U": 1}
+	fewer := map[string]int{"D": 3, "D-http2": 3, "H-channels": 3, "H-stored": 3, "U": 1}
 	for _, s := range report.Scenarios() {
 		for _, asked := range []int{0, 1, 3, 7} {
 			want := cmp.Or(asked, fewer[s.Name], 5)

@@ -77,9 +77,16 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 	if t.before, err = t.server.memory(); err != nil {
 		return nil, err
 	}
+	return t.carryOut(ctx)
+}
+
+// carryOut does what the plan says with the server that runs.
+func (t *trial) carryOut(ctx context.Context) ([]report.Sample, error) {
 	switch t.plan.kind {
 	case idle:
 		return t.idle(ctx)
+	case multiplexed:
+		return t.one(t.multiplexed(ctx))
 	case storm:
 		return t.one(t.storm(ctx))
 	case lines:
@@ -197,6 +204,45 @@ func (t *trial) idle(ctx context.Context) ([]report.Sample, error) {
 		}
 	}
 	return samples, nil
+}
+
+// streamsEach is how many streams a connection has in the end where it may have several.
+const streamsEach = 10
+
+// multiplexed opens connections over HTTP/2 with one stream each, and then further ones on
+// the same connections.
+func (t *trial) multiplexed(ctx context.Context) (map[string]float64, error) {
+	client, err := load.NewHTTP2(t.server.addr, t.plan.readers, t.peer.Subscribe(channel(0), "", ""))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	metrics := map[string]float64{report.RSSBefore: float64(t.before.rss) / (1 << 20)}
+	if err := client.Open(ctx, 1); err != nil {
+		return nil, err
+	}
+	if err := t.client.Run(idleRest); err != nil {
+		return nil, err
+	}
+	first, err := t.server.memory()
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Open(ctx, streamsEach-1); err != nil {
+		return nil, err
+	}
+	if err := t.client.Run(idleRest); err != nil {
+		return nil, err
+	}
+	last, err := t.server.memory()
+	if err != nil {
+		return nil, err
+	}
+	connections := float64(t.plan.readers)
+	metrics[report.BytesPerConn] = float64(first.rss-t.before.rss) / connections
+	metrics[report.BytesPerFurther] = float64(last.rss-first.rss) / connections / (streamsEach - 1)
+	metrics[report.RSS] = float64(last.rss) / (1 << 20)
+	return metrics, client.Err()
 }
 
 // streamMemory notes what so many streams cost.
