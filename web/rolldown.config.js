@@ -24,22 +24,37 @@ const smallest = {
   mangle: { properties: { regex: internal, builtins: true } },
 };
 
+/** What every build for bundlers and runtimes has in common: one file for each entry, and what they share. Not minified. */
+const entries = {
+  input: {
+    index: "src/index.ts",
+    publish: "src/publish.ts",
+    react: "src/react/index.ts",
+    server: "src/server/index.ts",
+    tabs: "src/tabs.ts",
+  },
+  platform: "neutral",
+  external: /^react(\/|$)/,
+  transform: { target },
+  checks: { moduleLevelDirective: false }, // the entry of ./react keeps its "use client"
+};
+const types = { tsconfig: "tsconfig.build.json" };
+
 export default defineConfig([
   {
-    // For bundlers: one module for each entry point, and what they share. Not minified.
-    input: {
-      index: "src/index.ts",
-      publish: "src/publish.ts",
-      react: "src/react/index.ts",
-      server: "src/server/index.ts",
-      tabs: "src/tabs.ts",
-    },
-    platform: "neutral",
-    external: /^react(\/|$)/,
-    transform: { target },
-    checks: { moduleLevelDirective: false }, // the entry of ./react keeps its "use client"
-    plugins: [dts({ tsconfig: "tsconfig.build.json" })],
+    ...entries,
+    plugins: [dts(types)],
     output: { dir, cleanDir: true, chunkFileNames: "shared-[name].js" },
+  },
+  {
+    // The same for require(), in a folder of its own.
+    ...entries,
+    output: { dir: `${dir}/cjs`, format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "shared-[name].cjs" },
+  },
+  {
+    ...entries,
+    plugins: [dts({ ...types, emitDtsOnly: true })],
+    output: { dir: `${dir}/cjs`, entryFileNames: "[name].cjs", chunkFileNames: "shared-[name].cjs" },
   },
   {
     // For pages without a bundler, as the server hands it out.
