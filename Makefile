@@ -19,6 +19,7 @@ LINT     := $(CACHE)/golangci-lint
 GOFUMPT  := $(CACHE)/gofumpt
 NPM_DONE := web/node_modules/.package-lock.json
 EXAMPLES := examples/node_modules/.package-lock.json
+BENCH_NODE := bench/node/node_modules/.package-lock.json
 
 GO_FILES    = find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0
 # The linter runs vet. Only a test that would never end meets the timeout: on a busy
@@ -61,7 +62,7 @@ docker: ## Build the image sluice:dev
 	docker build --build-arg VERSION=$(VERSION) --tag sluice:dev .
 
 clean: ## Remove what was built and installed here
-	rm -rf $(CACHE) sluice web/node_modules examples/node_modules
+	rm -rf $(CACHE) sluice web/node_modules examples/node_modules bench/node/node_modules
 
 ##### The gate
 
@@ -133,7 +134,7 @@ check-examples: $(NPM_DONE) $(EXAMPLES) ## Check the types of the examples, and 
 	@npm --prefix examples run --silent typecheck
 	@web/node_modules/.bin/prettier --config web/.prettierrc.json --check --log-level warn 'examples/*/*.*'
 
-test-go: build ## Run the Go tests, with the race detector
+test-go: build $(BENCH_NODE) ## Run the Go tests, with the race detector
 	@echo '== $@'
 	@mkdir -p $(CACHE)
 	@{ SLUICE_BIN=$(CURDIR)/sluice go test $(TEST_FLAGS) ./...; go test -C bench $(TEST_FLAGS) ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
@@ -157,7 +158,7 @@ test-e2e: build $(NPM_DONE) ## Run the tests in a browser
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: $(CACHE)/bench ## Measure beside other servers, more than half an hour; writes docs/benchmarks.md
+bench: $(CACHE)/bench $(BENCH_NODE) ## Measure beside other servers, more than half an hour; writes docs/benchmarks.md
 	$(CACHE)/bench run -root . -seconds 1 -warmup 0.5 -json $(CACHE)/bench.json
 	$(CACHE)/bench report -json $(CACHE)/bench.json -out docs
 
@@ -185,6 +186,11 @@ $(GOFUMPT): tools/go.mod tools/go.sum
 $(NPM_DONE): web/package.json web/package-lock.json
 	@echo '== npm ci'
 	@cd web && npm ci
+	@touch $@
+
+$(BENCH_NODE): bench/node/package.json bench/node/package-lock.json
+	@echo '== npm ci in bench/node'
+	@npm --prefix bench/node ci
 	@touch $@
 
 $(EXAMPLES): examples/package.json examples/package-lock.json

@@ -31,6 +31,7 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	flags.StringVar(&o.NATSServer, "nats-server", "", "the `program` nats-server, for U; without it NATS is left out")
 	root := flags.String("root", "..", "`folder` of the Sluice module")
 	sluiceFlags := flags.String("sluice-flags", "", "`flags` for Sluice, separated by spaces")
+	flags.StringVar(&o.Node, "node", "", "`folder` with the programs for Node.js; none is bench/node in -root")
 	profile := flags.String("profile", "", "`file` for a profile of the client")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
@@ -39,6 +40,12 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	o.Window = time.Duration(*seconds * float64(time.Second))
 	o.Warmup = time.Duration(*warmup * float64(time.Second))
 	o.SluiceFlags = strings.Fields(*sluiceFlags)
+	if o.Node == "" {
+		o.Node = filepath.Join(*root, "bench", "node")
+	}
+	if o.Node, err = filepath.Abs(o.Node); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
 	o.Command = "bench run " + strings.Join(args, " ")
 	o.Log = stderr
 	if o.Self, err = os.Executable(); err != nil {

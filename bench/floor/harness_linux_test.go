@@ -76,7 +76,7 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 func subscribe(t *testing.T, addr, header string) (*net.TCPConn, *bufio.Reader, int) {
 	t.Helper()
 	conn := dial(t, addr)
-	write(t, conn, "GET /sub/room HTTP/1.1\r\n"+header+"\r\n")
+	write(t, conn, "GET /sub/room HTTP/1.1\r\nHost: h\r\n"+header+"\r\n")
 	in := bufio.NewReader(conn)
 	if got := line(t, in); got != "HTTP/1.1 200 OK" {
 		t.Fatalf("answered %q", got)

@@ -56,37 +56,46 @@ func parse(b []byte) (request, int, error) {
 	return r, size, nil
 }
 
-// parseLine reads the first line of a request.
+// parseLine reads the first line of a request, which is of HTTP/1.1.
 func parseLine(line []byte) (request, bool) {
-	path, publish := bytes.CutPrefix(line, []byte("POST /pub/"))
+	target, ok := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
+	if !ok {
+		return request{}, false
+	}
+	path, publish := bytes.CutPrefix(target, []byte("POST /pub/"))
 	if !publish {
 		var subscribe bool
-		if path, subscribe = bytes.CutPrefix(line, []byte("GET /sub/")); !subscribe {
+		if path, subscribe = bytes.CutPrefix(target, []byte("GET /sub/")); !subscribe {
 			return request{}, false
 		}
 	}
-	end := bytes.IndexAny(path, " ?")
-	if end <= 0 {
-		return request{}, false
+	for _, c := range path {
+		if c <= ' ' || c >= 0x7f {
+			return request{}, false
+		}
 	}
-	return request{publish: publish, channel: path[:end]}, true
+	path, _, _ = bytes.Cut(path, []byte("?"))
+	return request{publish: publish, channel: path}, len(path) > 0
 }
 
-// parseHeaders reads the header lines that count and returns the Content-Length,
-// -1 when there is none.
+// parseHeaders reads the header lines and returns the Content-Length, -1 when there is
+// none. There must be one Host. What is not a header, or could be understood in two ways,
+// is refused.
 func parseHeaders(r *request, lines []byte) (length int, ok bool) {
-	length = -1
+	length, hosts := -1, 0
 	for len(lines) > 0 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
 		name, value, found := bytes.Cut(line, []byte(":"))
-		if !found {
+		if !found || !isToken(name) || !isText(value) {
 			return 0, false
 		}
 		switch {
+		case bytes.EqualFold(name, []byte("Host")):
+			hosts++
 		case bytes.EqualFold(name, []byte("Content-Length")):
 			n, ok := parseNumber(value)
-			if !ok || n > maxRequest {
+			if !ok || n > maxRequest || length >= 0 {
 				return 0, false
 			}
 			length = int(n)
@@ -98,7 +107,28 @@ func parseHeaders(r *request, lines []byte) (length int, ok bool) {
 			return 0, false
 		}
 	}
-	return length, true
+	return length, hosts == 1
+}
+
+// isToken tells whether b is a name as RFC 9110, section 5.6.2 has them.
+func isToken(b []byte) bool {
+	for _, c := range b {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) < 0 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// isText tells whether b may be the value of a header: no control characters but tabs.
+func isText(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // parseNumber reads a decimal number of at most 18 digits with spaces around it.

@@ -12,31 +12,40 @@ func TestParse(t *testing.T) {
 		want     request
 		err      error
 	}{
-		{name: "subscribe", in: "GET /sub/a HTTP/1.1\r\n\r\n", want: request{channel: []byte("a")}},
+		{name: "subscribe", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\n\r\n", want: request{channel: []byte("a")}},
 		{name: "query", in: "GET /sub/a?x=y HTTP/1.1\r\nHost: h\r\n\r\n", want: request{channel: []byte("a")}},
 		{
-			name: "resume", in: "GET /sub/a HTTP/1.1\r\nlast-event-id:  12 \r\n\r\n",
+			name: "resume", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\nlast-event-id:  12 \r\n\r\n",
 			want: request{channel: []byte("a"), resume: true, lastID: 12},
 		},
 		{
-			name: "publish", in: "POST /pub/a:b HTTP/1.1\r\nCONTENT-length: 3\r\n\r\nxyz",
+			name: "publish", in: "POST /pub/a:b HTTP/1.1\r\nHost: h\r\nCONTENT-length: 3\r\n\r\nxyz",
 			want: request{publish: true, channel: []byte("a:b"), body: []byte("xyz")},
 		},
 		{
-			name: "empty body", in: "POST /pub/a HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+			name: "empty body", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
 			want: request{publish: true, channel: []byte("a")},
 		},
-		{name: "no length", in: "POST /pub/a HTTP/1.1\r\n\r\n", err: errMalformed},
-		{name: "chunked", in: "POST /pub/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", err: errMalformed},
-		{name: "negative length", in: "POST /pub/a HTTP/1.1\r\nContent-Length: -1\r\n\r\n", err: errMalformed},
-		{name: "two lines", in: "POST /pub/a HTTP/1.1\r\nContent-Length: 3\r\n\r\na\nb", err: errMalformed},
-		{name: "no channel", in: "GET /sub/ HTTP/1.1\r\n\r\n", err: errMalformed},
-		{name: "other path", in: "GET / HTTP/1.1\r\n\r\n", err: errMalformed},
-		{name: "other method", in: "PUT /pub/a HTTP/1.1\r\n\r\n", err: errMalformed},
+		{name: "no length", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\n\r\n", err: errMalformed},
+		{name: "chunked", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", err: errMalformed},
+		{name: "negative length", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", err: errMalformed},
+		{name: "two lines", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na\nb", err: errMalformed},
+		{name: "no channel", in: "GET /sub/ HTTP/1.1\r\nHost: h\r\n\r\n", err: errMalformed},
+		{name: "other path", in: "GET / HTTP/1.1\r\nHost: h\r\n\r\n", err: errMalformed},
+		{name: "other method", in: "PUT /pub/a HTTP/1.1\r\nHost: h\r\n\r\n", err: errMalformed},
 		{name: "no colon", in: "GET /sub/a HTTP/1.1\r\nHost\r\n\r\n", err: errMalformed},
-		{name: "id no number", in: "GET /sub/a HTTP/1.1\r\nLast-Event-ID: x\r\n\r\n", err: errMalformed},
+		{name: "no host", in: "GET /sub/a HTTP/1.1\r\nAccept: x\r\n\r\n", err: errMalformed},
+		{name: "two hosts", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\nhost: i\r\n\r\n", err: errMalformed},
+		{name: "HTTP/1.0", in: "GET /sub/a HTTP/1.0\r\nHost: h\r\n\r\n", err: errMalformed},
+		{name: "two spaces", in: "GET /sub/a  HTTP/1.1\r\nHost: h\r\n\r\n", err: errMalformed},
+		{name: "no colon", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\nAccept\r\n\r\n", err: errMalformed},
+		{name: "space before colon", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nxyz", err: errMalformed},
+		{name: "folded", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\n x: y\r\n\r\n", err: errMalformed},
+		{name: "bare CR", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", err: errMalformed},
+		{name: "two lengths", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nxyz", err: errMalformed},
+		{name: "id no number", in: "GET /sub/a HTTP/1.1\r\nHost: h\r\nLast-Event-ID: x\r\n\r\n", err: errMalformed},
 		{name: "long head", in: "GET /sub/" + strings.Repeat("a", maxRequest), err: errTooLong},
-		{name: "long body", in: "POST /pub/a HTTP/1.1\r\nContent-Length: 65530\r\n\r\n", err: errTooLong},
+		{name: "long body", in: "POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: 65530\r\n\r\n", err: errTooLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, size, err := parse([]byte(test.in + "GET /next"))
@@ -60,8 +69,8 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("GET /sub/a HTTP/1.1\r\nLast-Event-ID: 1\r\n\r\n"))
-	f.Add([]byte("POST /pub/a HTTP/1.1\r\nContent-Length: 3\r\n\r\nxyz"))
+	f.Add([]byte("GET /sub/a HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 1\r\n\r\n"))
+	f.Add([]byte("POST /pub/a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nxyz"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, size, err := parse(b)
 		if size < 0 || size > len(b) || size > maxRequest || err != nil && size != 0 {

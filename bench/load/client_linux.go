@@ -29,10 +29,11 @@ type Config struct {
 	Addr        netip.AddrPort // of the server, IPv4
 	Clock       Clock
 	Channels    int
-	Publishers  int  // connections that publish
-	RememberIDs bool // keep the last event id of each reader, at some cost an event
-	Secure      bool // over TLS 1.3
-	Spin        bool // never sleep while readers wait for publishers: for a core of its own
+	Publishers  int    // connections that publish
+	RememberIDs bool   // keep the last event id of each reader, at some cost an event
+	IDPrefix    string // see [LastID]
+	Secure      bool   // over TLS 1.3
+	Spin        bool   // never sleep while readers wait for publishers: for a core of its own
 }
 
 // Counts is what has happened since the last [Client.Reset].

@@ -10,6 +10,10 @@ const maxIDLine = 256
 // WHATWG text has it: it counts when the event's empty line has come, and lines end in LF,
 // CRLF or CR. The zero value is ready. It is for one goroutine.
 type LastID struct {
+	// Prefix is for streams whose ids are elsewhere: what a line begins with on which
+	// the id ends with a quote. Empty for the ids of Server-Sent Events.
+	Prefix []byte
+
 	id      []byte // of the last whole event
 	next    []byte // of the event that is coming
 	has     bool   // the event that is coming has set an id
@@ -67,6 +71,11 @@ func (l *LastID) endLine() {
 	switch {
 	case len(l.line) == 0 && l.has:
 		l.id, l.next, l.has = l.next, l.id[:0], false
+	case len(l.Prefix) > 0:
+		if rest, found := bytes.CutPrefix(l.line, l.Prefix); found {
+			id, _, _ := bytes.Cut(rest, []byte(`"`))
+			l.next, l.has = append(l.next[:0], id...), true
+		}
 	case len(l.line) == 2 && l.line[0] == 'i' && l.line[1] == 'd':
 		l.next, l.has = l.next[:0], true
 	case len(l.line) > 2 && string(l.line[:3]) == "id:":

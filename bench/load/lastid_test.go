@@ -38,6 +38,19 @@ func TestLastID(t *testing.T) {
 	}
 }
 
+// TestLastID_prefix reads ids that are in an event after the messages.
+func TestLastID_prefix(t *testing.T) {
+	const stream = "event: control\ndata:{\"next\":\"0_1\",\"up\":true}\n\nid: 7\ndata:[{\"next\":\"8\"}]\n\ndata:{\"next\":\"0_2\"}\n\ndata:{\"next\":\"0_3\"}\n"
+	for i := range len(stream) + 1 {
+		l := load.LastID{Prefix: []byte(`data:{"next":"`)}
+		l.Feed([]byte(stream[:i]))
+		l.Feed([]byte(stream[i:]))
+		if string(l.ID()) != "0_2" {
+			t.Fatalf("split at %d: %q", i, l.ID())
+		}
+	}
+}
+
 func TestLastID_Reset(t *testing.T) {
 	var l load.LastID
 	l.Feed([]byte("id: 1\n\nid: 2\nda"))

@@ -44,7 +44,7 @@ func (c *Client) Subscribe(n int, stream func(reader int) Stream) error {
 		s := stream(i)
 		c.readers[i] = reader{fd: -1, channel: int32(s.Channel)}
 		if c.config.RememberIDs {
-			c.readers[i].last = &LastID{}
+			c.readers[i].last = &LastID{Prefix: []byte(c.config.IDPrefix)}
 		}
 		for p := range c.config.Publishers {
 			if s.All {

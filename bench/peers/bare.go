@@ -8,6 +8,8 @@ func bare() Peer {
 	return Peer{
 		Name:    "bare",
 		Shared:  true,
+		Lacks:   []string{Resume, Access},
+		Note:    "No server: it only reads and answers.",
 		Version: goVersion,
 		Command: self("bare"),
 		Publish: publishPath,

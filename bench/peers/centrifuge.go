@@ -24,6 +24,8 @@ func centrifugeSSE() Peer {
 	return Peer{
 		Name:   "centrifuge",
 		Shared: true,
+		Lacks:  []string{Resume},
+		Note:   "A reader over 1 MiB behind is disconnected. It can check who reads; here everybody may. Its own clients can resume, over connections other than SSE.",
 		Loses:  "A reader over 1 MiB behind is disconnected.",
 		Version: func(Options) string {
 			return "centrifugal/centrifuge " + module("github.com/centrifugal/centrifuge") + ", " + runtime.Version()

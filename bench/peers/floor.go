@@ -6,6 +6,9 @@ import (
 	"github.com/sluicehq/sluice/bench/floor"
 )
 
+// leanName is the name of the floor of publishing.
+const leanName = "floor-lean"
+
 // floorPeer is the floor in one of its modes: see package floor. A reader that is
 // slow costs the log that it has not read yet, without a limit, and holds up
 // nobody.
@@ -14,11 +17,27 @@ func floorPeer(name string) Peer {
 		Name:      name,
 		Floor:     true,
 		Resume:    true,
+		Lacks:     []string{Access, SlowReaders},
+		Note:      "No server: it only writes.",
 		Shared:    true,
 		Version:   goVersion,
 		Command:   self(name, "GODEBUG=asyncpreemptoff=1"),
 		Subscribe: subscribePath,
 		Publish:   publishPath,
+	}
+}
+
+// leanFloor is the least that a publish costs: see [floor.ServeLean]. It has no readers.
+func leanFloor() Peer {
+	return Peer{
+		Name:    leanName,
+		Floor:   true,
+		Shared:  true,
+		Lacks:   []string{Resume, Access},
+		Note:    "No server: it only parses, appends and answers.",
+		Version: goVersion,
+		Command: self(leanName),
+		Publish: publishPath,
 	}
 }
 

@@ -20,6 +20,8 @@ func goSSE() Peer {
 		Name:   "go-sse",
 		Resume: true,
 		Shared: true,
+		Lacks:  []string{Access, SlowReaders},
+		Note:   "A slow reader holds up all others, of all channels.",
 		Version: func(Options) string {
 			return "tmaxmax/go-sse " + module("github.com/tmaxmax/go-sse") + ", " + runtime.Version()
 		},

@@ -35,6 +35,9 @@ func start(t *testing.T, p peers.Peer, o peers.Options) string {
 		t.Fatal(err)
 	}
 	o.Self = self
+	if o.Node, err = filepath.Abs("../node"); err != nil {
+		t.Fatal(err)
+	}
 	if strings.HasPrefix(p.Name, "sluice") {
 		o.SluiceBin = buildSluice(t, "test")
 	}
@@ -66,10 +69,24 @@ func start(t *testing.T, p peers.Peer, o peers.Options) string {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()
+			create(t, p, addr)
 			return addr
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not listen: %v", p.Name, err)
+		}
+	}
+}
+
+// create makes the channels of the tests, for peers that need it.
+func create(t *testing.T, p peers.Peer, addr string) {
+	t.Helper()
+	if p.Create == nil {
+		return
+	}
+	for _, channel := range []string{"room", "hall"} {
+		if err := newPublisher(t, p, addr).send(p.Create(channel)); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -141,7 +158,12 @@ func newPublisher(t *testing.T, p peers.Peer, addr string) *publisher {
 }
 
 func (p *publisher) publish(channel string, payload []byte) error {
-	if _, err := p.conn.Write(p.peer.Publish(channel, payload)); err != nil {
+	return p.send(p.peer.Publish(channel, payload))
+}
+
+// send sends a request and reads the answer.
+func (p *publisher) send(request []byte) error {
+	if _, err := p.conn.Write(request); err != nil {
 		return err
 	}
 	response, err := http.ReadResponse(p.in, nil)
@@ -159,7 +181,7 @@ func (p *publisher) publish(channel string, payload []byte) error {
 	return nil
 }
 
-// event is what a reader has read: a message, and the id that stood before it.
+// event is what a reader has read: a message, and its id.
 type event struct {
 	publisher, number int
 	id                string
@@ -203,22 +225,32 @@ func subscribe(t *testing.T, p peers.Peer, addr, channel, lastEventID string) io
 
 // follow returns the messages of a stream as they come. The channel is closed when
 // the connection is.
-func follow(stream io.ReadCloser) <-chan event {
+func follow(p peers.Peer, stream io.ReadCloser) <-chan event {
 	events := make(chan event, 10_000)
 	go func() { // ends with the connection, which ends with the test
 		defer close(events)
 		defer func() { _ = stream.Close() }()
 		id := ""
+		var held []event // of a peer whose ids come after the messages
 		lines := bufio.NewScanner(stream)
 		for lines.Scan() {
 			line := lines.Text()
 			if value, found := strings.CutPrefix(line, "id: "); found {
 				id = value
 			}
-			for _, e := range messages(line) {
+			value, found := strings.CutPrefix(line, p.IDPrefix)
+			if found = found && p.IDPrefix != ""; found {
+				id, _, _ = strings.Cut(value, `"`)
+			}
+			held = append(held, messages(line)...)
+			if p.IDPrefix != "" && !found {
+				continue
+			}
+			for _, e := range held {
 				e.id = id
 				events <- e
 			}
+			held = held[:0]
 		}
 	}()
 	return events
@@ -227,7 +259,7 @@ func follow(stream io.ReadCloser) <-chan event {
 // read subscribes and follows.
 func read(t *testing.T, p peers.Peer, addr, channel, lastEventID string) <-chan event {
 	t.Helper()
-	return follow(subscribe(t, p, addr, channel, lastEventID))
+	return follow(p, subscribe(t, p, addr, channel, lastEventID))
 }
 
 // next is the next message of a reader.

@@ -27,6 +27,8 @@ func nchan() Peer {
 		Name:      "nchan",
 		Resume:    true,
 		Shared:    true,
+		Lacks:     []string{SlowReaders},
+		Note:      "It can ask another server who may read; here everybody may. What a slow reader lacks stays in memory.",
 		Version:   nchanVersion,
 		Command:   nchanCommand,
 		Subscribe: subscribePath,
@@ -35,7 +37,7 @@ func nchan() Peer {
 }
 
 // nchanConfig is all that nginx is told. Beyond two locations and the buffer there
-// is what a benchmark needs: enough connections, publishers that may send more
+// is what a benchmark needs: TLS if asked for, enough connections, publishers that may send more
 // than 1,000 requests, a backlog like that of the Go servers, no access log, and
 // all files in a folder of its own.
 const nchanConfig = `load_module {{.Module}};
@@ -57,8 +59,11 @@ http {
 	scgi_temp_path {{.Dir}}/scgi;
 	keepalive_requests 1000000000;
 	server {
-		listen {{.Addr}} backlog=4096;
-		location ~ ^/sub/(.+)$ {
+		listen {{.Addr}}{{if .Cert}} ssl{{end}} backlog=4096;
+{{if .Cert}}		ssl_certificate {{.Cert}};
+		ssl_certificate_key {{.Key}};
+		ssl_protocols TLSv1.3;
+{{end}}		location ~ ^/sub/(.+)$ {
 			nchan_subscriber eventsource;
 			nchan_channel_id $1;
 			nchan_subscriber_first_message newest;
@@ -90,6 +95,8 @@ func nchanCommand(addr, dir string, o Options) (*exec.Cmd, error) {
 		"Connections": o.streams() + o.streams()/8 + 256,
 		"Dir":         dir,
 		"Addr":        addr,
+		"Cert":        o.certificate.cert,
+		"Key":         o.certificate.key,
 		"Root":        os.Getuid() == 0, // else the worker could not reach dir
 	})
 	if err != nil {

@@ -18,6 +18,8 @@ func netHTTP() Peer {
 	return Peer{
 		Name:      "nethttp",
 		Shared:    true,
+		Lacks:     []string{Resume, Access, SlowReaders},
+		Note:      "A slow reader holds up those who publish to its channel.",
 		Version:   goVersion,
 		Command:   self("nethttp"),
 		Subscribe: subscribePath,

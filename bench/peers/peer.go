@@ -22,6 +22,11 @@ type Peer struct {
 	Secure bool
 	// HTTP2 says that a client over TLS may also choose HTTP/2.
 	HTTP2 bool
+	// Lacks names what it does not do, of [Resume] and the others, beside which its
+	// figures are to be read.
+	Lacks []string
+	// Note says in a sentence or two what is to be known of it. May be empty.
+	Note string
 	// Loses says when the peer does not deliver everything; empty if nothing is
 	// known that makes it lose a message for a reader that stays connected.
 	Loses string
@@ -40,10 +45,29 @@ type Peer struct {
 	// that has no readers. The reader's subscription may be young when the head of
 	// the answer comes: it is certain with the first message.
 	Subscribe func(channel, lastEventID, token string) []byte
+	// IDPrefix is what stands before the id of an event on a line of its own, which the
+	// id ends with a quote. Empty for the ids of Server-Sent Events.
+	IDPrefix string
+	// Create is a whole request that makes a channel, which is answered with 2xx. Nil
+	// for servers that need none.
+	Create func(channel string) []byte
 	// Publish is a whole request that publishes payload, one line of JSON, over a
 	// connection that is kept. It is answered with 2xx.
 	Publish func(channel string, payload []byte) []byte
 }
+
+// What a peer may lack.
+const (
+	// Resume is what [Peer.Resume] says, for readers that do no more than EventSource.
+	Resume = "resume"
+	// Access is a check of who publishes and who reads what.
+	Access = "access control"
+	// SlowReaders is that a reader which takes nothing neither holds up others nor costs
+	// memory without a limit.
+	SlowReaders = "slow readers"
+	// Limits is a limit on the memory of messages that are kept.
+	Limits = "limits"
+)
 
 // Options are what a run asks of a peer.
 type Options struct {
@@ -57,6 +81,11 @@ type Options struct {
 	// Self is the path of a binary whose command "serve NAME ADDR" calls [Serve],
 	// which the peers that are written in Go need.
 	Self string
+	// Node is the path of the folder node of this module, where "npm ci" has installed
+	// what the peers that are written in JavaScript need.
+	Node string
+
+	certificate certificate // of a peer over TLS
 }
 
 // streams is the number of streams to be ready for.
@@ -67,7 +96,8 @@ func (o Options) streams() int {
 	return o.Streams
 }
 
-// All returns every peer: Sluice, the floors, then the others.
+// All returns every peer: Sluice, the floors, then the others; each that is measured over
+// TLS, too, a second time.
 func All() []Peer {
 	return []Peer{
 		sluice(),
@@ -76,12 +106,17 @@ func All() []Peer {
 		floorPeer("floor-write"),
 		floorPeer("floor-coalesce"),
 		floorPeer("floor-1ms"),
+		leanFloor(),
 		netHTTP(),
 		overTLS(netHTTP()),
 		r3labs(),
 		goSSE(),
+		overTLS(goSSE()),
 		centrifugeSSE(),
 		nchan(),
+		overTLS(nchan()),
+		nodeSSE(),
+		durableStreams(),
 		bare(),
 	}
 }

@@ -124,7 +124,7 @@ func TestPeer_stalledReader(t *testing.T) {
 				before = sent.Load()
 				time.Sleep(200 * time.Millisecond) // another process: there is nothing to wait for
 			}
-			events := follow(stream)
+			events := follow(p, stream)
 			for number := 1; number <= count; number++ {
 				if e := next(t, events); e.number != number {
 					t.Fatalf("got message %d, want %d", e.number, number)
@@ -179,14 +179,14 @@ func TestPeer_resume(t *testing.T) {
 			before := read(t, p, addr, "room", "")
 			settle(t, one, "room", []<-chan event{before})
 			const missed = 50
+			e := event{}
 			for number := 1; number <= 10+missed; number++ {
 				if err := one.publish("room", message(1, number)); err != nil {
 					t.Fatal(err)
 				}
-			}
-			e := event{}
-			for e.publisher != 1 || e.number != 10 {
-				e = next(t, before)
+				for number == 10 && (e.publisher != 1 || e.number != 10) {
+					e = next(t, before)
+				}
 			}
 			after := read(t, p, addr, "room", e.id)
 			if err := one.publish("room", message(1, 11+missed)); err != nil {
@@ -229,7 +229,7 @@ func TestSluice_Version(t *testing.T) {
 }
 
 func TestServe_refuses(t *testing.T) {
-	for _, name := range []string{"sluice", "nchan", "floor-2ms", "nobody"} {
+	for _, name := range []string{"sluice", "nchan", "node-sse", "floor-2ms", "nobody"} {
 		if err := peers.Serve(name, "127.0.0.1:0", peers.Options{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("Serve(%q) = %v", name, err)
 		}
@@ -237,16 +237,22 @@ func TestServe_refuses(t *testing.T) {
 }
 
 func TestPeer_Command_lacksBinary(t *testing.T) {
-	for _, name := range []string{"sluice", "nethttp"} {
+	for _, name := range []string{"sluice", "nethttp", "node-sse"} {
 		p, _ := peers.ByName(name)
 		if _, err := p.Command("127.0.0.1:0", t.TempDir(), peers.Options{}); err == nil {
 			t.Errorf("%s can be started without a binary", name)
 		}
 	}
+	p, _ := peers.ByName("durable-streams")
+	if _, err := p.Command("127.0.0.1:0", t.TempDir(), peers.Options{Node: t.TempDir()}); !errors.Is(err, peers.ErrNotInstalled) {
+		t.Errorf("%s without its package: %v", p.Name, err)
+	}
 	t.Setenv("PATH", "")
-	p, _ := peers.ByName("nchan")
-	if _, err := p.Command("127.0.0.1:0", t.TempDir(), peers.Options{}); !errors.Is(err, peers.ErrNotInstalled) {
-		t.Errorf("nchan without nginx: %v", err)
+	for _, name := range []string{"nchan", "node-sse"} {
+		p, _ := peers.ByName(name)
+		if _, err := p.Command("127.0.0.1:0", t.TempDir(), peers.Options{Node: "../node"}); !errors.Is(err, peers.ErrNotInstalled) {
+			t.Errorf("%s without its program: %v", name, err)
+		}
 	}
 	if _, err := exec.LookPath("nginx"); err == nil {
 		t.Error("nginx was found without a path")

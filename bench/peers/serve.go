@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/floor"
 )
 
 // maxBody is the longest message that the Go peers take, in bytes: as much as
@@ -25,6 +27,8 @@ func Serve(name, addr string, _ Options) error {
 	var handler http.Handler
 	var err error
 	switch name {
+	case leanName:
+		return floor.ServeLean(addr)
 	case "nethttp":
 		handler = netHTTPHandler()
 	case "r3labs":
@@ -60,6 +64,9 @@ func self(name string, environment ...string) func(addr, dir string, o Options) 
 		}
 		cmd := exec.Command(o.Self, "serve", name, addr) //nolint:gosec,noctx // our own binary; whoever started it ends it
 		cmd.Env = append(cmd.Environ(), environment...)
+		if o.certificate.cert != "" {
+			cmd.Env = append(cmd.Env, "BENCH_TLS_CERT="+o.certificate.cert, "BENCH_TLS_KEY="+o.certificate.key)
+		}
 		return cmd, nil
 	}
 }

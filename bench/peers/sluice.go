@@ -23,6 +23,7 @@ func sluice() Peer {
 		Name:    "sluice",
 		Resume:  true,
 		Shared:  true,
+		Note:    "It checks a key or a token of each request.",
 		Loses:   "A reader whose socket was full at its turn may be overrun: a $gap event takes the place of what it missed.",
 		Version: sluiceVersion,
 		Command: func(addr, dir string, o Options) (*exec.Cmd, error) {
@@ -35,6 +36,9 @@ func sluice() Peer {
 				return nil, fmt.Errorf("peers: sluice keys generate: %w: %s", err, out)
 			}
 			cmd := exec.Command(o.SluiceBin, "--listen", addr, "--signing-keys", keys, "--log-level", "warn") //nolint:gosec,noctx // whoever started it ends it
+			if o.certificate.cert != "" {
+				cmd.Args = append(cmd.Args, "--tls-cert", o.certificate.cert, "--tls-key", o.certificate.key)
+			}
 			cmd.Env = append(cmd.Environ(), "SLUICE_API_KEYS="+apiKey)
 			cmd.Dir = dir
 			return cmd, nil

@@ -17,27 +17,16 @@ import (
 // tlsSuffix is what the name of a peer over TLS ends with.
 const tlsSuffix = "-tls"
 
-// overTLS returns a peer that speaks TLS, with a certificate of its own. p is Sluice or a
-// peer that runs inside this program.
+// overTLS returns a peer that speaks TLS, with a certificate of its own.
 func overTLS(p Peer) Peer {
 	plain := p.Command
 	p.Secure, p.HTTP2 = true, p.Name == "sluice" || p.Name == "nethttp"
 	p.Name += tlsSuffix
-	p.Command = func(addr, dir string, o Options) (*exec.Cmd, error) {
-		files, err := issue(dir)
-		if err != nil {
+	p.Command = func(addr, dir string, o Options) (cmd *exec.Cmd, err error) {
+		if o.certificate, err = issue(dir); err != nil {
 			return nil, err
 		}
-		cmd, err := plain(addr, dir, o)
-		if err != nil {
-			return nil, err
-		}
-		if p.Name == "sluice"+tlsSuffix {
-			cmd.Args = append(cmd.Args, "--tls-cert", files.cert, "--tls-key", files.key)
-		} else {
-			cmd.Env = append(cmd.Environ(), "BENCH_TLS_CERT="+files.cert, "BENCH_TLS_KEY="+files.key)
-		}
-		return cmd, nil
+		return plain(addr, dir, o)
 	}
 	return p
 }

@@ -44,6 +44,9 @@ type Server struct {
 	Kind    Kind   `json:"kind"`
 	Version string `json:"version"`
 	Flags   string `json:"flags,omitempty"` // those that are not its defaults
+	// Lacks names what it does not do, as "resume": that stands beside its figures.
+	Lacks []string `json:"lacks,omitempty"`
+	Note  string   `json:"note,omitempty"` // what else is to be known
 }
 
 // Machine is where a run took place.

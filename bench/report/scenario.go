@@ -53,9 +53,9 @@ func Scenarios() []Scenario {
 			What:    "An open loop: messages are due at fixed times, even when an answer is late. Latency counts from that time until a reader has read the message. The one client serves all readers in turn, which adds to the latency; a floor shows how much.",
 		},
 		{
-			Name: "F", Title: "Publishing to nobody", Against: []string{"bare"},
+			Name: "F", Title: "Publishing to nobody", Against: []string{"floor-lean", "bare"},
 			Metrics: []string{PublishesPerCPU, Publishes, AnswerP50, AnswerP99, ServerCPU, ClientBusy},
-			What:    "There is no reader. `single`: four publishers in a closed loop, with one request per message. `lines`: four connections, each with one endless request, one message per line, and up to 256 lines unanswered. `bare` is a net/http handler that only reads the body and answers, and shows what HTTP itself costs.",
+			What:    "There is no reader. `single`: four publishers in a closed loop, with one request per message. `lines`: four connections, each with one endless request, one message per line, and up to 256 lines unanswered. `floor-lean` parses the request, appends the message and answers, in a goroutine for each connection, and does nothing else. `bare` is a net/http handler that only reads the body and answers, and shows what net/http itself costs.",
 		},
 		{
 			Name: "G", Title: "5,000 readers come back at once", Against: floors,

@@ -76,7 +76,7 @@ func plans(scale float64) []plan {
 		{scenario: "D", kind: idle, sizes: []int{n(10000), n(19000)}, channels: 1, times: fewRounds},
 		{scenario: "D-http2", kind: multiplexed, readers: n(2000), channels: 1, times: fewRounds},
 		{scenario: "E", readers: n(1000), channels: 1, publishers: 4, perSecond: 100},
-		{scenario: "F", name: "single", kind: requests, channels: 1, publishers: 4, who: notFloor},
+		{scenario: "F", name: "single", kind: requests, channels: 1, publishers: 4, who: publishes},
 		{scenario: "F", name: "lines", kind: lines, channels: 1, publishers: 4, who: isSluice},
 		{scenario: "G", kind: storm, readers: n(5000), channels: 1, publishers: 1, who: func(p peers.Peer) bool { return p.Resume }},
 	}
@@ -138,4 +138,6 @@ func (p plan) takes(peer peers.Peer) bool {
 
 func isSluice(p peers.Peer) bool { return p.Name == report.SluiceName }
 
-func notFloor(p peers.Peer) bool { return !p.Floor }
+// publishes tells whether a peer is measured where nobody reads: the floors that write are
+// not.
+func publishes(p peers.Peer) bool { return !p.Floor || p.Subscribe == nil }

@@ -1,10 +1,14 @@
 package run
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -48,7 +52,7 @@ func (r *Runner) start(ctx context.Context, peer peers.Peer, o peers.Options, fl
 	if p.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	o.SluiceBin, o.Self = r.options.SluiceBin, r.options.Self
+	o.SluiceBin, o.Self, o.Node = r.options.SluiceBin, r.options.Self, r.options.Node
 	if p.cmd, err = peer.Command(p.addr.String(), dir, o); err != nil {
 		return nil, err
 	}
@@ -59,7 +63,14 @@ func (r *Runner) start(ctx context.Context, peer peers.Peer, o peers.Options, fl
 	if err = p.launch(); err != nil {
 		return nil, err
 	}
-	return p, p.ready(ctx, peer)
+	if err = p.ready(ctx, peer); err != nil {
+		return nil, err
+	}
+	names := make([]string, o.Channels)
+	for i := range names {
+		names[i] = channel(i)
+	}
+	return p, p.create(ctx, peer, names...)
 }
 
 // launch starts the command of the process.
@@ -86,7 +97,10 @@ func (p *process) ready(ctx context.Context, peer peers.Peer) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	for {
-		err := publishOne(p.addr, peer)
+		err := p.create(ctx, peer, readyChannel)
+		if err == nil {
+			err = publishOne(p.addr, peer)
+		}
 		if err == nil {
 			return nil
 		}
@@ -100,14 +114,47 @@ func (p *process) ready(ctx context.Context, peer peers.Peer) error {
 	}
 }
 
-// publishOne publishes to a channel that is not measured.
+// readyChannel is not measured.
+const readyChannel = "ready"
+
+// create makes channels, if the peer needs that.
+func (p *process) create(ctx context.Context, peer peers.Peer, channels ...string) error {
+	if peer.Create == nil {
+		return nil
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.addr.String())
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for _, name := range channels {
+		if _, err := conn.Write(peer.Create(name)); err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		if resp.StatusCode/100 != 2 {
+			return fmt.Errorf("run: channel %s was not made: %s", name, resp.Status)
+		}
+	}
+	return nil
+}
+
+// publishOne publishes to [readyChannel].
 func publishOne(addr netip.AddrPort, peer peers.Peer) error {
 	client, err := load.New(load.Config{Addr: addr, Clock: load.NewClock(), Channels: 1, Publishers: 1, Secure: peer.Secure})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	err = client.Publish(1, func(_ int, payload []byte) []byte { return peer.Publish("ready", payload) })
+	err = client.Publish(1, func(_ int, payload []byte) []byte { return peer.Publish(readyChannel, payload) })
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	SluiceBin   string
 	SluiceFlags []string // added to Sluice's own
 	NATSServer  string   // program that keeps texts in U; none leaves these cases out
+	Node        string   // the folder node of this module, for the peers that are written in JavaScript
 	Self        string   // this program, which is also the Go servers
 	Command     string   // as the user gave it
 	Log         io.Writer
@@ -148,7 +149,10 @@ func (r *Runner) describe(peer peers.Peer) {
 	if _, known := r.results.Servers[peer.Name]; known {
 		return
 	}
-	s := report.Server{Kind: report.Peer, Version: peer.Version(peers.Options{SluiceBin: r.options.SluiceBin})}
+	s := report.Server{
+		Kind: report.Peer, Version: peer.Version(peers.Options{SluiceBin: r.options.SluiceBin, Node: r.options.Node}),
+		Lacks: peer.Lacks, Note: peer.Note,
+	}
 	switch {
 	case peer.Floor:
 		s.Kind = report.Floor

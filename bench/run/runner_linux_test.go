@@ -44,6 +44,7 @@ func TestRunner_Run(t *testing.T) {
 		{"C", "nethttp", []string{report.DeliveriesPerCPU}},
 		{"E", "nethttp", []string{report.LatencyP99}},
 		{"F", "bare", []string{report.PublishesPerCPU, report.AnswerP50}},
+		{"F", "floor-lean", []string{report.PublishesPerCPU, report.AnswerP50}},
 		{"G", "floor-1ms", []string{report.CaughtUp}},
 		{"T", report.SluiceName, []string{report.WirePerPiece, report.LatencyP50}},
 		{"T2", report.SluiceName, []string{report.WholeAfter, report.PeakRSS}},

@@ -66,7 +66,7 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 	}()
 	t.client, err = load.New(load.Config{
 		Addr: t.server.addr, Clock: t.runner.clock, Channels: t.plan.channels,
-		Publishers: t.publishers(), RememberIDs: t.plan.kind == storm,
+		Publishers: t.publishers(), RememberIDs: t.plan.kind == storm, IDPrefix: t.peer.IDPrefix,
 		Secure: t.peer.Secure,
 		Spin:   t.runner.cores.apart,
 	})
