@@ -56,6 +56,7 @@ func rules() []rule {
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},
 		{"front", module + "/internal/front", []string{"handlers/front.go", "server"}, true, "the front answers one kind of request, everything else is net/http's and echo's"},
 		{"highwater", module + "/internal/highwater", []string{"broker"}, true, "positions of broker and engines alone are raised by many at once"},
+		{"rawio", module + "/internal/rawio", []string{"internal/door"}, true, "every connection comes in through the door"},
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},
 		{"strictjson", module + "/internal/strictjson", []string{"auth", "handlers", "schemas"}, true, "what reads JSON from outside"},
 		{"tlsrecord", module + "/internal/tlsrecord", []string{"broker/*.go", "handlers", "internal/tlstap"}, true, "writer loops seal records, handlers pass on what seals them, and who derives keys shows that they are right"},

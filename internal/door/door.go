@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/rawio"
 )
 
 const (
@@ -91,7 +93,7 @@ func (e *entrance) Accept() (net.Conn, error) {
 // admit makes conn one of the door's. The system gives out the lowest descriptor
 // that is free, so one in the reserve says that all others are taken.
 func (d *Door) admit(conn net.Conn) *Conn {
-	c := &Conn{Conn: conn}
+	c := &Conn{Conn: rawio.Wrap(conn)}
 	c.reserved = d.limit > 0 && descriptor(conn) >= d.limit-d.spare
 	if c.reserved {
 		d.makeRoom()

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package rawio
+
+import "net"
+
+// Wrap returns conn.
+func Wrap(conn net.Conn) net.Conn { return conn }
