@@ -1,65 +1,69 @@
 package e2e_test
 
 import (
-	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
+// maxGreeting is how many lines fit on a small screen, log lines aside.
+const maxGreeting = 14
+
 // TestGreeting runs every line that a development server prints, as it stands.
 func TestGreeting(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	lines := regexp.MustCompile(`(?m)^  (curl .*)$`).FindAllStringSubmatch(s.greeting, -1)
-	if len(lines) != 4 {
-		t.Fatalf("there are %d lines to paste, this test knows 4:\n%s", len(lines), s.greeting)
+	if n := strings.Count(s.greeting, "\n"); n > maxGreeting {
+		t.Errorf("it has %d lines", n)
 	}
-	paste := func(i int) *process { return launch(t, nil, nil, "sh", "-c", lines[i][1]) }
+	lines := regexp.MustCompile(`(?m)^  (\S.*)$`).FindAllStringSubmatch(s.greeting, -1)
+	if len(lines) != 5 {
+		t.Fatalf("there are %d lines to paste, this test knows 5:\n%s", len(lines), s.greeting)
+	}
+	paste := func(i int) *process {
+		return launch(t, nil, nil, "sh", "-c", lines[0][1]+"\nexec "+lines[i][1])
+	}
+	const subscribe, publish, curlSubscribe, curlPublish = 1, 2, 3, 4
 
-	subscribed := paste(0)
-	if _, err := subscribed.stdout.wait(within(t, patience), 0, `(?m)^event: \$open\ndata: .*"pipeline:run_42".*\n\n`); err != nil {
-		t.Fatal(err)
+	readers := []struct {
+		*process
+		open, message string
+	}{
+		{paste(subscribe), "", `"data":\{"message":"Hello"\}`},
+		{paste(curlSubscribe), `(?m)^event: \$open\ndata: .*"pipeline:run_42".*\n\n`, `(?m)^event: status\ndata: .*"data":\{"message":"Hello"\}.*\n\n`},
 	}
-	receipt := paste(1).succeeds(t)
-	id := regexp.MustCompile(`^\{"id":"(\w+-\d+)"`).FindStringSubmatch(receipt)
-	if id == nil {
-		t.Fatalf("the receipt is %q", receipt)
+	for _, line := range []int{publish, curlPublish} {
+		if receipt := paste(line).succeeds(t); !regexp.MustCompile(`^\{"id":"\w+-\d+","channel":"pipeline:run_42","topic":"status"`).MatchString(receipt) {
+			t.Errorf("the receipt is %q", receipt)
+		}
 	}
-	message := `(?m)^id: ` + id[1] + `\nevent: status\ndata: .*"data":\{"message":"Hello"\}.*\n\n`
-	for _, p := range []*process{subscribed, paste(2)} {
-		if _, err := p.stdout.wait(within(t, patience), 0, message); err != nil {
-			t.Error(err)
+	for _, r := range readers {
+		for _, pattern := range []string{r.open, r.message, r.message + `(?s:.*)` + r.message} {
+			if _, err := r.stdout.wait(within(t, patience), 0, pattern); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 
-	minted := regexp.MustCompile(`"token":"([^"]+)"`).FindStringSubmatch(paste(3).succeeds(t))
-	if minted == nil {
-		t.Fatal("no token was minted")
+	page := regexp.MustCompile(`(?m)^In a browser, (\S+) shows`).FindStringSubmatch(s.greeting)
+	if page == nil || page[1] != s.url+"/" {
+		t.Errorf("the page is %v", page)
 	}
-	in, _ := subscribe(t, newClient(t), s.url+"/v1/subscribe", minted[1], "")
-	s.publish(t, "user:7", "inbox", "1")
-	in.expect(t, "inbox")
-
-	expectPage(t, s)
 }
 
-// expectPage opens the address of the page.
-func expectPage(t *testing.T, s *server) {
-	page := regexp.MustCompile(`(?m)^  Page     (\S+)$`).FindStringSubmatch(s.greeting)
-	if page == nil {
-		t.Fatal("no page is named")
-	}
-	address, fragment, _ := strings.Cut(page[1], "#")
-	if !strings.Contains(fragment, "key="+s.key) {
-		t.Errorf("the page is given %q, without the key", fragment)
-	}
-	resp, err := newClient(t).Get(address)
+// TestGreeting_socket: what is printed for a Unix socket works, too.
+func TestGreeting_socket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sluice.sock")
+	p := launch(t, nil, nil, "sluice", "--dev", "--listen=unix:"+path)
+	found, err := p.stdout.wait(within(t, patience), 0, `(?s)\n  (export \S+ \S+)\n.*\n  (\S+ publish [^\n]+)\n.*\n  (curl [^\n]+/v1/publish/[^\n]+)\n`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("the page is %s, %s", resp.Status, resp.Header.Get("Content-Type"))
+	for _, line := range found[2:] {
+		if receipt := launch(t, nil, nil, "sh", "-c", found[1]+"\n"+line).succeeds(t); !strings.HasPrefix(receipt, `{"id":"`) {
+			t.Errorf("the receipt is %q", receipt)
+		}
 	}
 }

@@ -14,8 +14,9 @@ func TestStart_refused(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{"dev for everyone", []string{"--dev", "--listen=0.0.0.0:0"}, []string{`listen`, `"0.0.0.0:0"`, "--dev", "this machine only"}},
-		{"dev on every address", []string{"--dev", "--listen=:0"}, []string{`":0"`, "this machine only"}},
+		{"dev for everyone", []string{"--dev", "--listen=0.0.0.0:0"}, []string{`listen`, `"0.0.0.0:0"`, "--dev listens on this machine only"}},
+		{"dev on every address", []string{"--dev", "--listen=:0"}, []string{`":0"`, "this machine only", "--dev-allow-hosts"}},
+		{"others without dev", []string{"--dev-allow-hosts=sluice"}, []string{"dev-allow-hosts", "goes with --dev"}},
 		{"no keys", []string{"--listen=127.0.0.1:0"}, []string{"api-keys", "openssl rand", "signing-keys", "sluice keys generate"}},
 		{
 			"all faults at once",
@@ -51,7 +52,7 @@ func TestStart_portTaken(t *testing.T) {
 	if code := p.exitCode(t); code != 1 {
 		t.Errorf("exit status %d, want 1", code)
 	}
-	if text := p.stderr.String(); !strings.Contains(text, s.address()) || !strings.Contains(text, "in use") {
+	if text := p.stderr.String(); !strings.Contains(text, s.address()+" is in use") || !strings.Contains(text, "--listen") {
 		t.Errorf("it says %q", text)
 	}
 }

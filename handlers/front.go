@@ -63,7 +63,7 @@ func (a *api) publication(r *front.Request, data *bytes.Buffer) (p broker.Public
 	channel, topic, found := bytes.Cut(path, []byte("/"))
 	switch {
 	case !ok, !found, bytes.IndexByte(topic, '/') >= 0,
-		a.Dev && !loopbackHost(string(r.Host)),
+		!a.answersFor(string(r.Host)),
 		r.ContentType != nil && string(r.ContentType) != echo.MIMEApplicationJSON,
 		r.RequestID != nil && !plain(string(r.RequestID)),
 		int64(len(r.Body)) > a.bodyLimit():

@@ -278,8 +278,8 @@ func sameLines(t *testing.T, got, want string) {
 
 // In development only this machine is served, whatever the credential.
 func TestFront_dev(t *testing.T) {
-	servers := pairOf(t, func(o *setup) { o.handlers.Dev = true })
-	for host, answers := range map[string]int64{"localhost:80": 1, "[::1]": 1, "127.0.0.1": 1, "rebound.example": 0, "[": 0, "localhost.": 0, "127.0.0.1.nip.io": 0} {
+	servers := pairOf(t, func(o *setup) { o.handlers.Dev, o.handlers.DevHosts = true, []string{"sluice"} })
+	for host, answers := range map[string]int64{"sluice:80": 1, "SLUICE": 1, "sluice.": 0, "localhost:80": 1, "[::1]": 1, "127.0.0.1": 1, "rebound.example": 0, "[": 0, "localhost.": 0, "127.0.0.1.nip.io": 0} {
 		input := strings.Replace(post("/v1/publish/c/t", `1`), "localhost", host, 1) + last
 		got, want := servers[0].exchange(t, input, patience), servers[1].exchange(t, input, patience)
 		if n := servers[0].fronted.answers.Swap(0); !reflect.DeepEqual(got, want) || n != answers {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,13 +94,18 @@ func matchesOrigin(pattern, origin string) bool {
 	return ok && found && below != "" && !strings.ContainsAny(below, "/:@[]")
 }
 
-// loopbackHost reports whether a Host header names this machine.
-func loopbackHost(hostport string) bool {
+// answersFor reports whether requests with this Host header are answered.
+func (a *api) answersFor(hostport string) bool {
+	return !a.Dev || loopbackName(hostname(hostport)) || slices.Contains(a.DevHosts, strings.ToLower(hostname(hostport)))
+}
+
+// hostname returns a Host header without its port.
+func hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
-		host = hostport
+		return hostport
 	}
-	return loopbackName(host)
+	return host
 }
 
 func loopbackName(host string) bool {

@@ -1,11 +1,13 @@
 package handlers
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 
@@ -17,14 +19,55 @@ import (
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// page answers GET / and each of the files that it loads.
+// page answers requests for a file of the page.
 func (a *api) page(name string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Content-Security-Policy", pagePolicy)
-		h.Set("Referrer-Policy", "no-referrer")
+		protect(c)
 		return a.file(c, name, mime.TypeByExtension(path.Ext(name)))
 	}
+}
+
+// protect sets the headers that all files of the page have.
+func protect(c echo.Context) {
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// index answers GET /. On a developer's machine, the page finds a token in itself.
+func (a *api) index(c echo.Context) error {
+	if a.PageToken == nil || !openedHere(c.Request()) {
+		return a.page("index.html")(c)
+	}
+	data, err := fs.ReadFile(a.Page, "index.html")
+	if err != nil {
+		return ErrNotFound
+	}
+	token, err := a.PageToken()
+	if err != nil {
+		return err
+	}
+	protect(c)
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	const end = "</head>"
+	data = bytes.Replace(data, []byte(end), []byte(`<meta name="sluice-token" content="`+token+`">`+end), 1)
+	return respond(c, http.StatusOK, mime.TypeByExtension(".html"), data)
+}
+
+// openedHere reports whether the request comes from this machine, is for it, and is not one
+// whose answer a page of another origin could read. What a proxy or a tunnel passes on comes
+// from elsewhere.
+func openedHere(r *http.Request) bool {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !remote.Addr().Unmap().IsLoopback() || !loopbackName(hostname(r.Host)) {
+		return false
+	}
+	for _, name := range []string{echo.HeaderOrigin, echo.HeaderXForwardedFor, "Forwarded", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // sdk answers GET /sdk/sluice.js. Pages of all origins may import it, whatever

@@ -197,12 +197,12 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// guardHost refuses, in development, requests for a host that is not this machine. Such a
-// request comes from a site whose name an attacker has pointed at 127.0.0.1.
+// guardHost refuses, in development, requests for a host that is neither this machine nor
+// allowed. Such a request comes from a site whose name an attacker has pointed at 127.0.0.1.
 func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if a.Dev && !loopbackHost(c.Request().Host) {
-			return fmt.Errorf("%w: in development only requests to localhost are answered", ErrMisdirected)
+		if host := c.Request().Host; !a.answersFor(host) {
+			return fmt.Errorf("%w: in development only requests to localhost are answered; --dev-allow-hosts can allow %q", ErrMisdirected, hostname(host))
 		}
 		return next(c)
 	}

@@ -48,9 +48,13 @@ type Options struct {
 	// TokenCookie is the name of a cookie that may carry the token of GET
 	// /v1/subscribe. Default: none.
 	TokenCookie string
-	// Dev allows any origin on localhost, and only requests to a loopback host, so that no
-	// other site reaches a developer's server.
-	Dev bool
+	// Dev allows any origin on localhost, and only requests to a loopback host or one of
+	// DevHosts, so that no other site reaches a developer's server.
+	Dev      bool
+	DevHosts []string // in lower case, without ports
+	// PageToken makes a token for the page at /, with which it connects by itself if it is
+	// opened on this machine. Default: whoever opens the page enters a credential.
+	PageToken func() (string, error)
 }
 
 // ConnectionStats are counters since the start.
@@ -158,7 +162,7 @@ func (a *api) routes(e *echo.Echo) {
 	get("/metrics", a.serveMetrics, open)
 	get("/openapi.yaml", a.openAPI, open)
 	get("/sdk/sluice.js", a.sdk, open)
-	get("/", a.page("index.html"), open)
+	get("/", a.index, open)
 	for _, name := range files(a.Page) {
 		get("/"+name, a.page(name), open)
 	}

@@ -78,8 +78,9 @@ func (s *suite) cors(t *testing.T) {
 
 // host tests that a development server refuses other host names, as in a DNS rebinding attack.
 func (s *suite) host(t *testing.T) {
-	srv := s.start(t, func(o *setup) { o.handlers.Dev = true })
+	srv := s.start(t, func(o *setup) { o.handlers.Dev, o.handlers.DevHosts = true, []string{"sluice", "host.docker.internal"} })
 	for host, good := range map[string]bool{
+		"sluice": true, "Sluice:8080": true, "host.docker.internal:8080": true, "sluice.evil.com": false, "evil.sluice": false,
 		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "127.8.8.8": true, "[::1]:8080": true, "[::1]": true,
 		"evil.example.com": false, "evil.example.com:8080": false, "localhost.evil.com": false, "0.0.0.0": false, "192.168.1.7": false, "[::]": false, "127.0.0.1.evil.com": false,
 	} {
@@ -92,6 +93,50 @@ func (s *suite) host(t *testing.T) {
 	}
 	open := s.start(t)
 	open.check(t, call{method: "GET", path: "/healthz", header: map[string]string{"Host": "sluice.example.com"}, status: 200})
+}
+
+// TestPage_token: in development the page has a token in it, but only for whoever opens it
+// on this machine, and for no page of another origin.
+func TestPage_token(t *testing.T) {
+	srv := start(t, func(o *setup) {
+		o.handlers.Dev, o.handlers.DevHosts = true, []string{"sluice"}
+		o.handlers.PageToken = func() (string, error) { return "a.b-c_d", nil }
+		o.handlers.Page = fstest.MapFS{"index.html": {Data: []byte("<head><title>Sluice</title></head>")}}
+	})
+	const with = `<head><title>Sluice</title><meta name="sluice-token" content="a.b-c_d"></head>`
+	for _, tt := range []struct {
+		name   string
+		header map[string]string
+		token  bool
+	}{
+		{"by hand", nil, true},
+		{"under the other name", map[string]string{"Host": "localhost:1"}, true},
+		{"from a container", map[string]string{"Host": "sluice"}, false},
+		{"by a page of another origin", map[string]string{"Origin": "http://localhost:3000"}, false},
+		{"through a proxy", map[string]string{"X-Forwarded-For": "127.0.0.1"}, false},
+		{"through a tunnel", map[string]string{"Forwarded": "for=192.0.2.1"}, false},
+		{"through a cache", map[string]string{"Via": "1.1 cache"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := call{method: "GET", path: "/", header: tt.header, status: 200, sets: map[string]string{"Cache-Control": "no-cache", "Referrer-Policy": "no-referrer", "Content-Type": "text/html; charset=utf-8"}}
+			if tt.token {
+				c.sets["Cache-Control"], c.says = "no-store", with
+			}
+			if a := srv.check(t, c); strings.Contains(a.body, "sluice-token") != tt.token {
+				t.Errorf("the page is %s", a.body)
+			}
+		})
+	}
+	for name, remote := range map[string]string{"from another machine": "192.0.2.1:5", "without an address": ""} {
+		t.Run(name, func(t *testing.T) {
+			r, w := httptest.NewRequest("GET", "http://localhost/", nil), httptest.NewRecorder()
+			r.RemoteAddr = remote
+			srv.service.ServeHTTP(w, r)
+			if w.Code != 200 || strings.Contains(w.Body.String(), "sluice-token") {
+				t.Errorf("the page is %d %s", w.Code, w.Body)
+			}
+		})
+	}
 }
 
 // operation tests the endpoints for operators.

@@ -3,75 +3,76 @@ package program
 import (
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
-	"time"
-
-	"github.com/sluicehq/sluice/auth"
-	"github.com/sluicehq/sluice/broker"
-	"github.com/sluicehq/sluice/schemas"
 )
 
-// The channel and the topic of the examples in the banner.
+// The channel and the topic of the lines to paste.
 const (
 	sampleChannel = "pipeline:run_42"
 	sampleTopic   = "status"
 )
 
-// printBanner prints where the server listens and, in development, commands to paste
-// into two terminals and a browser.
-func printBanner(w io.Writer, cfg *Config, addr string, authority *auth.Authority, b *broker.Broker) error {
-	scheme, curl := "http", "curl"
+// printBanner prints where the server listens and, in development, commands to paste into
+// another terminal.
+func printBanner(w io.Writer, cfg *Config, addr net.Addr) error {
+	base, curl, public := addressOf(cfg, addr)
+	if !cfg.Dev {
+		_, err := fmt.Fprintf(w, "Sluice %s listens on %s\n%s", versionName(), base, keptIn(cfg))
+		return err
+	}
+	_, err := fmt.Fprintf(w, `Sluice %[1]s for development listens on %[2]s
+%[3]s
+In another terminal:
+
+  export SLUICE_URL=%[2]s SLUICE_API_KEY=%[4]s
+
+  %[5]s subscribe %[6]s --replay all
+  %[5]s publish %[6]s %[7]s '{"message":"Hello"}'
+
+  %[8]s -N "%[9]s/v1/subscribe?channel=%[6]s&replay=all" -H "Authorization: Bearer $SLUICE_API_KEY"
+  %[8]s "%[9]s/v1/publish/%[6]s/%[7]s" -H "Authorization: Bearer $SLUICE_API_KEY" -d '{"message":"Hello"}'
+`, versionName(), shellWord(base), keptIn(cfg), shellWord(cfg.APIKeys[0]), invoked(), sampleChannel, sampleTopic, curl, public)
+	if _, socket := socketPath(cfg.Listen); err != nil || socket {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\nIn a browser, %s/ shows every message.\n", base)
+	return err
+}
+
+// addressOf returns the address of the server for its commands, and curl with the address
+// that it needs.
+func addressOf(cfg *Config, addr net.Addr) (base, curl, forCurl string) {
+	if _, ok := socketPath(cfg.Listen); ok {
+		return socketPrefix + addr.String(), "curl --unix-socket " + shellWord(addr.String()), "http://localhost"
+	}
+	scheme, host := "http", addr.String()
 	if cfg.TLSCert != "" {
 		scheme = "https"
 	}
-	base := scheme + "://" + addr
-	if _, ok := socketPath(cfg.Listen); ok {
-		base, curl = scheme+"://localhost", "curl --unix-socket "+shellQuoted(addr)
-		if !cfg.Dev {
-			base = socketPrefix + addr
-		}
+	if tcp, ok := addr.(*net.TCPAddr); ok && cfg.Dev && tcp.IP.IsUnspecified() {
+		host = net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
-	if !cfg.Dev {
-		_, err := fmt.Fprintf(w, "Sluice %s listens on %s\n%s", versionName(), base, keptIn(cfg, "Engine: "))
-		return err
+	return scheme + "://" + host, "curl", "$SLUICE_URL"
+}
+
+// invoked returns the command that runs this program again. What go run starts stands in a
+// folder of the build cache.
+func invoked() string {
+	if strings.Contains(filepath.ToSlash(os.Args[0]), "/go-build") {
+		return "go run ./server"
 	}
-	token, err := authority.Mint(auth.TokenRequest{
-		Subject:   "developer",
-		Subscribe: schemas.Grants{{Channel: sampleChannel, Topics: []string{schemas.AnyTopic}}},
-		TTL:       min(24*time.Hour, cfg.TokenMaxTTL),
-	})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, `Sluice %[1]s, for development: reachable from this machine only, with keys that are valid until it stops.
-
-%[8]s  Address  %[2]s
-  Page     %[2]s/#key=%[3]s&channel=%[5]s&topic=%[6]s&replay=all
-  API key  %[3]s
-
-Subscribe, in one terminal (the token may read %[5]s):
-
-  %[9]s -N '%[2]s/v1/subscribe' -H 'Authorization: Bearer %[4]s'
-
-Publish, in another:
-
-  %[9]s '%[2]s/v1/publish/%[5]s/%[6]s' -H 'Authorization: Bearer %[3]s' -d '{"message":"Hello"}'
-
-Resume after an id; after this one, get everything since the start and then what is live:
-
-  %[9]s -N '%[2]s/v1/subscribe' -H 'Authorization: Bearer %[4]s' -H 'Last-Event-ID: %[7]s'
-
-Mint a token for another channel:
-
-  %[9]s '%[2]s/v1/tokens' -H 'Authorization: Bearer %[3]s' -d '{"channel":"user:7","topics":["*"],"ttl":"1h"}'
-
-`, versionName(), base, cfg.APIKeys[0], token.Token, sampleChannel, sampleTopic, b.Head(sampleChannel), keptIn(cfg, "  Engine   "), curl)
-	return err
+	return shellWord(os.Args[0])
 }
 
 // keptIn returns a line that says where messages are stored, "" if they are in memory
 // only.
-func keptIn(cfg *Config, head string) string {
+func keptIn(cfg *Config) string {
+	const head = "Engine: "
 	switch cfg.engine() {
 	case diskEngine:
 		return head + "disk, in " + printable(cfg.Data) + "\n"
@@ -81,7 +82,10 @@ func keptIn(cfg *Config, head string) string {
 	return ""
 }
 
-// shellQuoted returns text as one word for a shell.
-func shellQuoted(text string) string {
+// shellWord returns text as one word for a shell.
+func shellWord(text string) string {
+	if regexp.MustCompile(`^[\w./:@%+=-]+$`).MatchString(text) {
+		return text
+	}
 	return "'" + strings.ReplaceAll(printable(text), "'", `'\''`) + "'"
 }

@@ -28,7 +28,10 @@ func TestConfig_faults(t *testing.T) {
 		{name: "listen on a relative path", args: []string{"--listen=unix:sock"}, want: `--listen "unix:sock": want an absolute path after unix:, such as unix:/run/sluice/sluice.sock`},
 		{name: "listen on a path that is too long", args: []string{"--listen=unix:/" + strings.Repeat("x", 103)}, want: `--listen "unix:/` + strings.Repeat("x", 103) + `": the path of a socket has at most 103 bytes`},
 		{name: "listen port", args: []string{"--listen=127.0.0.1:65536"}, want: `--listen "127.0.0.1:65536": the port must be a number from 0 to 65535`},
-		{name: "listen in dev", args: []string{"--listen=:80"}, want: `--listen ":80": --dev lets everyone in and listens on this machine only, such as on 127.0.0.1:8080`},
+		{name: "listen in dev", args: []string{"--listen=:80"}, want: `--listen ":80": --dev listens on this machine only, such as on 127.0.0.1:8080; name in --dev-allow-hosts how others may reach it`},
+		{name: "allowed host with a port", args: []string{"--dev-allow-hosts=sluice,sluice:8080"}, want: `--dev-allow-hosts "sluice:8080": want the name or the IPv4 address of a host, without a port, such as host.docker.internal`},
+		{name: "allowed URL", file: "dev_allow_hosts: http://sluice", want: `@file:1: dev_allow_hosts "http://sluice": want the name or the IPv4 address of a host, without a port, such as host.docker.internal`},
+		{name: "allowed host without a name", args: []string{"--dev-allow-hosts=a,,b"}, want: `--dev-allow-hosts: want the name or the IPv4 address of a host, without a port, such as host.docker.internal`},
 
 		{name: "public URL without scheme", args: []string{"--public-url=a.example"}, want: `--public-url "a.example": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},
 		{name: "public URL of another scheme", file: "public_url: ftp://a.example", want: `@file:1: public_url "ftp://a.example": want http:// or https://, a host and, if a proxy has one for it, a path, such as https://sluice.example.com`},

@@ -188,6 +188,13 @@ func TestConfig_devListensOnLoopbackOnly(t *testing.T) {
 		if _, err := configOf(t, []string{"--dev", "--listen", tt.listen}); (err == nil) != tt.ok {
 			t.Errorf("--dev --listen %s: %v", tt.listen, err)
 		}
+		got, err := configOf(t, []string{"--dev", "--listen", tt.listen, "--dev-allow-hosts", "Sluice,host.docker.internal"})
+		if err != nil || !slices.Equal(got.DevHosts, []string{"sluice", "host.docker.internal"}) {
+			t.Errorf("--listen %s with allowed hosts: %v, %v", tt.listen, got, err)
+		}
+	}
+	if _, err := configOf(t, []string{"--dev-allow-hosts=sluice"}); err == nil || !strings.Contains(err.Error(), "--dev-allow-hosts: it goes with --dev: ") {
+		t.Errorf("without --dev: %v", err)
 	}
 }
 

@@ -87,10 +87,10 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	text, err := lineWith(p.stdout, "http://")
 	ts.Check(err)
-	more, _ := lineWith(p.stdout, "API key")
+	more, _ := lineWith(p.stdout, "SLUICE_API_KEY")
 	url := regexp.MustCompile(`http://\S+`).FindString(text)
 	ts.Setenv("SLUICE_URL", url)
-	if key := regexp.MustCompile(`API key +(\S+)`).FindStringSubmatch(more); key != nil {
+	if key := regexp.MustCompile(`SLUICE_API_KEY=(\S+)`).FindStringSubmatch(more); key != nil {
 		ts.Setenv("SLUICE_API_KEY", key[1])
 	}
 	ts.Defer(func() {

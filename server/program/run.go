@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -29,6 +30,8 @@ type grammar struct {
 	} `cmd:"" help:"Make and rotate the keys that sign tokens."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // streams are the standard streams of a command.
@@ -36,6 +39,7 @@ type streams struct {
 	in       io.Reader
 	out, err io.Writer
 	variable func(name string) string // of the environment; "" when it is not set
+	explain  func(err error) error    // says more of a fault of the server or on the way to it
 }
 
 // run is the program. args are without the program's name, environ is in the form of
@@ -47,18 +51,25 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if err != nil {
 		return err
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parsed, err := parser.Parse(markNumbers(args))
 	switch {
 	case helped:
 		return nil
 	case err != nil:
-		return &usageError{[]string{unmarked(err.Error()) + "; see sluice --help"}}
+		return wrongUse(parser.Model, args, err)
 	case len(s.faults) > 0 && parsed.Selected().Name != "serve": // serve adds its own
 		return s.faults.err()
 	}
-	std := &streams{in: stdin, out: stdout, err: stderr, variable: func(name string) string { return s.environ[name] }}
+	std := &streams{
+		in: stdin, out: stdout, err: stderr,
+		variable: func(name string) string { return s.environ[name] },
+		explain:  s.targetOf(parsed).explain,
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return parsed.Run(std, s)
+	return std.explain(parsed.Run(std, s))
 }
 
 // newParser makes the parser; exit is called after --help has been printed.
@@ -66,6 +77,7 @@ func newParser(s *settings, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 	parser, err := kong.New(new(grammar),
 		kong.Name("sluice"),
 		kong.Description("Publish from your backend, subscribe from a browser: one process, Server-Sent Events, nothing lost in between."),
+		kong.Vars{"version": versionLine()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, Compact: true, WrapUpperBound: 100}),

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
@@ -18,6 +20,44 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/web"
 )
+
+// serveCmd is the command serve.
+type serveCmd struct {
+	Config `embed:""`
+}
+
+// Help implements [kong.HelpProvider].
+func (*serveCmd) Help() string {
+	return `A setting comes from the command line, else from its variable, else from the file, else it has its default. Its variable is shown in parentheses; its key in the file is the name of the flag with underscores. To read a secret from a file, add _FILE to its variable and set that to the path. Line breaks after a value are ignored. A list may have one item per line; any other value must be on one line.
+
+Examples:
+
+    sluice --dev
+    sluice serve --config sluice.yaml --log-level debug
+    SLUICE_API_KEYS_FILE=/run/secrets/api_keys sluice --signing-keys keys.json
+
+SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end all streams in order and then the server. A second SIGTERM or SIGINT ends it at once. Log lines that nobody reads are dropped and counted; they delay nothing.
+
+The exit status is 0 after a drain, 1 if something failed while running, and 2 if the configuration is wrong; all faults are listed.`
+}
+
+// Run implements the command.
+func (c *serveCmd) Run(ctx context.Context, std *streams, s *settings) error {
+	if err := s.config(&c.Config); err != nil {
+		return err
+	}
+	outliveReaders()
+	var log *slog.Logger
+	lines := newLineWriter(std.err, func(lost uint64) { log.Warn("log lines lost", "lines", lost) })
+	defer lines.close(flushTimeout)
+	log = newLogger(lines, c.LogLevel, logFormat(c.LogFormat, std.err))
+	banner := newLineWriter(std.out, nil)
+	defer banner.close(flushTimeout)
+	for _, warning := range c.Warnings {
+		log.Warn("questionable configuration", "warning", warning)
+	}
+	return serve(ctx, &c.Config, banner, log, lines.Lost)
+}
 
 // serve runs the service until ctx ends and it has drained. It puts the parts together,
 // in the order of their dependencies. Writes to stdout and log must not block; logLost
@@ -51,7 +91,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev,
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority),
 	})
 	if err := service.Watch(ctx); err != nil {
 		return err
@@ -61,6 +101,9 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	listener, err := listen(ctx, cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use: another process listens there; choose another address with --listen, port 0 for any that is free", cfg.Listen)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,8 +116,8 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	go trimMemory(ctx, func() int { return b.Stats().Streams }) // ends with ctx
 	go gcPace(ctx)                                              // ends with ctx
 
-	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("engine", cfg.engine()), slog.Any("config", cfg))
-	if err := printBanner(stdout, cfg, listener.Addr().String(), authority, b); err != nil {
+	logListening(log, cfg, listener.Addr())
+	if err := printBanner(stdout, cfg, listener.Addr()); err != nil {
 		return err
 	}
 	select {
@@ -84,6 +127,16 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	}
 	drain(cfg, b, server, publishes, log)
 	return nil
+}
+
+// logListening leaves the configuration out in development, where the line would hide what
+// is printed beside it.
+func logListening(log *slog.Logger, cfg *Config, addr net.Addr) {
+	what := []any{slog.String("address", addr.String()), slog.String("engine", cfg.engine())}
+	if !cfg.Dev {
+		what = append(what, slog.Any("config", cfg))
+	}
+	log.Info("listening", what...)
 }
 
 // drain ends everything in order and within the timeout: the server becomes unready and
@@ -156,6 +209,20 @@ func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ri
 		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
 	}
 	return ring, nil
+}
+
+// pageToken returns what makes tokens that allow everything but what needs an API key, nil
+// unless in development.
+func pageToken(cfg *Config, authority *auth.Authority) func() (string, error) {
+	if !cfg.Dev {
+		return nil
+	}
+	return func() (string, error) {
+		token, err := authority.Mint(auth.TokenRequest{
+			Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll(), TTL: min(24*time.Hour, cfg.TokenMaxTTL),
+		})
+		return token.Token, err
+	}
 }
 
 func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {

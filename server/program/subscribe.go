@@ -46,7 +46,7 @@ func (c *subscribeCmd) Run(ctx context.Context, std *streams) error {
 		return err
 	}
 	defer server.Close()
-	p := &printer{out: &interruptible{ctx, std.out}, err: &interruptible{ctx, std.err}, human: isTerminal(std.out), colours: std.coloured(std.out), notes: std.coloured(std.err)}
+	p := &printer{out: &interruptible{ctx, std.out}, err: &interruptible{ctx, std.err}, human: isTerminal(std.out), colours: std.coloured(std.out), notes: std.coloured(std.err), explain: std.explain}
 	if c.Text != "" {
 		return c.printText(ctx, server, p)
 	}
@@ -112,6 +112,7 @@ func (c *subscribeCmd) printText(ctx context.Context, server *client.Client, p *
 		case !is || shown != nil && text != shown:
 			continue
 		}
+		p.noted = ""
 		if text.Partial && !told {
 			told = true
 			p.note(red, "a part of the text is lost")
@@ -157,6 +158,8 @@ type printer struct {
 	human    bool    // out is a terminal
 	colours  palette // of out
 	notes    palette // of err
+	explain  func(error) error
+	noted    string // why there is no connection, once that has been said; "" while there is one
 }
 
 // event prints messages to out and what happens to the stream to err.
@@ -173,6 +176,7 @@ func (p *printer) event(e client.Event) error {
 		if e.Open.Resumed {
 			verb = "resumed"
 		}
+		p.noted = ""
 		p.note(dim, "%s %s at %s", verb, strings.Join(e.Open.Channels, ", "), e.Open.ID)
 	case e.Gap != nil:
 		next := "what comes next"
@@ -219,13 +223,16 @@ func (p *printer) line(e client.Event) string {
 	}, " ")
 }
 
-// retry notes a lost connection. A close code was noted already and needs no second
-// line.
-func (p *printer) retry(err error, wait time.Duration) {
+// retry notes a lost connection. A close code was noted already and needs no second line,
+// and neither does a fault that the next attempts meet again.
+func (p *printer) retry(err error, _ time.Duration) {
 	if closed := (*client.CloseError)(nil); errors.As(err, &closed) {
 		return
 	}
-	p.note(dim, "%v; trying again in %v", err, wait.Round(time.Millisecond))
+	if text := p.explain(err).Error(); text != p.noted {
+		p.noted = text
+		p.note(dim, "%s; trying again until it answers", text)
+	}
 }
 
 func (p *printer) note(with style, format string, args ...any) {

@@ -34,6 +34,7 @@ const (
 // [*usageError] with all faults, including those found while the values were read.
 func (s *settings) config(c *Config) error {
 	v := &validator{settings: s, Config: c}
+	v.devHosts()
 	v.listen()
 	v.publicURL()
 	v.engines()
@@ -93,8 +94,21 @@ func (v *validator) listen() {
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		v.fault("listen", v.Listen, "the port must be a number from 0 to 65535")
 	}
-	if v.Dev && !isLoopback(host) {
-		v.fault("listen", v.Listen, "--dev lets everyone in and listens on this machine only, such as on 127.0.0.1:8080")
+	if v.Dev && !isLoopback(host) && len(v.DevHosts) == 0 {
+		v.fault("listen", v.Listen, "--dev listens on this machine only, such as on 127.0.0.1:8080; name in --dev-allow-hosts how others may reach it")
+	}
+}
+
+// devHosts checks the names, and writes them as requests are compared with them.
+func (v *validator) devHosts() {
+	if len(v.DevHosts) > 0 && !v.Dev {
+		v.fault("dev-allow-hosts", "", "it goes with --dev: other servers answer whatever host is asked for")
+	}
+	for i, host := range v.DevHosts {
+		if u, err := url.Parse("//" + host); err != nil || host == "" || u.Host != host || u.Hostname() != host {
+			v.fault("dev-allow-hosts", host, "want the name or the IPv4 address of a host, without a port, such as host.docker.internal")
+		}
+		v.DevHosts[i] = strings.ToLower(host)
 	}
 }
 

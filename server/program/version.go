@@ -14,8 +14,13 @@ type versionCmd struct{}
 
 // Run implements the command.
 func (*versionCmd) Run(std *streams) error {
-	_, err := fmt.Fprintf(std.out, "sluice %s %s %s/%s\n", versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintln(std.out, versionLine())
 	return err
+}
+
+// versionLine returns what sluice version prints.
+func versionLine() string {
+	return fmt.Sprintf("sluice %s %s %s/%s", versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // versionName returns the version of a release, else the one that the build recorded.

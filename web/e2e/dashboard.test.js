@@ -82,7 +82,26 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     assert.ok(!page.url().includes(sluice.apiKey));
   });
 
+  test("opened by hand on a developer's machine, it shows every message, also after a reload", options, async () => {
+    await sluice.publish(CHANNEL, "status", { step: "held" });
+    await page.goto(proxy.url);
+    await phase("Live");
+    await row("held").waitFor();
+    assert.equal(page.url(), `${proxy.url}/#channel=*&replay=all`);
+    assert.ok(!(await page.content()).includes("sluice-token"), "the token is not in the document");
+    await publishFromPage();
+    await row('"Hello"').waitFor();
+    await sluice.publish("user:7", "news", "from elsewhere");
+    await row("from elsewhere").waitFor();
+    await page.reload();
+    await phase("Live");
+    for (const text of ["held", '"Hello"', "from elsewhere"]) await row(text).waitFor();
+    assert.deepEqual(faults, []);
+  });
+
   test("works with the keyboard alone", options, async () => {
+    await sluice.stop();
+    sluice = await startSluice({ port: sluice.port, dev: false, flags });
     const token = await mint();
     await page.goto(proxy.url);
     const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.innerText);

@@ -48,11 +48,25 @@ function proposePublish(channels, topics) {
   if (topic && $("publish-topic").value === "") $("publish-topic").value = topic;
 }
 
+/** The token that a development server puts into the page when it is opened on the same machine. */
+const ownToken = takeToken();
+
+function takeToken() {
+  const meta = document.querySelector("meta[name=sluice-token]");
+  meta?.remove();
+  return meta?.content ?? "";
+}
+
+/** What the page shows with this token, unless a link says otherwise. */
+const EVERYTHING = { channels: ["*"], topics: [], replay: "all" };
+
 /** Takes the settings from a link, and removes the secret from the address bar and the history. */
 function takeFragment() {
-  const settings = settingsOf(location.hash);
+  const settings = settingsOf(location.hash) ?? (ownToken && { ...EVERYTHING });
   if (!settings) return;
+  if ($("credential").value === "") settings.credential ||= ownToken;
   fillForm(settings);
+  if (ownToken) proposePublish(["pipeline:run_42"], ["status"]);
   history.replaceState(null, "", location.pathname + location.search + fragmentOf(settings));
   if (settings.credential) connect();
 }
