@@ -111,6 +111,7 @@ func wait(ctx context.Context, d time.Duration) {
 // read is the life of one reader.
 func (k *soak) read(ctx context.Context, channel int) {
 	last, next := "", -1
+	wait(ctx, time.Duration(rand.Int64N(int64(k.stay)))) // all at once, some would be too slow to ask before the server gives up
 	for ctx.Err() == nil && k.fault.Load() == nil {
 		stay := time.Duration(rand.Int64N(int64(k.stay)))
 		if err := k.visit(ctx, channel, stay, &last, &next); err != nil && ctx.Err() == nil {
