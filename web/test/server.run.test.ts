@@ -265,7 +265,8 @@ describe("ask", () => {
       status: 0,
       message: /answer of pipeline:42 within 20 ms/,
     });
-    await passes(() => expect(waits.streams[0]!.init.signal!.aborted).toBe(true));
+    // On a slow machine, the time may be over before there is a stream.
+    await passes(() => expect(waits.streams.every(({ init }) => init.signal!.aborted)).toBe(true));
     const silent = serverOf(() => new Promise(() => undefined));
     const ask = silent.sluice.run(run42, "r").ask("s", run42.status, { message: "" }, { reply: run42.answer, timeout: 20 });
     await expect(ask).rejects.toMatchObject({ code: "timeout" });
