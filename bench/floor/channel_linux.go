@@ -89,7 +89,7 @@ func (s *server) passEvent(ch *channel) {
 			continue
 		}
 		c := &s.conns[fd]
-		if c.kind == reader && c.cursor < to && !s.advance(fd, c, to) {
+		if c.kind == reader && c.cursor < to && s.advance(fd, c, to) == lost {
 			continue
 		}
 		lowest = min(lowest, c.cursor)
@@ -109,7 +109,7 @@ func (s *server) passAll(ch *channel) error {
 		}
 		c := &s.conns[fd]
 		if c.kind == reader && c.cursor < ch.end() {
-			if !s.advance(fd, c, ch.end()) {
+			if s.advance(fd, c, ch.end()) == lost {
 				continue
 			}
 			s.unpolled++

@@ -51,9 +51,17 @@ func (s *server) accept() error {
 			closeFD(fd)
 			continue
 		}
+		if s.config != nil && s.secure(fd) != nil {
+			s.secured[fd] = nil
+			closeFD(fd)
+			continue
+		}
 		s.conns[fd] = conn{kind: asking}
 		if errno := watch(s.epoll, unix.EPOLL_CTL_ADD, fd, watchInput); errno != 0 {
 			return fmt.Errorf("floor: epoll: %w", errno)
+		}
+		if s.config != nil {
+			s.serve(fd, unix.EPOLLIN) // crypto/tls may have read a request with the handshake
 		}
 	}
 }
@@ -70,7 +78,9 @@ func (s *server) serve(fd int32, events uint32) {
 	}
 	switch c.kind {
 	case asking:
-		s.ask(fd, c)
+		// crypto/tls may have read more than it gives at a time.
+		for s.ask(fd, c) && s.over(fd) != nil && c.kind == asking {
+		}
 	case reader, blocked:
 		// It has nothing to say any more; this is how its end is seen.
 		if n, errno := receive(fd, s.in[:]); over(n, errno) {
@@ -85,28 +95,28 @@ func over(n int, errno syscall.Errno) bool {
 	return errno == 0 && n == 0 || errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR
 }
 
-// ask reads requests and answers them.
-func (s *server) ask(fd int32, c *conn) {
+// ask reads requests and answers them. It returns false if there was nothing to read.
+func (s *server) ask(fd int32, c *conn) bool {
 	have := 0
 	if c.part != nil {
 		have = copy(s.in[:], *c.part)
 	}
-	n, errno := receive(fd, s.in[have:])
+	n, errno := s.receive(fd, s.in[have:])
 	if over(n, errno) {
 		s.close(fd, c)
-		return
+		return false
 	}
 	if errno != 0 {
-		return
+		return false
 	}
 	rest := s.in[:have+n]
 	s.out = s.out[:0]
 	for len(rest) > 0 {
 		r, size, err := parse(rest)
 		if err != nil {
-			_, _ = send(fd, append(s.out, refused...))
+			_, _ = s.send(fd, append(s.out, refused...))
 			s.close(fd, c)
-			return
+			return false
 		}
 		if size == 0 {
 			break
@@ -115,7 +125,7 @@ func (s *server) ask(fd int32, c *conn) {
 		ch := s.channel(r.channel)
 		if !r.publish {
 			s.subscribe(fd, c, ch, &r)
-			return
+			return true
 		}
 		s.publish(ch, r.body)
 		s.out = append(s.out, published...)
@@ -126,9 +136,12 @@ func (s *server) ask(fd int32, c *conn) {
 		c.part = &part
 	}
 	// A publisher that does not take its answers is no publisher of a benchmark.
-	if n, errno := send(fd, s.out); len(s.out) > 0 && (errno != 0 || n < len(s.out)) {
-		s.close(fd, c)
+	if len(s.out) > 0 {
+		if n, errno := s.send(fd, s.out); errno != 0 || n < len(s.out) {
+			s.close(fd, c)
+		}
 	}
+	return true
 }
 
 // channel is the channel of that name, made when there is none.
@@ -156,6 +169,15 @@ func (s *server) subscribe(fd int32, c *conn, ch *channel, r *request) {
 	s.out = append(s.out, ch.from(position)...)
 	*c = conn{kind: reader, ch: ch, cursor: position, place: int32(len(ch.readers))}
 	ch.readers = append(ch.readers, fd)
+	if over := s.over(fd); over != nil {
+		c.cursor = ch.end()
+		if !s.detach(fd, over, s.out) {
+			s.close(fd, c)
+		} else if len(over.rest) > 0 {
+			s.block(fd, c)
+		}
+		return
+	}
 	n, errno := send(fd, s.out)
 	if errno != 0 || n < intro {
 		s.close(fd, c) // a new socket has room for the intro
@@ -167,24 +189,46 @@ func (s *server) subscribe(fd int32, c *conn, ch *channel, r *request) {
 	}
 }
 
-// advance sends a reader the log up to limit, and says whether it is still there.
-func (s *server) advance(fd int32, c *conn, limit int64) bool {
-	want := int(limit - c.cursor)
-	n, errno := send(fd, c.ch.from(c.cursor)[:want])
+// progress is what came of sending to a reader.
+type progress uint8
+
+const (
+	done progress = iota // all was sent
+	full                 // the socket took a part, or nothing
+	lost                 // the connection is over
+)
+
+// advance sends a reader the log up to limit, and ends a connection that is over.
+func (s *server) advance(fd int32, c *conn, limit int64) progress {
+	p := s.sendTo(fd, c, c.ch.from(c.cursor)[:limit-c.cursor])
 	switch {
-	case errno == syscall.EAGAIN:
-		n = 0
-	case errno == syscall.EINTR:
-		n = 0 // the socket is asked at the next poll
-	case errno != 0:
+	case p == lost:
 		s.close(fd, c)
-		return false
-	}
-	c.cursor += int64(n)
-	if n < want && c.kind == reader {
+	case p == full && c.kind == reader:
 		s.block(fd, c)
 	}
-	return true
+	return p
+}
+
+// sendTo sends a reader the next bytes of the log. Over TLS all of them are sealed, and
+// what the socket does not take of that is kept.
+func (s *server) sendTo(fd int32, c *conn, p []byte) progress {
+	if over := s.over(fd); over != nil {
+		c.cursor += int64(len(p))
+		return s.seal(fd, over, p)
+	}
+	n, errno := send(fd, p)
+	switch {
+	case errno == syscall.EAGAIN, errno == syscall.EINTR: // then the socket is asked at the next poll
+		return full
+	case errno != 0:
+		return lost
+	}
+	c.cursor += int64(n)
+	if n < len(p) {
+		return full
+	}
+	return done
 }
 
 // block has a reader wait until its socket takes bytes.
@@ -196,16 +240,15 @@ func (s *server) block(fd int32, c *conn) {
 // resume sends a reader whose socket takes bytes again all that it lacks, an event
 // a write in the mode Write.
 func (s *server) resume(fd int32, c *conn) {
+	if over := s.over(fd); over != nil && len(over.rest) > 0 && s.advance(fd, c, c.cursor) != done {
+		return
+	}
 	for c.cursor < c.ch.end() {
 		limit := c.ch.end()
 		if s.mode == Write {
 			limit = c.ch.frameEnd(c.cursor)
 		}
-		before := c.cursor
-		if !s.advance(fd, c, limit) || c.cursor == before {
-			return
-		}
-		if c.cursor < limit {
+		if s.advance(fd, c, limit) != done {
 			return
 		}
 	}
@@ -220,5 +263,8 @@ func (s *server) close(fd int32, c *conn) {
 		c.ch.left++
 	}
 	*c = conn{}
+	if s.secured != nil {
+		s.secured[fd] = nil
+	}
 	closeFD(fd)
 }

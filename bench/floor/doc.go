@@ -11,6 +11,9 @@
 // stalls for ever keeps its channel's log for ever), no credentials, no heartbeat,
 // and it ends the connection of whoever sends what it does not expect.
 //
+// Over TLS 1.3 it does the same: it leaves the handshake to crypto/tls and seals what
+// readers are sent itself, a record for each write.
+//
 // What it is asked:
 //
 //	GET /sub/CHANNEL      answered at once: head, one short event "open", then the

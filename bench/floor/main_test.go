@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "serve" {
 		mode, err := floor.ParseMode(os.Args[2])
 		if err == nil {
-			err = floor.Serve(os.Args[3], mode)
+			err = floor.Serve(os.Args[3], mode, nil)
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

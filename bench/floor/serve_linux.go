@@ -1,11 +1,14 @@
 package floor
 
 import (
+	"crypto/tls"
 	"fmt"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluicehq/sluice/internal/tlstap"
 )
 
 // pollEvery is after how many writes to readers Paced looks at the other sockets:
@@ -18,9 +21,11 @@ type server struct {
 	mode     Mode
 	epoll    int32
 	listener int32
+	config   *tls.Config // nil without TLS
 
 	channels map[string]*channel
-	conns    []conn // by descriptor, as many as the process may open
+	conns    []conn     // by descriptor, as many as the process may open
+	secured  []*secured // likewise; nil without TLS
 
 	ready   []*channel // to be passed over, oldest first
 	resting []*channel // Paced: passed over less than Pace ago, in order of due
@@ -29,15 +34,17 @@ type server struct {
 	events   [256]unix.EpollEvent
 	in       [maxRequest]byte
 	out      []byte // replies and first writes, while they are built
+	sealed   []byte // records, while they are built
 	unpolled int    // writes to readers since the last look at other sockets
 	start    time.Time
 }
 
-// Serve serves on addr, an IPv4 address and a port, until the process ends. It
+// Serve serves on addr, an IPv4 address and a port, until the process ends: over TLS 1.3
+// with a certificate of config, or without TLS if that is nil. It
 // returns only when it cannot go on; the runtime must have no other work (it
 // waits in system calls that the runtime knows nothing of), so it belongs in a
 // process of its own, with GODEBUG=asyncpreemptoff=1 to spare it the signals.
-func Serve(addr string, mode Mode) error {
+func Serve(addr string, mode Mode, config *tls.Config) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("floor: descriptor limit: %w", err)
@@ -60,6 +67,11 @@ func Serve(addr string, mode Mode) error {
 		channels: map[string]*channel{},
 		conns:    make([]conn, min(limit.Cur, 1<<20)),
 		start:    time.Now(),
+	}
+	if config != nil {
+		config = config.Clone()
+		config.MinVersion, config.NextProtos = tls.VersionTLS13, []string{"http/1.1"}
+		s.config, s.secured = tlstap.Config(config), make([]*secured, len(s.conns))
 	}
 	return s.run()
 }

@@ -265,7 +265,7 @@ func TestServe_refuses(t *testing.T) {
 
 func TestServe_badAddress(t *testing.T) {
 	for _, addr := range []string{"", "localhost:1", "127.0.0.1:http"} {
-		if err := floor.Serve(addr, floor.Write); err == nil {
+		if err := floor.Serve(addr, floor.Write, nil); err == nil {
 			t.Errorf("serves on %q", addr)
 		}
 	}

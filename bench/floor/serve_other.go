@@ -2,7 +2,10 @@
 
 package floor
 
-import "errors"
+import (
+	"crypto/tls"
+	"errors"
+)
 
 // Serve serves on Linux only: it is made of epoll.
-func Serve(string, Mode) error { return errors.New("floor: it runs on Linux only") }
+func Serve(string, Mode, *tls.Config) error { return errors.New("floor: it runs on Linux only") }

@@ -33,7 +33,9 @@ type Config struct {
 	RememberIDs bool   // keep the last event id of each reader, at some cost an event
 	IDPrefix    string // see [LastID]
 	Secure      bool   // over TLS 1.3
-	Spin        bool   // never sleep while readers wait for publishers: for a core of its own
+	// RememberSessions has readers that come back resume their TLS sessions.
+	RememberSessions bool
+	Spin             bool // never sleep while readers wait for publishers: for a core of its own
 }
 
 // Counts is what has happened since the last [Client.Reset].
@@ -43,6 +45,8 @@ type Counts struct {
 	Answered  uint64
 	Chunks    uint64        // of the texts that were answered, in how many messages the server has divided them
 	Read      uint64        // bytes of the bodies of readers
+	Wire      uint64        // bytes that readers have received, with all that is around these
+	Resumed   uint64        // handshakes of readers that resumed a TLS session
 	Busy      time.Duration // in which there was something to read or write
 }
 

@@ -202,32 +202,38 @@ func TestClient_Drain_spoiled(t *testing.T) {
 	}
 }
 
-// TestClient_Return shows that readers that come back are due exactly what they missed.
+// TestClient_Return shows that readers that come back are due exactly what they missed, and
+// over TLS resume their sessions.
 func TestClient_Return(t *testing.T) {
-	client := newClient(t, &broadcaster{}, load.Config{Publishers: 1, RememberIDs: true})
-	subscribe(t, client, 20)
-	for i := range 20 {
-		must(t, client.One(0))
-		if i == 9 {
-			whole, err := client.Drain(5 * time.Second)
-			must(t, err)
-			must(t, client.Run(20*time.Millisecond))
-			if !whole {
-				t.Fatal("not all came")
+	for _, secure := range []bool{false, true} {
+		client := newClient(t, &broadcaster{}, load.Config{Publishers: 1, RememberIDs: true, Secure: secure, RememberSessions: true})
+		subscribe(t, client, 20)
+		for i := range 20 {
+			must(t, client.One(0))
+			if i == 9 {
+				whole, err := client.Drain(5 * time.Second)
+				must(t, err)
+				must(t, client.Run(20*time.Millisecond))
+				if !whole {
+					t.Fatal("not all came")
+				}
+				client.Hangup()
 			}
-			client.Hangup()
 		}
-	}
-	must(t, client.Return(func(_ int, id []byte) []byte {
-		if string(id) != "10" {
-			t.Errorf("last id %q", id)
+		must(t, client.Return(func(_ int, id []byte) []byte {
+			if string(id) != "10" {
+				t.Errorf("last id %q", id)
+			}
+			return get(string(id))
+		}))
+		whole, err := client.Drain(5 * time.Second)
+		must(t, err)
+		if want := (load.Check{Delivered: 400}); !whole || client.Total() != want {
+			t.Errorf("whole %t, %+v", whole, client.Total())
 		}
-		return get(string(id))
-	}))
-	whole, err := client.Drain(5 * time.Second)
-	must(t, err)
-	if want := (load.Check{Delivered: 400}); !whole || client.Total() != want {
-		t.Errorf("whole %t, %+v", whole, client.Total())
+		if resumed := client.Counts().Resumed; secure && resumed != 20 || !secure && resumed != 0 {
+			t.Errorf("%d sessions were resumed", resumed)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (c *Client) Publish(channels int, request func(channel int, payload []byte)
 
 // connect opens the connection of publisher p.
 func (c *Client) connect(p int) error {
-	fd, over, err := c.dialSecure(publisherSource, nil)
+	fd, over, err := c.dialSecure(publisherSource, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ type reader struct {
 	fd      int32 // -1 when closed
 	channel int32
 	over    *secured // nil without TLS
+	session *session // nil unless sessions are remembered
 	headBuf []byte   // the head so far; nil after it
 	open    bool     // the head has come
 	body    body
@@ -45,6 +46,9 @@ func (c *Client) Subscribe(n int, stream func(reader int) Stream) error {
 		c.readers[i] = reader{fd: -1, channel: int32(s.Channel)}
 		if c.config.RememberIDs {
 			c.readers[i].last = &LastID{Prefix: []byte(c.config.IDPrefix)}
+		}
+		if c.config.RememberSessions {
+			c.readers[i].session = &session{}
 		}
 		for p := range c.config.Publishers {
 			if s.All {
@@ -85,11 +89,13 @@ func (c *Client) Hangup() {
 // open connects reader i, and serves the others now and then meanwhile.
 func (c *Client) open(i int, request []byte) error {
 	r := &c.readers[i]
-	fd, over, err := c.dialSecure(i/perSource, request)
+	fd, over, err := c.dialSecure(i/perSource, r.session, request)
 	if err != nil {
 		return err
 	}
-	r.over = over
+	if r.over = over; over != nil && over.resumed {
+		c.counts.Resumed++
+	}
 	// A reader that comes back begins a new answer.
 	r.fd, r.open, r.scan = int32(fd), false, Scanner{Stray: r.scan.Stray}
 	if r.last != nil {
@@ -141,6 +147,7 @@ func (c *Client) read(i int) error {
 		return nil
 	}
 	b := c.buffer[:n]
+	c.counts.Wire += uint64(n)
 	if r.over != nil {
 		if c.opened, err = r.over.open(c.opened[:0], b); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("stream %d: %w", i, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -18,21 +19,41 @@ import (
 // afterwards is opened here: a tls.Conn for each reader would cost the client more than
 // its reading.
 type secured struct {
-	opener *tlsrecord.Opener
-	sealer *tlsrecord.Sealer
-	raw    []byte // received, not opened yet
+	opener  *tlsrecord.Opener
+	sealer  *tlsrecord.Sealer
+	raw     []byte // received, not opened yet
+	resumed bool   // the handshake resumed a session
+	// What crypto/tls has to be shown to remember the session: the records up to the
+	// first one with data. Nil afterwards, and if the session is not remembered.
+	tickets *tls.Conn
+	records *recordConn // of tickets
 }
+
+// session is the TLS session of one reader.
+type session struct{ state *tls.ClientSessionState }
+
+// Get implements [tls.ClientSessionCache].
+func (s *session) Get(string) (*tls.ClientSessionState, bool) { return s.state, s.state != nil }
+
+// Put implements [tls.ClientSessionCache].
+func (s *session) Put(_ string, state *tls.ClientSessionState) { s.state = state }
 
 // errRefused is of a server that does not speak what the client needs.
 var errRefused = errors.New("load: not TLS 1.3 with HTTP/1.1")
 
-// shake does the handshake over a blocking socket. It trusts every certificate.
-func shake(fd int) (*secured, error) {
-	secrets := keyLog{}
-	conn := tls.Client(&recordConn{fd: fd}, &tls.Config{
+// shake does the handshake over a blocking socket. It trusts every certificate. It offers
+// one group for the exchange of keys, which all servers know, so that all do the same work.
+func shake(fd int, remembered *session) (*secured, error) {
+	secrets, records := keyLog{}, &recordConn{fd: fd}
+	config := &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // over loopback, to a server of our own
 		MinVersion:         tls.VersionTLS13, NextProtos: []string{"http/1.1"}, KeyLogWriter: secrets,
-	})
+		ServerName: "bench", CurvePreferences: []tls.CurveID{tls.X25519},
+	}
+	if remembered != nil {
+		config.ClientSessionCache = remembered
+	}
+	conn := tls.Client(records, config)
 	if err := conn.Handshake(); err != nil { //nolint:noctx // the socket has its own limit
 		return nil, fmt.Errorf("load: handshake: %w", err)
 	}
@@ -48,7 +69,12 @@ func shake(fd int) (*secured, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secured{opener: opener, sealer: sealer}, nil
+	s := &secured{opener: opener, sealer: sealer, resumed: state.DidResume}
+	if remembered != nil {
+		records.shown = true
+		s.tickets, s.records = conn, records
+	}
+	return s, nil
 }
 
 // seal returns the records of p.
@@ -72,10 +98,13 @@ func (s *secured) open(p, b []byte) ([]byte, error) {
 		case err != nil:
 			return p, err
 		case kind == tlsrecord.ApplicationData:
-			p = append(p, content...)
+			p, s.tickets, s.records = append(p, content...), nil, nil
 		case kind == tlsrecord.Alert:
 			return p, io.EOF
 		case kind == tlsrecord.Handshake: // session tickets
+			if s.tickets != nil {
+				s.show(rest[:len(rest)-len(more)])
+			}
 		default:
 			s.raw = append(s.raw[:0], rest...)
 			if len(s.raw) == 0 {
@@ -85,6 +114,13 @@ func (s *secured) open(p, b []byte) ([]byte, error) {
 		}
 		rest = more
 	}
+}
+
+// show shows crypto/tls a record with tickets. What it makes of that is seen when the
+// session is to be resumed.
+func (s *secured) show(record []byte) {
+	s.records.left = append([]byte(nil), record...)
+	_, _ = s.tickets.Read(make([]byte, 1))
 }
 
 // keyLog keeps the secrets that crypto/tls tells.
@@ -107,12 +143,16 @@ func (k keyLog) Write(line []byte) (int, error) {
 type recordConn struct {
 	net.Conn // nil: nothing else is called
 
-	fd   int
-	left []byte
+	fd    int
+	left  []byte // of the record that is being read
+	shown bool   // there are no records but those that are left here
 }
 
 // Read implements [net.Conn].
 func (c *recordConn) Read(p []byte) (int, error) {
+	if len(c.left) == 0 && c.shown {
+		return 0, os.ErrDeadlineExceeded // after which crypto/tls would go on
+	}
 	if len(c.left) == 0 {
 		header := make([]byte, tlsrecord.HeaderLen)
 		if err := readWhole(c.fd, header); err != nil {

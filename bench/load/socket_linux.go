@@ -52,8 +52,9 @@ func dial(addr netip.AddrPort, source int, request []byte) (fd int, err error) {
 	return fd, unix.SetNonblock(fd, true)
 }
 
-// dialSecure is dial over TLS, if the client is to speak that; over is nil otherwise.
-func (c *Client) dialSecure(source int, request []byte) (fd int, over *secured, err error) {
+// dialSecure is dial over TLS, if the client is to speak that; over is nil otherwise. The
+// session, which may be nil, is resumed if it can be, and remembered.
+func (c *Client) dialSecure(source int, s *session, request []byte) (fd int, over *secured, err error) {
 	if !c.config.Secure {
 		fd, err = dial(c.config.Addr, source, request)
 		return fd, nil, err
@@ -70,7 +71,7 @@ func (c *Client) dialSecure(source int, request []byte) (fd int, over *secured, 
 	if err = unix.SetNonblock(fd, false); err != nil {
 		return -1, nil, err
 	}
-	if over, err = shake(fd); err != nil {
+	if over, err = shake(fd, s); err != nil {
 		return -1, nil, err
 	}
 	if request, err = over.seal(request); err != nil {

@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"crypto/tls"
+	"fmt"
 	"strings"
 
 	"github.com/sluicehq/sluice/bench/floor"
@@ -51,4 +53,15 @@ func floorMode(name string) (floor.Mode, bool) {
 	return mode, err == nil
 }
 
-func serveFloor(addr string, mode floor.Mode) error { return floor.Serve(addr, mode) }
+// serveFloor serves, over TLS if this process is given a certificate.
+func serveFloor(addr string, mode floor.Mode) error {
+	files := given()
+	if files.cert == "" {
+		return floor.Serve(addr, mode, nil)
+	}
+	pair, err := tls.LoadX509KeyPair(files.cert, files.key)
+	if err != nil {
+		return fmt.Errorf("peers: %w", err)
+	}
+	return floor.Serve(addr, mode, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
+}

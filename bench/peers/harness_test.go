@@ -125,14 +125,18 @@ func dial(t *testing.T, p peers.Peer, addr string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Secure {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
-	}
 	t.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
 		t.Fatal(err)
 	}
-	return conn
+	if !p.Secure {
+		return conn
+	}
+	secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
+	if err := secured.Handshake(); err != nil { // at once: a floor waits for it
+		t.Fatal(err)
+	}
+	return secured
 }
 
 // message is what is published: 200 bytes, with a publisher and a number.

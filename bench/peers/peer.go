@@ -16,6 +16,8 @@ type Peer struct {
 	// Resume says that it keeps messages and gives a reader that comes back with
 	// the id of its last event exactly what it missed.
 	Resume bool
+	// Returns says that it is measured only where readers come back.
+	Returns bool
 	// Shared says that a request names its channel. (All do.)
 	Shared bool
 	// Secure says that it speaks TLS 1.3, and that it is measured where TLS is.
@@ -105,10 +107,14 @@ func All() []Peer {
 		portable(sluice()),
 		floorPeer("floor-write"),
 		floorPeer("floor-coalesce"),
+		overTLS(floorPeer("floor-coalesce")),
 		floorPeer("floor-1ms"),
+		overTLS(floorPeer("floor-1ms")),
 		leanFloor(),
 		netHTTP(),
 		overTLS(netHTTP()),
+		netHTTPReplay(),
+		overTLS(netHTTPReplay()),
 		r3labs(),
 		goSSE(),
 		overTLS(goSSE()),

@@ -30,7 +30,9 @@ func Serve(name, addr string, _ Options) error {
 	case leanName:
 		return floor.ServeLean(addr)
 	case "nethttp":
-		handler = netHTTPHandler()
+		handler = netHTTPHandler(false)
+	case replayName:
+		handler = netHTTPHandler(true)
 	case "r3labs":
 		handler = r3labsHandler()
 	case "go-sse":

@@ -22,6 +22,8 @@ const (
 	CaughtUp         = "caught_up_ms"
 	CPUToCatchUp     = "cpu_ms_to_catch_up"
 	CPUPerPiece      = "cpu_us_per_piece"
+	Resumed          = "resumed_percent"
+	WirePerDelivery  = "wire_bytes_per_delivery"
 	WirePerPiece     = "wire_bytes_per_piece"
 	WholeAfter       = "whole_after_ms"
 	PeakRSS          = "peak_rss_mib"
@@ -63,6 +65,8 @@ func metrics() map[string]metric {
 		{CaughtUp, "all caught up after, ms", true},
 		{CPUToCatchUp, "server CPU to catch up, ms", true},
 		{CPUPerPiece, "server CPU a token, µs", true},
+		{Resumed, "TLS sessions resumed, %", false},
+		{WirePerDelivery, "wire a delivery, bytes", true},
 		{WirePerPiece, "wire a token, bytes", true},
 		{WholeAfter, "all have it whole after, ms", true},
 		{PeakRSS, "peak RSS, MiB", true},

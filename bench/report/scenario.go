@@ -1,6 +1,9 @@
 package report
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Scenario says what a scenario is and how its samples are shown.
 type Scenario struct {
@@ -16,29 +19,43 @@ type Scenario struct {
 	Growth string
 }
 
+// OverTLS is what the name of a scenario over TLS ends with.
+const OverTLS = "-tls"
+
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
-	floors := []string{"floor-1ms", "floor-coalesce"}
-	fanout := []string{DeliveriesPerCPU, Deliveries, Publishes, LatencyP50, LatencyP99, AnswerP50, AnswerP99, ServerCPU, ClientBusy}
-	return append([]Scenario{
+	return slices.Concat(plainScenarios(), secureScenarios(), growthScenarios(), textScenarios())
+}
+
+// floors are the servers without TLS that others are compared with.
+func floors() []string { return []string{"floor-1ms", "floor-coalesce"} }
+
+// fanOut returns what is shown where messages go to many readers.
+func fanOut() []string {
+	return []string{DeliveriesPerCPU, Deliveries, Publishes, LatencyP50, LatencyP99, AnswerP50, AnswerP99, ServerCPU, ClientBusy}
+}
+
+// plainScenarios returns the scenarios that most servers take part in.
+func plainScenarios() []Scenario {
+	return []Scenario{
 		{
-			Name: "A", Title: "One channel, 1,000 readers", Metrics: fanout, Against: floors,
+			Name: "A", Title: "One channel, 1,000 readers", Metrics: fanOut(), Against: floors(),
 			What: "Four publishers. Each sends its next message of 200 bytes when the last one is answered (a closed loop).",
 		},
 		{
-			Name: "A16", Title: "One channel, 1,000 readers, 16 publishers", Metrics: fanout, Against: floors,
+			Name: "A16", Title: "One channel, 1,000 readers, 16 publishers", Metrics: fanOut(), Against: floors(),
 			What: "The same, with 16 publishers.",
 		},
 		{
-			Name: "B", Title: "One channel, 10,000 readers", Metrics: fanout, Against: floors,
+			Name: "B", Title: "One channel, 10,000 readers", Metrics: fanOut(), Against: floors(),
 			What: "Four publishers in a closed loop, with messages of 200 bytes.",
 		},
 		{
-			Name: "C", Title: "1,000 channels, 10 readers each", Metrics: fanout, Against: floors,
+			Name: "C", Title: "1,000 channels, 10 readers each", Metrics: fanOut(), Against: floors(),
 			What: "Four publishers in a closed loop. Each publishes to all channels in turn.",
 		},
 		{
-			Name: "D", Title: "Idle streams", Against: floors,
+			Name: "D", Title: "Idle streams", Against: floors(),
 			Metrics: []string{BytesPerStream, AnonPerStream, RSSBefore, RSS},
 			What:    "The resident memory of the server is taken before the first stream, and again five seconds after the last stream has opened. The figure is the difference, divided by the number of streams. It does not include the memory that the kernel holds for sockets. Anonymous memory is what the program has allocated, without the pages of its executable.",
 		},
@@ -48,7 +65,7 @@ func Scenarios() []Scenario {
 			What:    "2,000 connections over TLS with HTTP/2. The resident memory of the server is taken five seconds after each has one stream, and again five seconds after each has ten.",
 		},
 		{
-			Name: "E", Title: "100 messages a second to 1,000 readers", Against: floors,
+			Name: "E", Title: "100 messages a second to 1,000 readers", Against: floors(),
 			Metrics: []string{LatencyP50, LatencyP99, ServerCPU, ClientBusy},
 			What:    "An open loop: messages are due at fixed times, even when an answer is late. Latency counts from that time until a reader has read the message. The one client serves all readers in turn, which adds to the latency; a floor shows how much.",
 		},
@@ -58,12 +75,45 @@ func Scenarios() []Scenario {
 			What:    "There is no reader. `single`: four publishers in a closed loop, with one request per message. `lines`: four connections, each with one endless request, one message per line, and up to 256 lines unanswered. `floor-lean` parses the request, appends the message and answers, in a goroutine for each connection, and does nothing else. `bare` is a net/http handler that only reads the body and answers, and shows what net/http itself costs.",
 		},
 		{
-			Name: "G", Title: "5,000 readers come back at once", Against: floors,
-			Metrics: []string{CaughtUp, CPUToCatchUp, ClientBusy},
-			What:    "All streams of a channel are cut, and 50 messages are published. Then all readers reconnect with their last id, on Sluice each with its own token. The figure is the time until every reader has all 50.",
+			Name: "G", Title: "5,000 readers come back at once", Against: floors(),
+			Metrics: []string{CPUToCatchUp, CaughtUp, ClientBusy},
+			What:    "All streams of a channel are cut, and 50 messages are published. Then all readers reconnect with their last id, on Sluice each with its own token. The figure is the processor time that the server takes until every reader has all 50. `nethttp-replay` is `nethttp` with ids, and keeps the last 256 messages of a channel.",
+		},
+	}
+}
+
+// secureScenarios returns the scenarios over TLS.
+func secureScenarios() []Scenario {
+	secure := []string{SluiceName, "floor-1ms-tls", "floor-coalesce-tls"}
+	return []Scenario{
+		{
+			Name: "A" + OverTLS, Title: "One channel, 1,000 readers, over TLS 1.3", Against: secure,
+			Metrics: append(fanOut(), WirePerDelivery),
+			What:    "The same as A, over TLS 1.3 and HTTP/1.1. The floors seal a record for each write and do nothing else, which is the least that sealing costs. `sluice` is without TLS, for comparison. Wire bytes are all that the readers' sockets give.",
 		},
 		{
-			Name: "H-readers", Title: "Growth: readers", Against: floors, Growth: "readers of one channel",
+			Name: "D" + OverTLS, Title: "Idle streams over TLS 1.3", Against: secure,
+			Metrics: []string{BytesPerStream, AnonPerStream, RSSBefore, RSS},
+			What:    "The same as D, over TLS 1.3 and HTTP/1.1. `sluice` is without TLS.",
+		},
+		{
+			Name: "E" + OverTLS, Title: "100 messages a second to 1,000 readers, over TLS 1.3", Against: secure,
+			Metrics: []string{LatencyP50, LatencyP99, ServerCPU, ClientBusy, WirePerDelivery},
+			What:    "The same as E, over TLS 1.3 and HTTP/1.1. `sluice` is without TLS.",
+		},
+		{
+			Name: "G" + OverTLS, Title: "5,000 readers come back at once, over TLS 1.3", Against: append(secure, "nethttp-replay-tls"),
+			Metrics: []string{CPUToCatchUp, CaughtUp, Resumed, ClientBusy},
+			What:    "The same as G, over TLS 1.3 and HTTP/1.1. Each reader resumes its TLS session. The client makes one handshake after the other, so the time until all have caught up is that of the client more than of the server. `sluice` is without TLS.",
+		},
+	}
+}
+
+// growthScenarios returns the scenarios in which a number grows.
+func growthScenarios() []Scenario {
+	return []Scenario{
+		{
+			Name: "H-readers", Title: "Growth: readers", Against: floors(), Growth: "readers of one channel",
 			Metrics: []string{DeliveriesPerCPU, BytesPerStream, LatencyP50, LatencyP99, ClientBusy},
 			What:    "The same as A, with more and more readers and a new process for each size. Memory is taken one second after the last stream has opened, before the first message.",
 		},
@@ -77,7 +127,7 @@ func Scenarios() []Scenario {
 			Metrics: []string{CPUPerPublish, PublishesPerCPU, RSS, ClientBusy},
 			What:    "Lines are published to 4,000 channels in turn, without readers. Each channel already holds as many messages as `--replay-messages` allows, and Sluice runs with `--memory 4GiB`.",
 		},
-	}, textScenarios()...)
+	}
 }
 
 // textScenarios returns the scenarios with texts.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/bench/peers"
@@ -101,6 +102,13 @@ func plans(scale float64) []plan {
 			flags: []string{"--memory", "4GiB", "--replay-messages", strconv.Itoa(each)},
 		})
 	}
+	for _, p := range all {
+		if slices.Contains([]string{"A", "D", "E", "G"}, p.scenario) {
+			p.scenario += report.OverTLS
+			p.sizes = p.sizes[:min(len(p.sizes), 1)]
+			all = append(all, p)
+		}
+	}
 	all = append(all, textPlans(n)...)
 	for i := range all {
 		if all[i].x > 0 {
@@ -127,7 +135,15 @@ func (p plan) takes(peer peers.Peer) bool {
 	if p.kind == multiplexed {
 		return peer.HTTP2
 	}
-	if (peer.Secure || peer.Name == report.SluiceName+"-portable") && !slices.Contains([]string{"A", "D", "E"}, p.scenario) {
+	// Over TLS, Sluice is measured without it as well: to be compared with.
+	secure := strings.HasSuffix(p.scenario, report.OverTLS)
+	if peer.Secure && !secure || secure && !peer.Secure && !isSluice(peer) {
+		return false
+	}
+	if peer.Returns && p.kind != storm {
+		return false
+	}
+	if peer.Name == report.SluiceName+"-portable" && !slices.Contains([]string{"A", "D", "E"}, p.scenario) {
 		return false
 	}
 	if p.who != nil {
@@ -137,6 +153,11 @@ func (p plan) takes(peer peers.Peer) bool {
 }
 
 func isSluice(p peers.Peer) bool { return p.Name == report.SluiceName }
+
+// ofSluice tells whether a peer is Sluice in one of its forms.
+func ofSluice(p peers.Peer) bool {
+	return isSluice(p) || strings.HasPrefix(p.Name, report.SluiceName+"-")
+}
 
 // publishes tells whether a peer is measured where nobody reads: the floors that write are
 // not.

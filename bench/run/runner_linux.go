@@ -156,7 +156,7 @@ func (r *Runner) describe(peer peers.Peer) {
 	switch {
 	case peer.Floor:
 		s.Kind = report.Floor
-	case peer.Name == report.SluiceName, strings.HasPrefix(peer.Name, report.SluiceName+"-"):
+	case ofSluice(peer):
 		s.Kind, s.Flags = report.Subject, strings.Join(r.options.SluiceFlags, " ")
 	}
 	r.results.Servers[peer.Name] = s

@@ -46,6 +46,9 @@ func TestRunner_Run(t *testing.T) {
 		{"F", "bare", []string{report.PublishesPerCPU, report.AnswerP50}},
 		{"F", "floor-lean", []string{report.PublishesPerCPU, report.AnswerP50}},
 		{"G", "floor-1ms", []string{report.CaughtUp}},
+		{"A-tls", "floor-1ms-tls", []string{report.DeliveriesPerCPU, report.WirePerDelivery}},
+		{"G-tls", "nethttp-replay-tls", []string{report.CaughtUp, report.Resumed}},
+		{"G-tls", "sluice-tls", []string{report.CaughtUp, report.Resumed}},
 		{"T", report.SluiceName, []string{report.WirePerPiece, report.LatencyP50}},
 		{"T2", report.SluiceName, []string{report.WholeAfter, report.PeakRSS}},
 		{"U", report.SluiceName, []string{report.PiecesPerChunk, report.PublishTook}},
@@ -132,7 +135,7 @@ func TestRunner_Run_cancelled(t *testing.T) {
 
 // TestRounds shows that a number that is asked for is that of all scenarios.
 func TestRounds(t *testing.T) {
-	fewer := map[string]int{"D": 3, "D-http2": 3, "H-channels": 3, "H-stored": 3, "U": 1}
+	fewer := map[string]int{"D": 3, "D-tls": 3, "D-http2": 3, "H-channels": 3, "H-stored": 3, "U": 1}
 	for _, s := range report.Scenarios() {
 		for _, asked := range []int{0, 1, 3, 7} {
 			want := cmp.Or(asked, fewer[s.Name], 5)

@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,13 +37,18 @@ func (t *trial) withTokens(tokens []string) func(int) load.Stream {
 }
 
 // mintTokens fills tokens with different ones for a channel.
-func mintTokens(ctx context.Context, addr, channel string, tokens []string) error {
-	transport := &http.Transport{}
+func (t *trial) mintTokens(ctx context.Context, channel string, tokens []string) error {
+	scheme := "http"
+	if t.peer.Secure {
+		scheme = "https"
+	}
+	address := scheme + "://" + t.server.addr.String() + "/v1/tokens"
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // over loopback, to a server of our own
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	for i := range tokens {
 		body := fmt.Appendf(nil, `{"sub":"reader-%d","subscribe":[{"channel":%q,"topics":["*"]}],"ttl":"1h"}`, i, channel)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/v1/tokens", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 		if err != nil {
 			return fmt.Errorf("run: %w", err)
 		}

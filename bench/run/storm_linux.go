@@ -17,8 +17,8 @@ const (
 // storm cuts all readers off, publishes, and lets all come back at once.
 func (t *trial) storm(ctx context.Context) (map[string]float64, error) {
 	tokens := make([]string, t.plan.readers)
-	if isSluice(t.peer) {
-		if err := mintTokens(ctx, t.server.addr.String(), channel(0), tokens); err != nil {
+	if ofSluice(t.peer) {
+		if err := t.mintTokens(ctx, channel(0), tokens); err != nil {
 			return nil, err
 		}
 	}
@@ -62,11 +62,15 @@ func (t *trial) storm(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]float64{
+	metrics := map[string]float64{
 		report.CaughtUp:     milliseconds(w.wall),
 		report.CPUToCatchUp: milliseconds(w.server),
 		report.ClientBusy:   100 * w.counts.Busy.Seconds() / w.wall.Seconds(),
-	}, nil
+	}
+	if t.peer.Secure {
+		metrics[report.Resumed] = 100 * float64(w.counts.Resumed) / float64(t.plan.readers)
+	}
+	return metrics, nil
 }
 
 // some publishes n messages, one after the other.

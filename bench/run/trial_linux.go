@@ -39,7 +39,7 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 		return nil, err
 	}
 	flags := t.plan.flags
-	if isSluice(t.peer) {
+	if ofSluice(t.peer) {
 		flags = append(flags[:len(flags):len(flags)], t.runner.options.SluiceFlags...)
 	}
 	if t.plan.kind == textCost {
@@ -67,8 +67,8 @@ func (t *trial) run(ctx context.Context) (samples []report.Sample, err error) {
 	t.client, err = load.New(load.Config{
 		Addr: t.server.addr, Clock: t.runner.clock, Channels: t.plan.channels,
 		Publishers: t.publishers(), RememberIDs: t.plan.kind == storm, IDPrefix: t.peer.IDPrefix,
-		Secure: t.peer.Secure,
-		Spin:   t.runner.cores.apart,
+		Secure: t.peer.Secure, RememberSessions: t.plan.kind == storm,
+		Spin: t.runner.cores.apart,
 	})
 	if err != nil {
 		return nil, err

@@ -68,6 +68,7 @@ func (w window) deliveries(metrics map[string]float64) {
 		return
 	}
 	metrics[report.Deliveries] = float64(w.counts.Delivered) / w.wall.Seconds()
+	metrics[report.WirePerDelivery] = float64(w.counts.Wire) / float64(w.counts.Delivered)
 	metrics[report.LatencyP50] = milliseconds(w.latency[0])
 	metrics[report.LatencyP99] = milliseconds(w.latency[1])
 	if w.server > 0 {
