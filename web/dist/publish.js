@@ -1,5 +1,5 @@
 import { t as orAbort } from "./shared-abort.js";
-import { f as atMost, n as credential, o as problemOf, r as endpoint, s as send, t as authorization, u as SluiceError } from "./shared-request.js";
+import { c as send, d as SluiceError, i as endpoint, n as authorization, p as atMost, r as credential, s as problemOf } from "./shared-request.js";
 // src/publish.ts
 /** The limit for getting the token, and again for the answer. */
 const TIMEOUT_MS = 3e4;
@@ -24,7 +24,8 @@ async function publish(ref, data, options = {}) {
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref, data, options, held, signal) {
 	const { url = held.url, idempotencyKey, runId, fetch } = options;
-	const response = await send(fetch, endpoint(url, "/v1/publish"), {
+	const target = endpoint(url, "/v1/publish");
+	const response = await send(fetch, target, {
 		method: "POST",
 		headers: {
 			"Content-Type": "application/json",
@@ -39,7 +40,7 @@ async function post(ref, data, options, held, signal) {
 		}),
 		signal
 	});
-	if (!response.ok) throw await problemOf(response);
+	if (!response.ok) throw await problemOf(response, target);
 	return await response.json();
 }
 export { publish };

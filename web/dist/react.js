@@ -1,5 +1,5 @@
 "use client";
-import { d as after, i as latestOf, u as SluiceError } from "./shared-request.js";
+import { a as latestOf, d as SluiceError, f as after } from "./shared-request.js";
 import { publish } from "./publish.js";
 import { t as subscribe } from "./shared-subscribe.js";
 import { createContext, createElement, useCallback, useContext, useEffect, useInsertionEffect, useMemo, useState, useSyncExternalStore } from "react";

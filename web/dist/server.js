@@ -1,5 +1,5 @@
 import { n as text } from "./shared-channel.js";
-import { a as lost, c as transient, d as after, o as problemOf, r as endpoint, t as authorization, u as SluiceError } from "./shared-request.js";
+import { d as SluiceError, f as after, i as endpoint, l as transient, n as authorization, o as lost, s as problemOf } from "./shared-request.js";
 import { t as orAbort } from "./shared-abort.js";
 import { o as backoff } from "./shared-connection.js";
 import { i as isText$1, n as check, r as faultsOf, t as subscribe } from "./shared-subscribe.js";
@@ -101,7 +101,7 @@ var Caller = class {
 	async attempt({ method, path, query = [], body, once, signal: outer }) {
 		const url = endpoint(this.url, path);
 		for (const [name, value] of query) url.searchParams.append(name, value);
-		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
+		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(url, once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
 		try {
 			const response = await this.send(url, {
 				method,
@@ -112,7 +112,7 @@ var Caller = class {
 		} catch (cause) {
 			if (signal.aborted) throw signal.reason;
 			if (cause instanceof SyntaxError) throw new SluiceError("invalid-answer", "The answer is not JSON", { cause });
-			throw cause instanceof SluiceError ? cause : unanswered(once, cause);
+			throw cause instanceof SluiceError ? cause : unanswered(url, once, cause);
 		} finally {
 			done();
 		}
@@ -134,15 +134,21 @@ var Caller = class {
 				...init,
 				headers
 			});
-			if (!response.ok) throw await problemOf(response);
+			if (!response.ok) throw await problemOf(response, url);
 			return response;
 		};
 		return orAbort(request(), init.signal ?? void 0);
 	}
 };
 /** The error of a request without an answer: nobody knows whether it was carried out. */
-function unanswered(once, cause) {
-	return new SluiceError("network", `The server gave no answer${once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be"}`, { cause });
+function unanswered({ origin }, once, cause) {
+	const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
+	return new SluiceError("network", `No answer from ${origin}${reasonOf(cause)}${doubt}`, { cause });
+}
+/** Why there was no connection, if the runtime says so: ` (ECONNREFUSED)`. */
+function reasonOf(cause) {
+	const { code } = Object(cause?.cause);
+	return typeof code === "string" ? ` (${code})` : "";
 }
 // src/server/item.ts
 /**
@@ -446,7 +452,7 @@ var Gatherer = class {
 			}
 			for (const entry of sent) {
 				batch.live.delete(entry);
-				entry.reject(code === "network" ? unanswered(entry.once, cause) : error);
+				entry.reject(code === "network" ? unanswered(this.caller.url, entry.once, cause) : error);
 			}
 		}
 	}
@@ -1488,7 +1494,8 @@ function byChannel(refs) {
 */
 function createServer(options) {
 	const { url, apiKey, fetch, gather = !fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
-	if (!apiKey) throw new TypeError("createServer needs an apiKey");
+	if (!url) throw new TypeError("createServer needs a url: is SLUICE_URL set?");
+	if (!apiKey) throw new TypeError("createServer needs an apiKey: is SLUICE_API_KEY set?");
 	const call = (input, init) => (fetch ?? globalThis.fetch)(input, init);
 	const caller = new Caller(new URL(url), apiKey, call, {
 		retries,

@@ -1,4 +1,4 @@
-import { a as lost, c as transient, d as after, n as credential, r as endpoint, u as SluiceError } from "./shared-request.js";
+import { d as SluiceError, f as after, i as endpoint, l as transient, o as lost, r as credential } from "./shared-request.js";
 // src/position.ts
 /**
 * Returns the epoch of a position: one life of the server's log. Positions of one epoch can be

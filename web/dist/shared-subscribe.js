@@ -1,5 +1,5 @@
 import { a as RUN_ENDED, c as epochOf, i as matches, l as notAfter, r as connect, s as askFor } from "./shared-connection.js";
-import { a as lost, f as atMost, l as unsupported, o as problemOf, s as send, t as authorization, u as SluiceError } from "./shared-request.js";
+import { c as send, d as SluiceError, n as authorization, o as lost, p as atMost, s as problemOf, t as absent, u as unsupported } from "./shared-request.js";
 // src/schema.ts
 /**
 * Returns a schema for a type that is not checked at run time.
@@ -92,7 +92,7 @@ function advise(route) {
 		const alike = [...inUse.values()].filter((other) => textOf(other) === textOf(route));
 		if (advised || typeof route.token !== "function" || alike.length < 2) return;
 		advised = true;
-		console.warn("Sluice: subscriptions with the same token function share a connection.");
+		console.warn("Sluice: share the token function to share a connection.");
 	} catch {}
 }
 /**
@@ -822,14 +822,14 @@ async function overFetch({ url, token, position, signal, fetch, onEvent, onSign,
 	const response = await send(fetch, url, {
 		headers,
 		signal
-	});
+	}, position);
 	if (response.status === 204) return onEvent({
 		type: "$close",
 		data: `{"code":${RUN_ENDED},"reconnect":false}`,
 		id: ""
 	});
-	if (response.status !== 200) throw await problemOf(response);
-	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw lost();
+	if (response.status !== 200) throw await problemOf(response, url);
+	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new SluiceError("network", absent(url));
 	if (!response.body?.getReader) throw response.body === null ? lost() : unsupported("Response.body");
 	const feed = parser(onEvent);
 	const decoder = new TextDecoder();
@@ -866,6 +866,7 @@ async function overEventSource({ url, token, position, topics, signal, onEvent, 
 	if (position) url.searchParams.set("last_event_id", position);
 	const source = new EventSource(url);
 	for (const type of /* @__PURE__ */ new Set([...CONTROL, ...topics])) source.addEventListener(type, ({ data, lastEventId: id }) => {
+		position = id;
 		onSign();
 		onEvent({
 			type,
@@ -875,7 +876,7 @@ async function overEventSource({ url, token, position, topics, signal, onEvent, 
 	});
 	return new Promise((resolve, reject) => {
 		signal.addEventListener("abort", () => resolve());
-		source.onerror = () => reject(lost());
+		source.onerror = () => reject(lost(void 0, !position && url));
 	}).finally(() => source.close());
 }
 // src/subscribe.ts

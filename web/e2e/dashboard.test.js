@@ -299,7 +299,10 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await count("messages", 600);
     await page.locator("#bound").waitFor();
     const shown = await page.locator("#rows .data").allInnerTexts();
-    assert.deepEqual(shown, Array.from({ length: 500 }, (_, i) => String(600 - i)));
+    assert.deepEqual(
+      shown,
+      Array.from({ length: 500 }, (_, i) => String(600 - i)),
+    );
   });
 
   for (const width of [360, 768, 1024, 1600]) {
@@ -310,7 +313,9 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
         await sluice.publish(CHANNEL, "a".repeat(64), { word: "w".repeat(3000) });
         await row("www").waitFor();
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, "no sideways scrolling");
-        const [paper, ink] = await page.evaluate(() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color].map((c) => Number(/\d+/.exec(c)[0])));
+        const [paper, ink] = await page.evaluate(() =>
+          [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color].map((c) => Number(/\d+/.exec(c)[0])),
+        );
         assert.equal(paper < ink, colorScheme === "dark");
         assert.deepEqual(faults, []);
       });

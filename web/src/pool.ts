@@ -48,7 +48,7 @@ function advise(route: Route): void {
     const alike = [...inUse.values()].filter((other) => textOf(other) === textOf(route));
     if (advised || typeof route.token !== "function" || alike.length < 2) return;
     advised = true;
-    console.warn("Sluice: subscriptions with the same token function share a connection.");
+    console.warn("Sluice: share the token function to share a connection.");
   } catch {
     // this may not be development
   }

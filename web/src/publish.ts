@@ -44,12 +44,13 @@ export async function publish<Input>(ref: TopicRef<string, Input>, data: NoInfer
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref: TopicRef, data: unknown, options: PublishOptions, held: Credential, signal: AbortSignal): Promise<Receipt> {
   const { url = held.url, idempotencyKey, runId, fetch } = options;
-  const response = await send(fetch, endpoint(url, "/v1/publish"), {
+  const target = endpoint(url, "/v1/publish");
+  const response = await send(fetch, target, {
     method: "POST",
     headers: { "Content-Type": "application/json", ...authorization(held.token) },
     body: JSON.stringify({ channel: ref.channel, topic: ref.topic, data, run_id: runId, idempotency_key: idempotencyKey }),
     signal,
   });
-  if (!response.ok) throw await problemOf(response);
+  if (!response.ok) throw await problemOf(response, target);
   return (await response.json()) as Receipt;
 }

@@ -79,9 +79,20 @@ export function endpoint(server: string | URL | undefined, path: string): URL {
   return new URL(base.pathname.replace(/\/*$/, path), base);
 }
 
-/** The error for a network failure. */
-export function lost(cause?: unknown): SluiceError {
-  return new SluiceError("network", "Connection lost", { cause });
+/**
+ * The error for a network failure.
+ *
+ * @param server set if it has never answered: a page cannot see whether it is down or refuses the page's origin
+ */
+export function lost(cause?: unknown, server?: URL | false): SluiceError {
+  const page = globalThis.location?.origin;
+  const what = page && server && server.origin !== page ? "it up, with --cors-origins " + page : "it up";
+  return new SluiceError("network", server ? absent(server, what) : "Connection lost", { cause });
+}
+
+/** Says that there is no Sluice, but something else that answers or nothing at all. */
+export function absent({ origin }: URL, what = "`url` set"): string {
+  return `No Sluice at ${origin}: is ${what}?`;
 }
 
 /** The error for a runtime that lacks a feature. No retry would help. */
@@ -89,24 +100,32 @@ export function unsupported(feature: string): SluiceError {
   return new SluiceError("unsupported", `This runtime has no ${feature}`);
 }
 
-/** Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged. */
-export async function send(fetch: Fetch | undefined, url: URL, init: RequestInit): Promise<Response> {
+/**
+ * Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged.
+ *
+ * @param known set if the server has answered before
+ */
+export async function send(fetch: Fetch | undefined, url: URL, init: RequestInit, known?: unknown): Promise<Response> {
   const request = fetch ?? globalThis.fetch;
   if (!request) throw unsupported("fetch");
   try {
     return await request(url, init);
   } catch (cause) {
-    throw init.signal?.aborted ? cause : lost(cause);
+    throw init.signal?.aborted ? cause : lost(cause, !known && url);
   }
 }
 
-/** Reads the problem document, RFC 9457, of an unsuccessful response. */
-export async function problemOf(response: Response): Promise<SluiceError> {
+/**
+ * Reads the problem document, RFC 9457, of an unsuccessful response.
+ *
+ * @param url where a Sluice server should be, which answers every request with such a document
+ */
+export async function problemOf(response: Response, url?: URL): Promise<SluiceError> {
   const { status } = response;
   const document = (await response.json().catch(() => null)) as (ErrorDetails & { type?: unknown; title?: string }) | null;
   const {
     type = status === 401 ? "unauthorized" : "http-" + status,
-    title = "Status " + status,
+    title = url && status === 404 ? absent(url) : "Status " + status,
     detail,
     errors,
     instance,

@@ -21,7 +21,7 @@ export function after(ms: number, work: () => void): () => void {
 export async function atMost<T>(ms: number, promise: PromiseLike<T>): Promise<T> {
   let stop!: () => void;
   const late = new Promise<never>((_, reject) => {
-    stop = after(ms, () => reject(new Error(`Nothing came within ${ms} ms`)));
+    stop = after(ms, () => reject(new Error(`Nothing within ${ms} ms`)));
   });
   return Promise.race([promise, late]).finally(stop);
 }

@@ -1,7 +1,8 @@
 import type { Ask } from "./ask.js";
 import { RUN_ENDED } from "./decode.js";
+import { SluiceError } from "./error.js";
 import { parser, type WireEvent } from "./events.js";
-import { authorization, lost, problemOf, send, unsupported, type Fetch } from "./request.js";
+import { absent, authorization, lost, problemOf, send, unsupported, type Fetch } from "./request.js";
 
 /** One connection from its request to its end. */
 export interface Attempt extends Ask {
@@ -24,10 +25,11 @@ export async function overFetch({ url, token, position, signal, fetch, onEvent, 
   if (!fetch && globalThis.Response && !("body" in Response.prototype)) throw unsupported("Response.body");
   if (!globalThis.TextDecoder) throw unsupported("TextDecoder");
   const headers = { Accept: "text/event-stream", ...authorization(token), ...(position && { "Last-Event-ID": position }) };
-  const response = await send(fetch, url, { headers, signal });
+  const response = await send(fetch, url, { headers, signal }, position);
   if (response.status === 204) return onEvent({ type: "$close", data: `{"code":${RUN_ENDED},"reconnect":false}`, id: "" });
-  if (response.status !== 200) throw await problemOf(response);
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw lost(); // the page of a proxy or a captive portal
+  if (response.status !== 200) throw await problemOf(response, url);
+  // The page of a site that answers every address with it, of a proxy, or of a captive portal.
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new SluiceError("network", absent(url));
   if (!response.body?.getReader) throw response.body === null ? lost() : unsupported("Response.body");
   const feed = parser(onEvent);
   const decoder = new TextDecoder();
@@ -60,12 +62,13 @@ export async function overEventSource({ url, token, position, topics, signal, on
   const source = new EventSource(url);
   for (const type of new Set([...CONTROL, ...topics])) {
     source.addEventListener(type, ({ data, lastEventId: id }: MessageEvent<string>) => {
+      position = id;
       onSign();
       onEvent({ type, data, id });
     });
   }
   return new Promise<void>((resolve, reject) => {
     signal.addEventListener("abort", () => resolve());
-    source.onerror = () => reject(lost());
+    source.onerror = () => reject(lost(undefined, !position && url));
   }).finally(() => source.close()); // or the browser would reconnect with the old token
 }

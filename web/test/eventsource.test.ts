@@ -95,6 +95,20 @@ describe("over EventSource", () => {
     expect(last().closed).toBe(true);
   });
 
+  test("tells a server that never answered from a connection that is lost", async () => {
+    const { sub } = followSource({});
+    await tick();
+    last().onerror!();
+    await tick();
+    expect(sub.getSnapshot().error?.message).toMatch(/^No Sluice at .*: is it up/);
+    last().open();
+    await tick();
+    last().onerror!();
+    await tick();
+    expect(sub.getSnapshot().error?.message).toBe("Connection lost");
+    sub.close();
+  });
+
   test("comes again by itself, with a new token and from its position", async () => {
     let n = 0;
     const { sub, got } = followSource({ token: () => `t${++n}` });

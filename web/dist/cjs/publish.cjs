@@ -25,7 +25,8 @@ async function publish(ref, data, options = {}) {
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref, data, options, held, signal) {
 	const { url = held.url, idempotencyKey, runId, fetch } = options;
-	const response = await require_request.send(fetch, require_request.endpoint(url, "/v1/publish"), {
+	const target = require_request.endpoint(url, "/v1/publish");
+	const response = await require_request.send(fetch, target, {
 		method: "POST",
 		headers: {
 			"Content-Type": "application/json",
@@ -40,7 +41,7 @@ async function post(ref, data, options, held, signal) {
 		}),
 		signal
 	});
-	if (!response.ok) throw await require_request.problemOf(response);
+	if (!response.ok) throw await require_request.problemOf(response, target);
 	return await response.json();
 }
 exports.publish = publish;

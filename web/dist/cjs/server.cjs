@@ -102,7 +102,7 @@ var Caller = class {
 	async attempt({ method, path, query = [], body, once, signal: outer }) {
 		const url = require_request.endpoint(this.url, path);
 		for (const [name, value] of query) url.searchParams.append(name, value);
-		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
+		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(url, once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
 		try {
 			const response = await this.send(url, {
 				method,
@@ -113,7 +113,7 @@ var Caller = class {
 		} catch (cause) {
 			if (signal.aborted) throw signal.reason;
 			if (cause instanceof SyntaxError) throw new require_request.SluiceError("invalid-answer", "The answer is not JSON", { cause });
-			throw cause instanceof require_request.SluiceError ? cause : unanswered(once, cause);
+			throw cause instanceof require_request.SluiceError ? cause : unanswered(url, once, cause);
 		} finally {
 			done();
 		}
@@ -135,15 +135,21 @@ var Caller = class {
 				...init,
 				headers
 			});
-			if (!response.ok) throw await require_request.problemOf(response);
+			if (!response.ok) throw await require_request.problemOf(response, url);
 			return response;
 		};
 		return require_abort.orAbort(request(), init.signal ?? void 0);
 	}
 };
 /** The error of a request without an answer: nobody knows whether it was carried out. */
-function unanswered(once, cause) {
-	return new require_request.SluiceError("network", `The server gave no answer${once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be"}`, { cause });
+function unanswered({ origin }, once, cause) {
+	const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
+	return new require_request.SluiceError("network", `No answer from ${origin}${reasonOf(cause)}${doubt}`, { cause });
+}
+/** Why there was no connection, if the runtime says so: ` (ECONNREFUSED)`. */
+function reasonOf(cause) {
+	const { code } = Object(cause?.cause);
+	return typeof code === "string" ? ` (${code})` : "";
 }
 // src/server/item.ts
 /**
@@ -447,7 +453,7 @@ var Gatherer = class {
 			}
 			for (const entry of sent) {
 				batch.live.delete(entry);
-				entry.reject(code === "network" ? unanswered(entry.once, cause) : error);
+				entry.reject(code === "network" ? unanswered(this.caller.url, entry.once, cause) : error);
 			}
 		}
 	}
@@ -1489,7 +1495,8 @@ function byChannel(refs) {
 */
 function createServer(options) {
 	const { url, apiKey, fetch, gather = !fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
-	if (!apiKey) throw new TypeError("createServer needs an apiKey");
+	if (!url) throw new TypeError("createServer needs a url: is SLUICE_URL set?");
+	if (!apiKey) throw new TypeError("createServer needs an apiKey: is SLUICE_API_KEY set?");
 	const call = (input, init) => (fetch ?? globalThis.fetch)(input, init);
 	const caller = new Caller(new URL(url), apiKey, call, {
 		retries,

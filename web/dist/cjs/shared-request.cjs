@@ -20,7 +20,7 @@ function after(ms, work) {
 async function atMost(ms, promise) {
 	let stop;
 	const late = new Promise((_, reject) => {
-		stop = after(ms, () => reject(/* @__PURE__ */ new Error(`Nothing came within ${ms} ms`)));
+		stop = after(ms, () => reject(/* @__PURE__ */ new Error(`Nothing within ${ms} ms`)));
 	});
 	return Promise.race([promise, late]).finally(stop);
 }
@@ -96,28 +96,46 @@ function endpoint(server, path) {
 	const base = new URL(server ?? globalThis.location?.origin ?? "", globalThis.location?.href);
 	return new URL(base.pathname.replace(/\/*$/, path), base);
 }
-/** The error for a network failure. */
-function lost(cause) {
-	return new SluiceError("network", "Connection lost", { cause });
+/**
+* The error for a network failure.
+*
+* @param server set if it has never answered: a page cannot see whether it is down or refuses the page's origin
+*/
+function lost(cause, server) {
+	const page = globalThis.location?.origin;
+	const what = page && server && server.origin !== page ? "it up, with --cors-origins " + page : "it up";
+	return new SluiceError("network", server ? absent(server, what) : "Connection lost", { cause });
+}
+/** Says that there is no Sluice, but something else that answers or nothing at all. */
+function absent({ origin }, what = "`url` set") {
+	return `No Sluice at ${origin}: is ${what}?`;
 }
 /** The error for a runtime that lacks a feature. No retry would help. */
 function unsupported(feature) {
 	return new SluiceError("unsupported", `This runtime has no ${feature}`);
 }
-/** Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged. */
-async function send(fetch, url, init) {
+/**
+* Sends a request. A network failure is an error of code `network`; an abort is passed on unchanged.
+*
+* @param known set if the server has answered before
+*/
+async function send(fetch, url, init, known) {
 	const request = fetch ?? globalThis.fetch;
 	if (!request) throw unsupported("fetch");
 	try {
 		return await request(url, init);
 	} catch (cause) {
-		throw init.signal?.aborted ? cause : lost(cause);
+		throw init.signal?.aborted ? cause : lost(cause, !known && url);
 	}
 }
-/** Reads the problem document, RFC 9457, of an unsuccessful response. */
-async function problemOf(response) {
+/**
+* Reads the problem document, RFC 9457, of an unsuccessful response.
+*
+* @param url where a Sluice server should be, which answers every request with such a document
+*/
+async function problemOf(response, url) {
 	const { status } = response;
-	const { type = status === 401 ? "unauthorized" : "http-" + status, title = "Status " + status, detail, errors, instance } = await response.json().catch(() => null) ?? {};
+	const { type = status === 401 ? "unauthorized" : "http-" + status, title = url && status === 404 ? absent(url) : "Status " + status, detail, errors, instance } = await response.json().catch(() => null) ?? {};
 	const retryAfterMs = Number(response.headers.get("retry-after")) * 1e3 || void 0;
 	const message = detail ? `${title}: ${detail}` : title;
 	return new SluiceError(String(type).split("/").pop(), message, {
@@ -140,6 +158,12 @@ Object.defineProperty(exports, "SluiceError", {
 	enumerable: true,
 	get: function() {
 		return SluiceError;
+	}
+});
+Object.defineProperty(exports, "absent", {
+	enumerable: true,
+	get: function() {
+		return absent;
 	}
 });
 Object.defineProperty(exports, "after", {

@@ -92,7 +92,7 @@ function advise(route) {
 		const alike = [...inUse.values()].filter((other) => textOf(other) === textOf(route));
 		if (advised || typeof route.token !== "function" || alike.length < 2) return;
 		advised = true;
-		console.warn("Sluice: subscriptions with the same token function share a connection.");
+		console.warn("Sluice: share the token function to share a connection.");
 	} catch {}
 }
 /**
@@ -822,14 +822,14 @@ async function overFetch({ url, token, position, signal, fetch, onEvent, onSign,
 	const response = await require_request.send(fetch, url, {
 		headers,
 		signal
-	});
+	}, position);
 	if (response.status === 204) return onEvent({
 		type: "$close",
 		data: `{"code":${require_connection.RUN_ENDED},"reconnect":false}`,
 		id: ""
 	});
-	if (response.status !== 200) throw await require_request.problemOf(response);
-	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw require_request.lost();
+	if (response.status !== 200) throw await require_request.problemOf(response, url);
+	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new require_request.SluiceError("network", require_request.absent(url));
 	if (!response.body?.getReader) throw response.body === null ? require_request.lost() : require_request.unsupported("Response.body");
 	const feed = parser(onEvent);
 	const decoder = new TextDecoder();
@@ -866,6 +866,7 @@ async function overEventSource({ url, token, position, topics, signal, onEvent, 
 	if (position) url.searchParams.set("last_event_id", position);
 	const source = new EventSource(url);
 	for (const type of /* @__PURE__ */ new Set([...CONTROL, ...topics])) source.addEventListener(type, ({ data, lastEventId: id }) => {
+		position = id;
 		onSign();
 		onEvent({
 			type,
@@ -875,7 +876,7 @@ async function overEventSource({ url, token, position, topics, signal, onEvent, 
 	});
 	return new Promise((resolve, reject) => {
 		signal.addEventListener("abort", () => resolve());
-		source.onerror = () => reject(require_request.lost());
+		source.onerror = () => reject(require_request.lost(void 0, !position && url));
 	}).finally(() => source.close());
 }
 // src/subscribe.ts

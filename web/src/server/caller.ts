@@ -45,14 +45,14 @@ export class Caller {
   async attempt<T>({ method, path, query = [], body, once, signal: outer }: Question): Promise<T> {
     const url = endpoint(this.url, path);
     for (const [name, value] of query) url.searchParams.append(name, value);
-    const { signal, done } = within(this.timeoutMs, outer, () => unanswered(once, new Error(`no answer within ${this.timeoutMs} ms`)));
+    const { signal, done } = within(this.timeoutMs, outer, () => unanswered(url, once, new Error(`no answer within ${this.timeoutMs} ms`)));
     try {
       const response = await this.send(url, { method, signal, ...(body !== undefined && { body }) }, body && "application/json");
       return (await orAbort(response.json(), signal)) as T;
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
       if (cause instanceof SyntaxError) throw new SluiceError("invalid-answer", "The answer is not JSON", { cause }); // of a portal
-      throw cause instanceof SluiceError ? cause : unanswered(once, cause);
+      throw cause instanceof SluiceError ? cause : unanswered(url, once, cause);
     } finally {
       done();
     }
@@ -69,7 +69,7 @@ export class Caller {
     const headers = { ...authorization(this.apiKey), ...(contentType && { "Content-Type": contentType }) };
     const request = async (): Promise<Response> => {
       const response = await fetch(url, { ...init, headers });
-      if (!response.ok) throw await problemOf(response);
+      if (!response.ok) throw await problemOf(response, url);
       return response;
     };
     return orAbort(request(), init.signal ?? undefined); // fetch may not know the signal
@@ -77,7 +77,13 @@ export class Caller {
 }
 
 /** The error of a request without an answer: nobody knows whether it was carried out. */
-export function unanswered(once: boolean, cause: unknown): SluiceError {
+export function unanswered({ origin }: URL, once: boolean, cause: unknown): SluiceError {
   const doubt = once ? "" : "; it may have happened all the same, and is not repeated: with a key it could be";
-  return new SluiceError("network", `The server gave no answer${doubt}`, { cause });
+  return new SluiceError("network", `No answer from ${origin}${reasonOf(cause)}${doubt}`, { cause });
+}
+
+/** Why there was no connection, if the runtime says so: ` (ECONNREFUSED)`. */
+function reasonOf(cause: unknown): string {
+  const { code } = Object((cause as Error | undefined)?.cause) as { code?: unknown };
+  return typeof code === "string" ? ` (${code})` : "";
 }

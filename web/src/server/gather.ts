@@ -170,7 +170,7 @@ export class Gatherer implements Publisher {
       }
       for (const entry of sent) {
         batch.live.delete(entry);
-        entry.reject(code === "network" ? unanswered(entry.once, cause) : error);
+        entry.reject(code === "network" ? unanswered(this.caller.url, entry.once, cause) : error);
       }
     }
   }

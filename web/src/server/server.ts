@@ -116,7 +116,8 @@ export function createServer(options: ServerOptions): SluiceServer {
     retryMaxMs: maxMs = 5000,
     timeoutMs = 30_000,
   } = options;
-  if (!apiKey) throw new TypeError("createServer needs an apiKey");
+  if (!url) throw new TypeError("createServer needs a url: is SLUICE_URL set?");
+  if (!apiKey) throw new TypeError("createServer needs an apiKey: is SLUICE_API_KEY set?");
   // Look up the runtime's fetch at each call: tests and instrumentation replace it.
   const call: Fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
   const caller = new Caller(new URL(url), apiKey, call, { retries, minMs, maxMs }, timeoutMs);
