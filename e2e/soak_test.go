@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -58,8 +61,9 @@ func soaked(t *testing.T, s *server, readers int, dial func(context.Context) (ne
 	k.observe(ctx, t, long)
 	stop()
 	running.Wait()
+	t.Logf("%d messages received, readers came back %d times, and were too slow %d times", k.received.Load(), k.returned.Load(), k.tooSlow.Load())
 	if k.received.Load() == 0 || k.returned.Load() == 0 {
-		t.Errorf("%d messages received, readers came back %d times", k.received.Load(), k.returned.Load())
+		t.Error("nothing was received, or nobody came back")
 	}
 	if fault := k.fault.Load(); fault != nil {
 		t.Error(*fault)
@@ -75,6 +79,7 @@ type soak struct {
 	stay     time.Duration // at most
 	received atomic.Int64
 	returned atomic.Int64
+	tooSlow  atomic.Int64           // how often a reader did not ask before the server gave it up
 	fault    atomic.Pointer[string] // the first one
 }
 
@@ -125,6 +130,10 @@ func (k *soak) read(ctx context.Context, channel int) {
 // visit reads for a while over a connection of its own.
 func (k *soak) visit(ctx context.Context, channel int, stay time.Duration, last *string, next *int) error {
 	conn, err := k.dial(ctx)
+	if givenUp(err) {
+		k.tooSlow.Add(1)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -135,11 +144,15 @@ func (k *soak) visit(ctx context.Context, channel int, stay time.Duration, last 
 	fmt.Fprintf(conn, "GET /v1/subscribe?channel=soak:%d HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nLast-Event-ID: %s\r\n\r\n",
 		channel, k.server.address(), k.server.key, *last)
 	in := bufio.NewReaderSize(conn, 512)
-	id, left := "", time.Now().Add(stay)
-	for time.Now().Before(left) {
+	id, asked := "", time.Now()
+	for lines := 0; time.Since(asked) < stay; lines++ {
 		line, err := in.ReadString('\n')
+		if lines == 0 && givenUp(err) {
+			k.tooSlow.Add(1)
+			return nil
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("after %d lines and %v: %w", lines, time.Since(asked), err)
 		}
 		switch name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": "); name {
 		case "id":
@@ -162,6 +175,12 @@ func (k *soak) visit(ctx context.Context, channel int, stay time.Duration, last 
 		}
 	}
 	return nil
+}
+
+// givenUp reports whether err is that of a connection which the server has closed without
+// an answer, as it does when a client is too slow to ask.
+func givenUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // observe holds what the server ordinarily takes in the second half of the time against
