@@ -158,7 +158,7 @@ test-e2e: build $(NPM_DONE) ## Run the tests in a browser
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: $(CACHE)/bench $(BENCH_NODE) ## Measure beside other servers, more than half an hour; writes docs/benchmarks.md
+bench: $(CACHE)/bench $(BENCH_NODE) ## Measure beside other servers, about an hour; writes docs/benchmarks.md
 	$(CACHE)/bench run -root . -seconds 1 -warmup 0.5 -json $(CACHE)/bench.json
 	$(CACHE)/bench report -json $(CACHE)/bench.json -out docs
 

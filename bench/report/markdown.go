@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,22 +19,33 @@ This page compares Sluice with servers that do the same work, and with *floors*:
 - One server runs at a time, on a core of its own. One client runs on another core. It reads every event on every connection, and checks that none is lost, repeated or out of order.
 - A figure is the median of the rounds, with the minimum and the maximum beside it. **wrong** counts what was not delivered once and in order. A run with anything wrong does not count towards the median, unless all runs of that server are wrong.
 - **×** is the figure of a row divided by that of another server in the same case. *Best peer* is the best server that is neither Sluice nor a floor.
+- **without** names what a server does not do, or was not asked to do: *resume* means that a reader which comes back gets what it missed; *access control* means that somebody checks who reads and publishes; *slow readers* means that a reader which takes nothing neither holds up others nor costs memory without a limit; *limits* means that there is a limit on the messages that are kept. Such work costs time and memory, so read a figure together with this column.
 - **CPU second** is a second of the server's processor time, in the kernel and in user space. Where *client busy* is near 100 %, the client limits the figures per second. Figures per CPU second suffer less, but a slow publisher leaves a server fewer messages to send together.
 - In the plots, Sluice is blue, floors are yellow and peers are grey. A dot is the median, and the line through it is the range. A hollow red dot means that all runs of that server were wrong.
 `
 
-// Write writes dir/benchmarks.md and, for its plots, dir/benchmarks/*.svg.
+// Write writes dir/benchmarks.md and, for its plots, dir/benchmarks/*.svg. Scenarios that were
+// not measured stay as they are in the page that is there, and are said to be of another
+// run.
 func (r *Results) Write(dir string) error {
 	plots := filepath.Join(dir, "benchmarks")
 	if err := os.MkdirAll(plots, 0o755); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
+	path := filepath.Join(dir, "benchmarks.md")
+	before, err := readPage(path)
+	if err != nil {
+		return err
+	}
 	var page strings.Builder
 	page.WriteString(intro)
-	r.writeRun(&page)
+	r.writeRun(&page, before)
 	for _, s := range Scenarios() {
 		rows := r.Rows(s)
 		if len(rows) == 0 {
+			if section := before.earlier(s.Name); section != "" {
+				fmt.Fprintf(&page, "\n## %s\n", section)
+			}
 			continue
 		}
 		file := strings.ToLower(s.Name) + ".svg"
@@ -47,14 +59,14 @@ func (r *Results) Write(dir string) error {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(page.String()), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
 }
 
 // writeRun tells where, when and with what.
-func (r *Results) writeRun(page *strings.Builder) {
+func (r *Results) writeRun(page *strings.Builder, before *page) {
 	m := r.Machine
 	fmt.Fprintf(page, "\n## The run\n\n`%s`\n\n", r.Command)
 	fmt.Fprintf(page, "%s, %d CPUs, %s of memory; %s, TCP congestion control %s; %s. ",
@@ -64,14 +76,19 @@ func (r *Results) writeRun(page *strings.Builder) {
 	}
 	fmt.Fprintf(page, "%s, in %s; %s of %s after a warm-up.\n\n",
 		r.Started.Format("2006-01-02 15:04 UTC"), r.Took.Round(time.Second), r.rounds(), r.Window)
-	page.WriteString("| server | version |\n|---|---|\n")
+	page.WriteString("| server | version | to be known |\n|---|---|---|\n")
 	for _, name := range r.names() {
 		s := r.Servers[name]
 		version := s.Version
 		if s.Flags != "" {
 			version += ", with `" + s.Flags + "`"
 		}
-		fmt.Fprintf(page, "| %s | %s |\n", name, version)
+		fmt.Fprintf(page, "| %s | %s | %s |\n", name, version, s.Note)
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.versions)) {
+		if _, measured := r.Servers[name]; !measured && name != "server" {
+			fmt.Fprintln(page, before.versions[name])
+		}
 	}
 }
 
@@ -126,11 +143,9 @@ func writeSection(page *strings.Builder, s Scenario, rows []*Row, title, file st
 	table := cells(s, rows)
 	fmt.Fprintf(page, "| %s |\n", strings.Join(table[0], " | "))
 	fmt.Fprintf(page, "|%s\n", strings.Repeat("---|", len(table[0])))
-	for _, line := range table[1:] {
-		for i := range line {
-			if line[i] == SluiceName {
-				line[i] = "**" + SluiceName + "**"
-			}
+	for n, line := range table[1:] {
+		if i := slices.Index(line, rows[n].Server); rows[n].Kind == Subject && i >= 0 {
+			line[i] = "**" + line[i] + "**"
 		}
 		fmt.Fprintf(page, "| %s |\n", strings.Join(line, " | "))
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func results() *report.Results {
 			"sluice":         {Kind: report.Subject, Version: "sluice dev", Flags: "--pace 2ms"},
 			"floor-1ms":      {Kind: report.Floor, Version: "go1.26"},
 			"floor-coalesce": {Kind: report.Floor, Version: "go1.26"},
-			"nethttp":        {Kind: report.Peer, Version: "go1.26"},
+			"nethttp":        {Kind: report.Peer, Version: "go1.26", Lacks: []string{"resume", "slow readers"}, Note: "A slow reader holds up others."},
 			"nchan":          {Kind: report.Peer, Version: "nchan 1.3.6"},
 			"go-sse":         {Kind: report.Peer, Version: "v0.11.0"},
 		},
@@ -86,6 +87,38 @@ func TestResults_Write(t *testing.T) {
 		}
 		if strings.HasSuffix(name, ".svg") {
 			wellFormed(t, name, string(got))
+		}
+	}
+}
+
+// TestResults_Write_partial writes a page of everything, and then twice one of a run that has
+// measured one scenario, with another server.
+func TestResults_Write_partial(t *testing.T) {
+	dir := t.TempDir()
+	all, part := results(), results()
+	if err := all.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	part.Samples = slices.DeleteFunc(part.Samples, func(s report.Sample) bool { return s.Scenario != "D" })
+	part.Started = part.Started.Add(24 * time.Hour)
+	part.Servers = map[string]report.Server{"sluice": {Kind: report.Subject, Version: "sluice new"}, "nethttp": {Kind: report.Peer, Version: "go1.27"}}
+	for range 2 {
+		if err := part.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int{
+		"\n## A: ": 1, "\n## D: ": 1, "\n## H-readers: ": 1,
+		"*Measured in another run: A processor, 2 CPUs, 8 GiB of memory; Linux 6.1": 2,
+		"2026-11-24 06:18 UTC": 1, "2026-11-23 06:18 UTC": 2, "| sluice | sluice new |": 1, "sluice dev": 0, "| nchan | nchan 1.3.6 |": 1,
+		"| go-sse | 150,000 |": 1,
+	} {
+		if got := strings.Count(string(page), text); got != want {
+			t.Errorf("%q is there %d times, want %d, in:\n%s", text, got, want, page)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Row struct {
 	X      float64
 	Server string
 	Kind   Kind
+	Lacks  []string // what the server does not do
 	Runs   int
 	Bad    int // runs that do not count
 	Check  load.Check
@@ -53,6 +54,7 @@ func (r *Results) Rows(s Scenario) []*Row {
 		if row == nil {
 			row = &Row{
 				Case: sample.Case, X: sample.X, Server: sample.Server, Kind: r.Servers[sample.Server].Kind,
+				Lacks: r.Servers[sample.Server].Lacks,
 				Stats: map[string]Stat{}, Ratios: map[string]float64{},
 			}
 			index[key], values[row] = row, map[string][]float64{}

@@ -42,7 +42,7 @@ func cells(s Scenario, rows []*Row) [][]string {
 	for _, name := range shown[1:] {
 		head = append(head, metrics()[name].title)
 	}
-	table := [][]string{append(head, "wrong")}
+	table := [][]string{append(head, "wrong", "without")}
 	for _, row := range rows {
 		var line []string
 		if withCases {
@@ -56,7 +56,7 @@ func cells(s Scenario, rows []*Row) [][]string {
 		for _, name := range shown[1:] {
 			line = append(line, value(row, name))
 		}
-		table = append(table, append(line, wrong(row)))
+		table = append(table, append(line, wrong(row), strings.Join(row.Lacks, ", ")))
 	}
 	return table
 }
