@@ -72,6 +72,7 @@ func wired(b *broker.Broker, sub broker.Subscription, l line, tiny bool, done fu
 	w.conn = l.over(&over, client)
 	if err := b.TakeOver(s, over); err != nil {
 		s.Close()
+		server.Close()
 		client.Close()
 		return nil, nil, err
 	}
