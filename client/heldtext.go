@@ -43,6 +43,13 @@ func (t *heldText) currentAttempt() int64 {
 	return t.attempt
 }
 
+// holds reports whether the text is held from the offset on.
+func (t *heldText) holds(offset int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return offset >= t.start
+}
+
 // failed returns why the text failed, once all before that was sent.
 func (t *heldText) failed() error {
 	t.mu.Lock()

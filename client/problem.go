@@ -75,6 +75,11 @@ func (p *Problem) continuable() bool {
 	return p.Code() == "conflict" && (p.Offset != nil || p.State == textAborted)
 }
 
+// taken reports whether another connection publishes the text, or has published another one.
+func (p *Problem) taken() bool {
+	return p.Code() == "conflict" && !p.continuable()
+}
+
 // transient reports whether a subscription reconnects after this refusal: the status stands
 // for a temporary condition or a fault of the server.
 func (p *Problem) transient() bool {

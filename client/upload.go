@@ -63,6 +63,7 @@ type upload struct {
 	reached int64 // how far the server has been at most
 	renewed bool  // the last answer was 401, and there may be another credential
 	tries   int   // failures in a row, without progress in between
+	cut     int   // failures after which the server may yet begin a request
 	waits   backoff
 }
 
@@ -179,9 +180,17 @@ func (u *upload) survives(err error) bool {
 	)
 	switch {
 	case errors.As(err, &network):
+		u.cut++
 		return true
 	case !errors.As(err, &problem):
 		return false
+	case problem.taken() && u.cut > 0 && u.text.holds(u.offset):
+		// A request that was cut may have come so late that it has taken the text from its
+		// successor. The same offset once more: if it was somebody else with another text, the
+		// server sees that.
+		u.cut--
+		u.lost = false
+		return true
 	case problem.Status == http.StatusUnauthorized && u.client.renewable && !u.renewed:
 		u.renewed = true
 		return true

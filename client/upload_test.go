@@ -137,6 +137,35 @@ func TestClient_PublishStream_goesOn(t *testing.T) {
 	}
 }
 
+// A request that was cut may take the text from its successor, if the server gets to it late. The
+// publisher takes it back once, from the same offset, where the server compares it.
+func TestClient_PublishStream_takenByItself(t *testing.T) {
+	taken := problem(409, "conflict")
+	for _, tt := range []struct {
+		name  string
+		posts []transport
+		fails bool
+		want  []string
+	}{
+		{"once", []transport{cutAfter(3), taken}, false, []string{"POST", "HEAD", "POST offset=1", "POST offset=1 ext"}},
+		{"twice", []transport{cutAfter(3), cutAfter(3), taken, taken}, false, []string{"POST", "HEAD", "POST offset=1", "HEAD", "POST offset=1", "POST offset=1", "POST offset=1 ext"}},
+		{"and by somebody else", []transport{cutAfter(3), taken, taken}, true, []string{"POST", "HEAD", "POST offset=1", "POST offset=1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &textServer{status: "1 2 open", posts: tt.posts}
+				_, err := over(t, s.answer).PublishStream(t.Context(), "c", "t", strings.NewReader("text"))
+				if errors.Is(err, client.ErrConflict) != tt.fails || (err != nil) != tt.fails {
+					t.Error(err)
+				}
+				if got := s.requests(); !slices.Equal(got, tt.want) {
+					t.Errorf("requests %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // What the server says for good is final, and a caller can tell it apart.
 func TestClient_PublishStream_final(t *testing.T) {
 	tests := []struct {

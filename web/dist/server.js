@@ -1218,6 +1218,7 @@ var TextPublisher = class {
 	#request;
 	#confirmed = 0;
 	#conflict;
+	#cut = 0;
 	constructor(caller, { channel, topic }, feed, plan, signal) {
 		this.caller = caller;
 		this.plan = plan;
@@ -1249,6 +1250,7 @@ var TextPublisher = class {
 	}
 	/** Reports whether to go on after a failure. A conflict has several reasons, and is final if {@link #goOn} throws it again. */
 	#mayGoOn(error) {
+		if (error.code === "network") this.#cut++;
 		if (error.code !== "conflict") return transient(error);
 		const known = this.#conflict === error;
 		this.#conflict = error;
@@ -1272,6 +1274,11 @@ var TextPublisher = class {
 		if (known.state === "complete") return this.#receiptOf(known);
 		if (known.state === "aborted") return this.#sendAnew("The server has ended the text as aborted");
 		if (this.#conflict && known.offset >= this.#request.offset) {
+			const { offset } = this.#request;
+			if (this.#cut > 0 && offset >= backlog.start) {
+				this.#cut--;
+				return this.#send(offset);
+			}
 			if (this.plan.attempt !== void 0) throw this.#conflict;
 			return this.#sendAnew("Somebody else has published the text");
 		}
@@ -1295,6 +1302,7 @@ var TextPublisher = class {
 	/** Begins the text again, as the next attempt. */
 	#sendAnew(why) {
 		this.#attempt++;
+		this.#cut = 0;
 		return this.#sendAll(why);
 	}
 	/** Sends the text from its beginning, if that is still there. */

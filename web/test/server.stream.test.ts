@@ -262,6 +262,18 @@ describe("a text that is cut", () => {
     expect(await own.sluice.stream(aText, "ab")).toMatchObject({ attempt: "2", offset: "0", text: "ab" });
   });
 
+  test("is taken back once from a request that was cut and came late", async () => {
+    const late: Answer[] = [cut, () => state("open", 1), () => problem(409, "conflict"), () => state("open", 2)];
+    const { sluice, requests } = serverOf([...late, async (request) => json({ text: await textOf(request), ...query(request) })], {
+      retryMinMs: 0,
+    });
+    expect(await sluice.stream(aText, "ab", { streamId: "s", attempt: 1 })).toMatchObject({ attempt: "1", offset: "0", text: "ab" });
+    expect(requests).toHaveLength(5);
+    const other = serverOf([...late, () => problem(409, "conflict"), () => state("open", 2)], { retryMinMs: 0 });
+    await expect(other.sluice.stream(aText, "ab", { streamId: "s", attempt: 1 })).rejects.toMatchObject({ code: "conflict", status: 409 });
+    expect(other.requests.map(({ method }) => method)).toEqual(["POST", "HEAD", "POST", "HEAD", "POST", "HEAD"]);
+  });
+
   test("does not wait any longer when the signal aborts", async () => {
     vi.useFakeTimers();
     const { sluice } = cutting(1, { retryMinMs: 60_000, retryMaxMs: 60_000 });

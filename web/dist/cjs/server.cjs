@@ -1219,6 +1219,7 @@ var TextPublisher = class {
 	#request;
 	#confirmed = 0;
 	#conflict;
+	#cut = 0;
 	constructor(caller, { channel, topic }, feed, plan, signal) {
 		this.caller = caller;
 		this.plan = plan;
@@ -1250,6 +1251,7 @@ var TextPublisher = class {
 	}
 	/** Reports whether to go on after a failure. A conflict has several reasons, and is final if {@link #goOn} throws it again. */
 	#mayGoOn(error) {
+		if (error.code === "network") this.#cut++;
 		if (error.code !== "conflict") return require_request.transient(error);
 		const known = this.#conflict === error;
 		this.#conflict = error;
@@ -1273,6 +1275,11 @@ var TextPublisher = class {
 		if (known.state === "complete") return this.#receiptOf(known);
 		if (known.state === "aborted") return this.#sendAnew("The server has ended the text as aborted");
 		if (this.#conflict && known.offset >= this.#request.offset) {
+			const { offset } = this.#request;
+			if (this.#cut > 0 && offset >= backlog.start) {
+				this.#cut--;
+				return this.#send(offset);
+			}
 			if (this.plan.attempt !== void 0) throw this.#conflict;
 			return this.#sendAnew("Somebody else has published the text");
 		}
@@ -1296,6 +1303,7 @@ var TextPublisher = class {
 	/** Begins the text again, as the next attempt. */
 	#sendAnew(why) {
 		this.#attempt++;
+		this.#cut = 0;
 		return this.#sendAll(why);
 	}
 	/** Sends the text from its beginning, if that is still there. */

@@ -33,6 +33,7 @@ export class TextPublisher {
   #request: TextRequest | undefined; // the latest
   #confirmed = 0; // how much of the attempt the server is known to have
   #conflict: SluiceError | undefined; // with which the latest request was refused
+  #cut = 0; // failures after which the server may yet begin a request of this attempt
 
   constructor(
     private readonly caller: Caller,
@@ -68,6 +69,7 @@ export class TextPublisher {
 
   /** Reports whether to go on after a failure. A conflict has several reasons, and is final if {@link #goOn} throws it again. */
   #mayGoOn(error: SluiceError): boolean {
+    if (error.code === "network") this.#cut++;
     if (error.code !== "conflict") return transient(error);
     const known = this.#conflict === error;
     this.#conflict = error;
@@ -92,8 +94,15 @@ export class TextPublisher {
     this.#confirmed = known.offset;
     if (known.state === "complete") return this.#receiptOf(known);
     if (known.state === "aborted") return this.#sendAnew("The server has ended the text as aborted");
-    // The conflict may be that the server has less than it said before. Otherwise somebody else writes the same attempt.
+    // The conflict may be that the server has less than it said before, or that a request that was cut came so
+    // late that it has taken the text from its successor. Otherwise somebody else writes the same attempt. If it
+    // is another text, the server sees that: it compares what it has with what is sent from the same offset on.
     if (this.#conflict && known.offset >= this.#request!.offset) {
+      const { offset } = this.#request!;
+      if (this.#cut > 0 && offset >= backlog.start) {
+        this.#cut--;
+        return this.#send(offset);
+      }
       if (this.plan.attempt !== undefined) throw this.#conflict;
       return this.#sendAnew("Somebody else has published the text");
     }
@@ -113,6 +122,7 @@ export class TextPublisher {
   /** Begins the text again, as the next attempt. */
   #sendAnew(why: string): Promise<StreamReceipt> {
     this.#attempt++;
+    this.#cut = 0;
     return this.#sendAll(why);
   }
 
