@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/internal/netpoll"
 	"github.com/sluicehq/sluice/broker/ring"
 )
 
@@ -49,9 +50,15 @@ type notifier struct {
 	// channel, to complete.
 	restless atomic.Bool
 
-	batch []*channel // owned by run
-	woken []*cursor  // owned by run; each has wakeQueued set
+	// Owned by run.
+	batch   []*channel
+	woken   []*cursor        // each has wakeQueued set
+	yielder *netpoll.Yielder // made when it is needed first
 }
+
+// wakeBatch is how many goroutines of streams are woken before publishers have their
+// turn: what these publish meanwhile is sent together.
+const wakeBatch = 32
 
 func newNotifier(sh *shard) *notifier {
 	return &notifier{shard: sh, news: make(chan struct{}, 1)}
@@ -98,6 +105,7 @@ func (n *notifier) signal() {
 func (n *notifier) run(stop <-chan struct{}) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	defer func() { n.yielder.Close() }()
 	<-pause.C
 	for {
 		select {
@@ -139,12 +147,33 @@ func (n *notifier) round() {
 		n.restless.Store(false)
 	}
 	n.mu.Unlock()
+	n.wakeAll()
+}
+
+// wakeAll wakes the streams of the cursors that were told something. If that takes long,
+// it lets others run now and then. With very many goroutines that are ready, Go would
+// not look for requests to read before all of them have run.
+func (n *notifier) wakeAll() {
+	running := 0
 	for _, cu := range n.woken {
 		cu.wakeQueued = false
-		cu.stream.wake()
+		if !cu.stream.wake() {
+			continue
+		}
+		if running++; running%wakeBatch == 0 {
+			n.yield()
+		}
 	}
 	clear(n.woken)
 	n.woken = n.woken[:0]
+}
+
+// yield lets others run.
+func (n *notifier) yield() {
+	if n.yielder == nil {
+		n.yielder, _ = netpoll.NewYielder() // without descriptors, nil is good enough
+	}
+	n.yielder.Yield()
 }
 
 // tell marks c as pending with its readers. If c has messages above the watermark, it

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"os"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -197,4 +198,54 @@ func TestNotifier_gone(t *testing.T) {
 			t.Errorf("it was sent %s", got)
 		}
 	})
+}
+
+// waker is a carrier that stands for a goroutine of its own.
+type waker struct{ woken func() }
+
+func (w waker) wake(*Stream) bool {
+	w.woken()
+	return true
+}
+
+// TestNotifier_wakeAll: while very many readers are woken, a publisher whose request
+// comes has its turn.
+func TestNotifier_wakeAll(t *testing.T) {
+	b := newBroker(t, Options{})
+	n := newNotifier(b.shards[0])
+	defer func() { n.yielder.Close() }()
+	if n.yield(); n.yielder == nil {
+		t.Skip("publishers wait for something else on this system")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	request, client, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer request.Close()
+	published := make(chan struct{})
+	go func() { // ends with the request
+		_, _ = request.Read(make([]byte, 1))
+		close(published)
+	}()
+	runtime.Gosched() // until it waits
+	woken, after := 0, 0
+	w := waker{func() {
+		if woken++; woken == 1 {
+			_ = client.Close()
+		}
+		select {
+		case <-published:
+		default:
+			after = woken
+		}
+	}}
+	const readers = 100 * wakeBatch
+	for range readers {
+		n.woken = append(n.woken, &cursor{stream: &Stream{carrier: w}, wakeQueued: true})
+	}
+	n.wakeAll()
+	if woken != readers || after == readers {
+		t.Errorf("%d readers were woken, %d of them before the publisher had its turn", woken, after)
+	}
 }

@@ -218,11 +218,12 @@ type ender struct {
 	first bool
 }
 
-func (e *ender) wake(*Stream) {
+func (e *ender) wake(*Stream) bool {
 	e.first = !e.names.mu.TryRLock()
 	if !e.first {
 		e.names.mu.RUnlock()
 	}
+	return false
 }
 
 // TestShard_dropDeleted_endsFirst: a deletion ends a stream before the next channel of

@@ -62,7 +62,10 @@ func (so *socket) owes() bool {
 }
 
 // wake implements [carrier].
-func (so *socket) wake(*Stream) { so.loop.wake(so) }
+func (so *socket) wake(*Stream) bool {
+	so.loop.wake(so)
+	return false
+}
 
 // addSocket starts to serve a socket that was taken over.
 func (l *loop) addSocket(so *socket) {

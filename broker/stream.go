@@ -53,8 +53,9 @@ type merging struct {
 }
 
 // carrier brings a stream's events to its client. It is woken when there may be
-// something to gather. wake must not call back.
-type carrier interface{ wake(s *Stream) }
+// something to gather. wake must not call back. It reports whether it has made a
+// goroutine ready that works for this stream alone.
+type carrier interface{ wake(s *Stream) bool }
 
 // Age returns how long ago the stream was opened.
 func (s *Stream) Age() time.Duration { return s.broker.clock(time.Now()) - s.opened }
@@ -99,10 +100,12 @@ type puller struct {
 	outSince atomic.Int64  // when Next last returned, in nanoseconds on the broker's clock; 0 while Next waits
 }
 
-func (p *puller) wake(*Stream) {
+func (p *puller) wake(*Stream) bool {
 	select {
 	case p.news <- struct{}{}:
+		return true
 	default:
+		return false
 	}
 }
 
@@ -133,14 +136,13 @@ func (s *Stream) puller() *puller {
 	return p
 }
 
-// wake makes the carrier look again. A carrier that is not set yet looks when it is.
-func (s *Stream) wake() {
+// wake makes the carrier look again, see [carrier]. A carrier that is not set yet looks
+// when it is.
+func (s *Stream) wake() bool {
 	s.mu.Lock()
 	c := s.carrier
 	s.mu.Unlock()
-	if c != nil {
-		c.wake(s)
-	}
+	return c != nil && c.wake(s)
 }
 
 // gather puts what is due at the time now into b, with messages of about limit bytes,

@@ -138,14 +138,6 @@ func TestPoll_Wait_gone(t *testing.T) {
 	}
 }
 
-// TestPoll_Yield: Yield returns by itself, however often it is called.
-func TestPoll_Yield(t *testing.T) {
-	p, _ := poller(t)
-	for range 100 {
-		p.Yield()
-	}
-}
-
 func TestPoll_Wait_closed(t *testing.T) {
 	p, err := netpoll.New()
 	if err != nil {

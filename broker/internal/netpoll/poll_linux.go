@@ -24,8 +24,7 @@ type Poll struct {
 	events [256]unix.EpollEvent // owned by Wait
 	found  []Event              // owned by Wait
 
-	wakeFile *os.File // an eventfd, see Yield
-	wake     syscall.RawConn
+	*Yielder
 }
 
 // New returns an empty set. The caller must close it.
@@ -34,35 +33,19 @@ func New() (*Poll, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netpoll: epoll: %w", err)
 	}
-	p := &Poll{fd: fd}
-	if p.file, p.set, err = pollable(fd, "epoll"); err != nil {
-		return nil, err
+	if err := unix.SetNonblock(fd, true); err != nil { // then Go's poller waits for it
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("netpoll: epoll: %w", err)
 	}
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	p := &Poll{fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
+	if p.set, err = p.file.SyscallConn(); err == nil {
+		p.Yielder, err = NewYielder()
+	}
 	if err != nil {
 		_ = p.file.Close()
-		return nil, fmt.Errorf("netpoll: eventfd: %w", err)
-	}
-	if p.wakeFile, p.wake, err = pollable(event, "eventfd"); err != nil {
-		_ = p.file.Close()
-		return nil, err
+		return nil, fmt.Errorf("netpoll: epoll: %w", err)
 	}
 	return p, nil
-}
-
-// pollable makes fd one that Go's poller waits for.
-func pollable(fd int, name string) (*os.File, syscall.RawConn, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
-		return nil, nil, fmt.Errorf("netpoll: %s: %w", name, err)
-	}
-	file := os.NewFile(uintptr(fd), name)
-	raw, err := file.SyscallConn()
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, fmt.Errorf("netpoll: %s: %w", name, err)
-	}
-	return file, raw, nil
 }
 
 // Add watches a socket until it is closed: for room to write after it was full, for
@@ -108,24 +91,8 @@ func (p *Poll) Wait() ([]Event, error) {
 	return p.found, err
 }
 
-// Yield lets every other goroutine run that has something to do, including those
-// that wait for a socket. Go polls the network only when nothing else can run, and
-// on one core a busy loop never lets that happen. So the loop waits for a
-// descriptor as well: one that is ready already.
-func (p *Poll) Yield() {
-	ready := false
-	_ = p.wake.Read(func(fd uintptr) bool {
-		if !ready {
-			ready = true
-			_, _ = unix.Write(int(fd), []byte{1, 0, 0, 0, 0, 0, 0, 0})
-			return false
-		}
-		return true
-	})
-}
-
 // Close makes Wait return an error. It closes no socket.
 func (p *Poll) Close() {
 	_ = p.file.Close()
-	_ = p.wakeFile.Close()
+	p.Yielder.Close()
 }
