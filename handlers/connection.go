@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -18,6 +19,10 @@ type Connection interface {
 	Reserved() bool
 	// Dispensable tells the server that nothing is lost if the connection closes now.
 	Dispensable()
+	// Cork makes what is written to the connection gather in b, which is empty, until Uncork
+	// sends all of it in one go.
+	Cork(b *bytes.Buffer)
+	Uncork() error
 }
 
 type connectionKey struct{}

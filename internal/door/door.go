@@ -9,6 +9,7 @@
 package door
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -171,6 +172,8 @@ type Conn struct {
 	reserved bool
 
 	quiet atomic.Int64 // since when it waits for its client, as Unix nanoseconds; 0: it does not
+
+	corked *bytes.Buffer // owned by whoever writes; nil: what is written leaves at once
 }
 
 // Of returns the door's own of a connection, which may be wrapped, in TLS for instance,
@@ -195,6 +198,26 @@ func (c *Conn) Reserved() bool { return c.reserved }
 // Dispensable says that nothing is lost if the connection is closed now. It holds
 // until the next request.
 func (c *Conn) Dispensable() { c.quiet.Store(time.Now().UnixNano()) }
+
+// Cork makes what is written gather in b, which is empty, until [Conn.Uncork]. It is for
+// the one goroutine that writes, which must write little in between.
+func (c *Conn) Cork(b *bytes.Buffer) { c.corked = b }
+
+// Uncork sends in one go what was written since [Conn.Cork].
+func (c *Conn) Uncork() error {
+	b := c.corked
+	c.corked = nil
+	_, err := c.Conn.Write(b.Bytes())
+	return err
+}
+
+// Write implements [net.Conn].
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.corked != nil {
+		return c.corked.Write(p)
+	}
+	return c.Conn.Write(p)
+}
 
 // SyscallConn implements [syscall.Conn].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {

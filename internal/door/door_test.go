@@ -1,6 +1,7 @@
 package door_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -134,5 +135,38 @@ func TestConn_unsupported(t *testing.T) {
 	}
 	if _, err := conn.SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("SyscallConn: %v", err)
+	}
+}
+
+// TestConn_Cork: what is written in between arrives in one go, and nothing of it before.
+func TestConn_Cork(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	conn := &door.Conn{Conn: here}
+	uncorked := make(chan error, 1)
+	b := make([]byte, 100)
+	for range 2 {
+		conn.Cork(new(bytes.Buffer))
+		for _, part := range []string{"one ", "two ", "three"} { // nobody reads yet
+			if n, err := io.WriteString(conn, part); n != len(part) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		go func() { uncorked <- conn.Uncork() }() // ends when it is read
+		if n, err := there.Read(b); string(b[:n]) != "one two three" {
+			t.Errorf("read %q, %v", b[:n], err)
+		}
+		if err := <-uncorked; err != nil {
+			t.Error(err)
+		}
+	}
+	there.Close()
+	conn.Cork(new(bytes.Buffer))
+	if _, err := io.WriteString(conn, "four"); err != nil {
+		t.Error(err)
+	}
+	if err := conn.Uncork(); err == nil {
+		t.Error("what nobody can read was sent")
 	}
 }
