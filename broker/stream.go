@@ -70,35 +70,80 @@ func (s *Stream) Format() ring.Format { return s.format }
 // The first batch begins with $open. After the batch with $close, Next returns
 // [io.EOF]. When ctx ends, it returns the error of ctx.
 func (s *Stream) Next(ctx context.Context, b *Batch) error {
-	if s.closed {
-		b.reset()
-		return io.EOF
-	}
-	p := s.puller()
-	p.outSince.Store(0)
-	defer func() { p.outSince.Store(int64(s.broker.clock(time.Now()))) }()
 	for {
-		now := time.Now()
-		if s.gather(b, now, maxBatchBytes); len(b.Events) > 0 {
-			s.stall() // nobody will say whether the client accepts the batch
-			return nil
+		if err := s.Gather(b); err != nil || len(b.Events) > 0 {
+			return err
 		}
-		p.set(s.untilDue(now))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-p.news:
-		case <-p.timer.C:
+		if err := s.Wait(ctx); err != nil {
+			return err
 		}
 	}
 }
 
-// puller is the carrier of a stream whose reader calls Next.
+// Gather is Next without waiting: if there is nothing to write, b is empty, and [Stream.Wait]
+// has to be called next. The two are for goroutines that have to be small while they wait.
+func (s *Stream) Gather(b *Batch) error {
+	if s.closed {
+		b.reset()
+		return io.EOF
+	}
+	p, now := s.puller(), time.Now()
+	p.outSince.Store(0)
+	s.gather(b, now, maxBatchBytes)
+	if len(b.Events) > 0 {
+		s.stall() // nobody will say whether the client accepts the batch
+		s.leave()
+		return nil
+	}
+	p.due.Reset(s.untilDue(now))
+	return nil
+}
+
+// Wait waits until there may be something to gather, or returns the error of ctx. It
+// takes so little of the stack that Go shrinks that to 4 KiB, together with the frames of
+// net/http's HTTP/2. Another frame, or a second channel to wait for, doubles it.
+func (s *Stream) Wait(ctx context.Context) error {
+	if ctx.Err() == nil {
+		<-s.puller().newsUntil(ctx)
+	}
+	if ctx.Err() != nil {
+		s.leave()
+	}
+	return ctx.Err()
+}
+
+// leave notes that the reader does something else.
+func (s *Stream) leave() { s.puller().outSince.Store(int64(s.broker.clock(time.Now()))) }
+
+// puller is the carrier of a stream whose reader calls Next, or Gather and Wait.
 type puller struct {
 	news     chan struct{} // capacity 1
-	timer    *time.Timer   // owned by Next
-	outSince atomic.Int64  // when Next last returned, in nanoseconds on the broker's clock; 0 while Next waits
+	outSince atomic.Int64  // when the reader last left, in nanoseconds on the broker's clock; 0 while it gathers or waits
+
+	// Owned by the reader.
+	due      *time.Timer     // makes news when the stream has to do something by itself
+	ctx      context.Context // makes news when it ends
+	unfollow func() bool     // makes ctx do so no longer
 }
+
+func newPuller() *puller {
+	p := &puller{news: make(chan struct{}, 1)}
+	p.due = time.AfterFunc(time.Hour, p.poke) // Gather sets it
+	return p
+}
+
+// newsUntil returns news, of which there is one when ctx ends.
+func (p *puller) newsUntil(ctx context.Context) <-chan struct{} {
+	if p.ctx != ctx {
+		if p.ctx != nil {
+			p.unfollow()
+		}
+		p.ctx, p.unfollow = ctx, context.AfterFunc(ctx, p.poke)
+	}
+	return p.news
+}
+
+func (p *puller) poke() { p.wake(nil) }
 
 func (p *puller) wake(*Stream) bool {
 	select {
@@ -107,14 +152,6 @@ func (p *puller) wake(*Stream) bool {
 	default:
 		return false
 	}
-}
-
-func (p *puller) set(wait time.Duration) {
-	if p.timer == nil {
-		p.timer = time.NewTimer(wait)
-		return
-	}
-	p.timer.Reset(wait)
 }
 
 // setCarrier makes c the carrier. c then looks at s by itself.
@@ -130,7 +167,7 @@ func (s *Stream) puller() *puller {
 	defer s.mu.Unlock()
 	p, ok := s.carrier.(*puller)
 	if !ok {
-		p = &puller{news: make(chan struct{}, 1)}
+		p = newPuller()
 		s.carrier = p
 	}
 	return p

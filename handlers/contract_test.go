@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
+	"github.com/sluicehq/sluice/handlers"
 )
 
 // suite is the conformance suite. It tests what other programs rely on, over real HTTP. It also
@@ -77,7 +77,7 @@ func (s *suite) all(t *testing.T) {
 		return // what follows would only repeat it
 	}
 	t.Run("document", func(t *testing.T) {
-		s.described.checkRoutes(t, s.start(t).handler.(*echo.Echo).Routes())
+		s.described.checkRoutes(t, handlers.Routes(s.start(t).service))
 		s.described.checkMet(t)
 	})
 	t.Run("log", s.checkLog)

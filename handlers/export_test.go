@@ -61,14 +61,17 @@ func Whole(text []byte, most int) int { return whole(text, most) }
 // Sentence is sentence.
 func Sentence(err error) string { return sentence(err) }
 
+// Routes returns the routes of a service.
+func Routes(s *Service) []*echo.Route { return s.echo.Routes() }
+
 // Route adds a route whose handler is h to a service.
 func Route(service http.Handler, path string, h func(http.ResponseWriter) error) {
-	service.(*echo.Echo).GET(path, func(c echo.Context) error { return h(c.Response()) })
+	service.(*Service).echo.GET(path, func(c echo.Context) error { return h(c.Response()) })
 }
 
 // Answer adds a route that answers with v.
 func Answer(service http.Handler, path string, v any) {
-	service.(*echo.Echo).GET(path, func(c echo.Context) error { return answer(c, http.StatusOK, v) })
+	service.(*Service).echo.GET(path, func(c echo.Context) error { return answer(c, http.StatusOK, v) })
 }
 
 // Constants for the tests.

@@ -54,6 +54,7 @@ type requestInfo struct {
 	stack      []byte          // of a panic
 	body       requestBody     // without a reader if there is none, and over HTTP/2
 	taken      bool            // the connection is no longer net/http's
+	rest       *streamWriter   // with which the answer goes on; nil if it is complete
 }
 
 // statusGone is the status in logs and metrics for an answer that the client did not

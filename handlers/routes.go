@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -68,6 +69,7 @@ type api struct {
 	Options
 	metrics  *metrics
 	buffers  buffers
+	outgoing sync.Pool // of *outgoing
 	tally    tally
 	clientOf echo.IPExtractor
 	done     func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
@@ -75,8 +77,36 @@ type api struct {
 
 // Service is the handler of the whole service.
 type Service struct {
-	http.Handler
-	api *api
+	// Static after construction.
+	api   *api
+	echo  *echo.Echo       // the routes
+	every echo.HandlerFunc // what all requests pass
+}
+
+// ServeHTTP implements [http.Handler]. A stream over HTTP/2 begins when everything that
+// its request needed is gone again, including most of the stack: there may be very many.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := s.answer(w, r)
+	if out == nil {
+		return
+	}
+	defer out.close()
+	r.Header, r.URL, r.Host, r.RequestURI = nil, nil, "", "" // net/http keeps the request
+	for out.writeReady() {
+		out.err = out.stream.Wait(r.Context()) // nothing may stand between this and net/http, see there
+	}
+}
+
+// answer answers a request, or returns the stream with which its answer goes on.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request) *streamWriter {
+	c := s.echo.AcquireContext()
+	defer s.echo.ReleaseContext(c)
+	c.Reset(r, w)
+	s.echo.Router().Find(r.Method, echo.GetPath(r), c)
+	if err := s.every(c); err != nil {
+		s.api.fail(err, c)
+	}
+	return request(c).rest
 }
 
 // New returns the service.
@@ -104,9 +134,8 @@ func New(o Options) *Service {
 	// Outermost first. Nothing here wraps or buffers a response.
 	every := chain(func(c echo.Context) error { return c.Handler()(c) },
 		a.identify, a.spare, a.linger, a.observe, a.recover, a.guardHost, a.cors, checkHeaders, checkQuery)
-	e.Use(func(echo.HandlerFunc) echo.HandlerFunc { return every })
 	a.routes(e)
-	return &Service{Handler: e, api: a}
+	return &Service{api: a, echo: e, every: every}
 }
 
 // chain returns h behind middleware, outermost first. Echo would build the chain for each

@@ -80,7 +80,7 @@ func start(t testing.TB, change ...func(*setup)) *server {
 	}
 	s.catalog = o.handlers.Catalog
 	service := handlers.New(o.handlers)
-	s.handler, s.service = service.Handler, service
+	s.handler, s.service = service, service
 	if o.handlers.ClusterState != nil {
 		if err := service.Watch(t.Context()); err != nil {
 			t.Fatal(err)

@@ -1,12 +1,15 @@
 package handlers
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -46,15 +49,20 @@ func (a *api) stream(c echo.Context, s *broker.Stream) error {
 			}
 		}
 	}
-	defer s.Close() // also if it panics
 	out := a.writer(c)
+	out.stream = s
 	readsOn(c) // a stream does not wait for a body that nobody needs
 	if !c.Response().Committed {
 		c.Response().WriteHeader(http.StatusOK)
 	}
-	err := out.copy(c.Request().Context(), s)
-	s.Close() // whoever sees that it has finished sees its place free, too
-	a.finished(s, out.bytes, err)
+	if c.Request().ProtoMajor > 1 {
+		request(c).rest = out
+		return nil
+	}
+	defer out.close()
+	for out.writeReady() {
+		out.err = s.Wait(c.Request().Context())
+	}
 	return nil
 }
 
@@ -87,22 +95,27 @@ func outcome(s *broker.Stream, err error) broker.CloseReason {
 // time leave in one flush. It is owned by the goroutine of the handler.
 type streamWriter struct {
 	// Static after construction.
+	api     *api
 	to      io.Writer
 	control *http.ResponseController
-	timeout time.Duration
-	lift    bool // a deadline must not stay when nothing is written
-	buffers *buffers
-	broker  *broker.Broker
+	lift    bool           // a deadline must not stay when nothing is written
+	cork    Connection     // sends a large chunk of a body in one go; nil: it leaves in parts
+	stream  *broker.Stream // nil: the answer is not a stream
 
 	bytes int64
+	err   error // why the stream is over
 }
 
 func (a *api) writer(c echo.Context) *streamWriter {
-	return &streamWriter{
-		to: c.Response(), control: controller(c), timeout: a.WriteTimeout,
-		lift:    c.Request().ProtoMajor >= 2, // there it would reset the stream when it passes
-		buffers: &a.buffers, broker: a.Broker,
+	r := c.Request()
+	w := &streamWriter{
+		api: a, to: c.Response().Writer, control: controller(c),
+		lift: r.ProtoMajor >= 2, // there it would reset the stream when it passes
 	}
+	if r.ProtoMajor == 1 && r.TLS == nil { // nobody else writes there
+		w.cork = connection(r)
+	}
+	return w
 }
 
 // head sends the head of the answer.
@@ -113,59 +126,98 @@ func (w *streamWriter) head() {
 	}
 }
 
-// copy writes until the stream has ended ([io.EOF]), the client has left, or its socket
-// has accepted nothing for the time-out ([os.ErrDeadlineExceeded]).
-func (w *streamWriter) copy(ctx context.Context, s *broker.Stream) error {
-	var batch broker.Batch
-	for {
-		if err := s.Next(ctx, &batch); err != nil {
-			return err
+// close ends a stream that has been written, and aborts the answer of one that panicked.
+func (w *streamWriter) close() {
+	v := recover()
+	w.stream.Close() // whoever sees that it has finished sees its place free, too
+	if v == nil {
+		w.api.finished(w.stream, w.bytes, w.err)
+	} else {
+		w.api.Log.LogAttrs(context.Background(), slog.LevelError, "stream aborted",
+			slog.String(keyRequestID, w.stream.Info().RequestID), slog.Any(keyError, fmt.Errorf("%w: %v", errPanic, v)), slog.String(keyStack, string(debug.Stack())))
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// outgoing is what a stream is about to send. Streams that wait have none.
+type outgoing struct {
+	broker.Batch
+	bytes.Buffer
+}
+
+// writeReady writes what the stream has to write now. It reports false when the stream is
+// over, and why in err: [io.EOF] if it has ended.
+func (w *streamWriter) writeReady() bool {
+	out, _ := w.api.outgoing.Get().(*outgoing)
+	if out == nil {
+		out = new(outgoing)
+	}
+	defer w.api.outgoing.Put(out)
+	for w.err == nil {
+		if w.err = w.stream.Gather(&out.Batch); w.err != nil || len(out.Events) == 0 {
+			break
 		}
 		before := w.bytes
-		if err := w.write(batch.Events); err != nil {
-			return err
+		if w.err = w.write(out); w.err == nil {
+			w.api.Broker.Delivered(out.Messages, w.bytes-before)
 		}
-		w.broker.Delivered(batch.Messages, w.bytes-before)
 	}
+	return w.err == nil
 }
 
 // write writes the events, short ones several at a time.
-func (w *streamWriter) write(events [][]byte) error {
-	if len(events) == 1 && len(events[0]) <= maxWrite {
-		return w.send(events[0])
+func (w *streamWriter) write(out *outgoing) error {
+	if len(out.Events) == 1 && len(out.Events[0]) <= maxWrite {
+		return w.send(out.Events[0])
 	}
-	b := w.buffers.get()
-	defer w.buffers.put(b)
-	for _, event := range events {
+	out.Reset()
+	for _, event := range out.Events {
 		for len(event) > 0 {
-			n := min(len(event), maxWrite-b.Len())
-			b.Write(event[:n])
-			if event = event[n:]; b.Len() == maxWrite {
-				if err := w.send(b.Bytes()); err != nil {
+			n := min(len(event), maxWrite-out.Len())
+			out.Write(event[:n])
+			if event = event[n:]; out.Len() == maxWrite {
+				if err := w.send(out.Bytes()); err != nil {
 					return err
 				}
-				b.Reset()
+				out.Reset()
 			}
 		}
 	}
-	return w.send(b.Bytes())
+	return w.send(out.Bytes())
 }
 
+// maxPlainWrite is how many bytes net/http sends in one go as a chunk of a body. Of a
+// longer chunk it sends the beginning, the rest and the end one by one.
+const maxPlainWrite = 4000
+
 // send writes and flushes p under one deadline.
-func (w *streamWriter) send(p []byte) error {
+func (w *streamWriter) send(p []byte) (err error) {
 	if len(p) == 0 {
 		return nil
 	}
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every connection has deadlines
-	n, err := w.to.Write(p)
-	w.bytes += int64(n)
-	if err == nil {
-		err = w.control.Flush()
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.api.WriteTimeout)) // not every connection has deadlines
+	if w.cork == nil || len(p) <= maxPlainWrite {
+		err = w.flush(p)
+	} else {
+		b := w.api.buffers.get()
+		w.cork.Cork(b)
+		err = errors.Join(w.flush(p), w.cork.Uncork())
+		w.api.buffers.put(b)
 	}
 	if w.lift {
 		_ = w.control.SetWriteDeadline(time.Time{})
 	}
 	return unsent(err)
+}
+
+// flush writes p and sends it.
+func (w *streamWriter) flush(p []byte) error {
+	n, err := w.to.Write(p)
+	w.bytes += int64(n)
+	if err != nil {
+		return err
+	}
+	return w.control.Flush()
 }
 
 // controller returns the controller of the connection. The one of echo's response would
