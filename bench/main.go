@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sluicehq/sluice/bench/peers"
@@ -20,7 +21,7 @@ const usage = `bench measures event stream servers.
 
   bench run [flags]                  measure; bench run -h lists the flags
   bench engines [flags]              measure the engines that keep messages; bench engines -h lists the flags
-  bench report -json FILE [-out DIR] write DIR/benchmarks.md and DIR/benchmarks/*.svg
+  bench report -json FILES [-out DIR] write DIR/benchmarks.md and DIR/benchmarks/*.svg
 
 and for itself: bench serve NAME ADDR, bench exec CORE COMMAND…
 `
@@ -71,14 +72,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func writeReport(args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	file := flags.String("json", "bench.json", "`file` of the results")
+	files := flags.String("json", "bench.json", "`files` of the results, comma-separated: of runs that are to be shown as one")
 	out := flags.String("out", "docs", "`folder` to write benchmarks.md and benchmarks/*.svg to")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
 	}
-	results, err := report.Read(*file)
-	if err != nil {
-		return err
+	var all *report.Results
+	for file := range strings.SplitSeq(*files, ",") {
+		results, err := report.Read(file)
+		if err != nil {
+			return err
+		}
+		if all == nil {
+			all = results
+		} else {
+			all.Add(results)
+		}
 	}
-	return results.Write(*out)
+	return all.Write(*out)
 }

@@ -131,7 +131,7 @@ func TestClient_closedLoop(t *testing.T) {
 		must(t, client.Run(200*time.Millisecond))
 		window := client.Counts()
 		must(t, client.Stop())
-		whole, err := client.Drain(5 * time.Second)
+		whole, err := client.Drain(2 * time.Minute)
 		must(t, err)
 		all, total := client.Counts(), client.Total()
 		if !whole || !total.Good() || window.Delivered == 0 || window.Answered == 0 {
@@ -153,7 +153,7 @@ func TestClient_openLoop(t *testing.T) {
 	must(t, client.StartOpen(200))
 	must(t, client.Run(300*time.Millisecond))
 	must(t, client.Stop())
-	whole, err := client.Drain(5 * time.Second)
+	whole, err := client.Drain(2 * time.Minute)
 	must(t, err)
 	counts := client.Counts()
 	if !whole || counts.Published < 55 || counts.Published > 61 || counts.Delivered != 5*counts.Published {
@@ -211,7 +211,7 @@ func TestClient_Return(t *testing.T) {
 		for i := range 20 {
 			must(t, client.One(0))
 			if i == 9 {
-				whole, err := client.Drain(5 * time.Second)
+				whole, err := client.Drain(2 * time.Minute)
 				must(t, err)
 				must(t, client.Run(20*time.Millisecond))
 				if !whole {
@@ -226,7 +226,7 @@ func TestClient_Return(t *testing.T) {
 			}
 			return get(string(id))
 		}))
-		whole, err := client.Drain(5 * time.Second)
+		whole, err := client.Drain(2 * time.Minute)
 		must(t, err)
 		if want := (load.Check{Delivered: 400}); !whole || client.Total() != want {
 			t.Errorf("whole %t, %+v", whole, client.Total())

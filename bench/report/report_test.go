@@ -123,6 +123,23 @@ func TestResults_Write_partial(t *testing.T) {
 	}
 }
 
+// TestResults_Add shows two runs as one.
+func TestResults_Add(t *testing.T) {
+	all := results()
+	all.Samples = slices.DeleteFunc(all.Samples, func(s report.Sample) bool { return s.Scenario != "A" })
+	other := results()
+	other.Command, other.Rounds = "bench run -rounds 1", 1
+	other.Samples = slices.DeleteFunc(other.Samples, func(s report.Sample) bool { return s.Scenario == "A" })
+	all.Add(other)
+	var got, want strings.Builder
+	if err := errors.Join(all.Summary(&got), results().Summary(&want)); err != nil || got.String() != want.String() {
+		t.Errorf("%v: %s, want %s", err, got.String(), want.String())
+	}
+	if all.Command != "bench run -rounds 3; bench run -rounds 1" || all.Rounds != 3 || all.Took != 190*time.Second {
+		t.Errorf("%q, %d rounds, %v", all.Command, all.Rounds, all.Took)
+	}
+}
+
 func wellFormed(t *testing.T, name, text string) {
 	t.Helper()
 	for d := xml.NewDecoder(strings.NewReader(text)); ; {

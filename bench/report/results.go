@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -85,6 +86,16 @@ func Read(path string) (*Results, error) {
 		return nil, fmt.Errorf("report: %s: %w", path, err)
 	}
 	return &r, nil
+}
+
+// Add adds what another run on the same machine has measured, as if it had been a part of
+// this one. Rounds are those of the run with the most.
+func (r *Results) Add(other *Results) {
+	r.Command += "; " + other.Command
+	r.Took += other.Took
+	r.Rounds = max(r.Rounds, other.Rounds)
+	maps.Copy(r.Servers, other.Servers)
+	r.Samples = append(r.Samples, other.Samples...)
 }
 
 // Save writes the file of a run, as a whole or not at all.

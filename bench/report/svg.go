@@ -12,7 +12,7 @@ import (
 // is shrunk to the width of the screen.
 const (
 	svgWidth  = 560
-	plotLeft  = 172
+	plotLeft  = 196
 	plotRight = svgWidth - 92
 )
 
