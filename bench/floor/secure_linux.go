@@ -44,7 +44,7 @@ func (s *server) secure(fd int32) error {
 	if err := conn.Handshake(); err != nil { //nolint:noctx // the socket has its own limit
 		return err
 	}
-	s.secured[fd] = &secured{conn: conn, tap: tap}
+	s.secured[fd], s.untidy = &secured{conn: conn, tap: tap}, true
 	return unix.SetNonblock(int(fd), true)
 }
 

@@ -3,6 +3,7 @@ package floor
 import (
 	"crypto/tls"
 	"fmt"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 // fewer, the more events come together in a pass.
 const pollEvery = 16
 
+// tidyAfter is how long there is nothing to do until the memory of handshakes is given back.
+const tidyAfter = time.Second
+
 // server is the whole floor. One goroutine runs it, so nothing in it is guarded.
 type server struct {
 	mode     Mode
@@ -26,6 +30,7 @@ type server struct {
 	channels map[string]*channel
 	conns    []conn     // by descriptor, as many as the process may open
 	secured  []*secured // likewise; nil without TLS
+	untidy   bool       // handshakes have left memory that nothing uses
 
 	ready   []*channel // to be passed over, oldest first
 	resting []*channel // Paced: passed over less than Pace ago, in order of due
@@ -99,6 +104,8 @@ func (s *server) patience() time.Duration {
 		return 0
 	case s.overdue > 0:
 		return max(0, s.resting[0].due-time.Since(s.start))
+	case s.untidy:
+		return tidyAfter
 	default:
 		return forever
 	}
@@ -113,6 +120,10 @@ func (s *server) poll(patience time.Duration) error {
 			return nil
 		}
 		return fmt.Errorf("floor: epoll: %w", errno)
+	}
+	if n == 0 && patience == tidyAfter {
+		debug.FreeOSMemory()
+		s.untidy = false
 	}
 	for i := range s.events[:n] {
 		event := &s.events[i]
