@@ -3,7 +3,10 @@ package program
 import (
 	"context"
 	"io"
+	"os"
 	"time"
+
+	"github.com/sluicehq/sluice/server/program/hangup"
 )
 
 // lastWord is how long a running write may take when the program is told to end.
@@ -41,4 +44,19 @@ func (i *interruptible) Write(p []byte) (int, error) {
 	case <-timer.C:
 		return 0, i.ctx.Err()
 	}
+}
+
+// endWithReader ends the program once nobody reads out any more, as a write to it would,
+// which may never come.
+func endWithReader(out io.Writer) {
+	file, ok := out.(*os.File)
+	if !ok {
+		return
+	}
+	go func() { // ends with the program
+		if hangup.Wait(file) {
+			file.Write([]byte{'\n'}) //nolint:errcheck // it raises SIGPIPE, which ends the program unless it is ignored
+			os.Exit(exitFault)
+		}
+	}()
 }

@@ -16,8 +16,14 @@ type grammar struct {
 	Publish   publishCmd   `cmd:"" help:"Publish a message, a message for each line, or a stream of text."`
 	Run       runCmd       `cmd:"" help:"Publish the status of the run that a channel reports on."`
 	Subscribe subscribeCmd `cmd:"" help:"Print the messages of channels as they arrive."`
+	History   historyCmd   `cmd:"" help:"Print the messages that a channel holds."`
 	Token     tokenCmd     `cmd:"" help:"Make a token for a subscriber."`
-	Schemas   struct {
+	Revoke    revokeCmd    `cmd:"" help:"Revoke a token."`
+
+	Channels    channelsCmd    `cmd:"" help:"List the active channels."`
+	Subscribers subscribersCmd `cmd:"" help:"List the open streams."`
+
+	Schemas struct {
 		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions in a file."`
 		List   schemasListCmd   `cmd:"" help:"List the definitions of the server."`
 		Get    schemasGetCmd    `cmd:"" help:"Print one definition."`
@@ -30,6 +36,9 @@ type grammar struct {
 	} `cmd:"" help:"Make and rotate the keys that sign tokens."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands and flags, for bash, zsh or fish."`
+	Complete   completeCmd   `cmd:"" hidden:"" name:"__complete" help:"Print what can come next, for the scripts of completion."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -68,8 +77,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		variable: func(name string) string { return s.environ[name] },
 		explain:  s.targetOf(parsed).explain,
 	}
+	if parsed.Selected().Name != "serve" { // a service outlives the readers of its log
+		endWithReader(stdout)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return std.explain(parsed.Run(std, s))
+	return std.explain(parsed.Run(std, s, parser.Model))
 }
 
 // newParser makes the parser; exit is called after --help has been printed.

@@ -23,6 +23,7 @@ type subscribeCmd struct {
 	Replay      string   `placeholder:"HOW" help:"Earlier messages to print first: none, latest, all or a number."`
 	LastEventID string   `name:"last-event-id" placeholder:"ID" help:"Continue after this id."`
 	Text        string   `placeholder:"TOPIC" help:"Print only the latest text of this topic of one channel, as it grows, until it ends: with exit status 0 if it is complete and 1 if it was broken off."`
+	Count       *int     `placeholder:"N" help:"Stop after N messages, with exit status 0."`
 	Until       string   `placeholder:"end" enum:",end" default:"" help:"end: stop when the run of the channel has ended, with exit status 0 if it completed and 1 if it failed or was cancelled."`
 }
 
@@ -36,17 +37,25 @@ Examples:
     sluice subscribe 'pipeline:*' --topic status --replay latest
     sluice subscribe build:7 --replay all | jq -r .data
     sluice subscribe build:7 --until end && deploy
+    sluice subscribe order:1 --topic state --replay latest --count 1
     sluice subscribe chat:7 --text draft`
 }
 
 // Run implements the command.
 func (c *subscribeCmd) Run(ctx context.Context, std *streams) error {
+	switch {
+	case c.Count != nil && *c.Count < 1:
+		return usagef("--count: %d is less than 1", *c.Count)
+	case c.Count != nil && c.Text != "":
+		return usagef("--count and --text: give one of them")
+	}
 	server, err := c.client()
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	p := &printer{out: &interruptible{ctx, std.out}, err: &interruptible{ctx, std.err}, human: isTerminal(std.out), colours: std.coloured(std.out), notes: std.coloured(std.err), explain: std.explain}
+	p := std.printer(ctx)
+	defer p.endLine()
 	if c.Text != "" {
 		return c.printText(ctx, server, p)
 	}
@@ -55,6 +64,7 @@ func (c *subscribeCmd) Run(ctx context.Context, std *streams) error {
 		OnRetry: p.retry,
 	}
 	var run schemas.RunChange
+	printed := 0
 	for event, err := range server.Events(ctx, subscription) {
 		unreadable := (*client.EventError)(nil)
 		switch {
@@ -73,6 +83,12 @@ func (c *subscribeCmd) Run(ctx context.Context, std *streams) error {
 		}
 		if err := p.event(event); err != nil && ctx.Err() == nil {
 			return err
+		}
+		if event.Message == nil {
+			continue
+		}
+		if printed++; c.Count != nil && printed == *c.Count {
+			return nil
 		}
 	}
 	if !subscription.UntilEnd || ctx.Err() != nil {
@@ -152,6 +168,14 @@ func outcome(ctx context.Context, server *client.Client, sub client.Subscription
 	return run, errors.New("the run has ended, and its status is no longer kept")
 }
 
+// printer returns a printer to the standard streams.
+func (s *streams) printer(ctx context.Context) *printer {
+	return &printer{
+		out: &interruptible{ctx, s.out}, err: &interruptible{ctx, s.err},
+		human: isTerminal(s.out), colours: s.coloured(s.out), notes: s.coloured(s.err), explain: s.explain,
+	}
+}
+
 // printer prints what a subscription receives.
 type printer struct {
 	out, err io.Writer
@@ -160,14 +184,15 @@ type printer struct {
 	notes    palette // of err
 	explain  func(error) error
 	noted    string // why there is no connection, once that has been said; "" while there is one
+	text     string // the text whose pieces the last line shows, on a terminal
+	open     bool   // the last line has not ended
 }
 
 // event prints messages to out and what happens to the stream to err.
 func (p *printer) event(e client.Event) error {
 	switch {
 	case e.Message != nil && p.human:
-		_, err := fmt.Fprintln(p.out, p.line(e))
-		return err
+		return p.show(e.Message)
 	case e.Message != nil:
 		_, err := fmt.Fprintf(p.out, "%s\n", e.Data)
 		return err
@@ -212,14 +237,56 @@ func (p *printer) plain(text string) string {
 	return b.String()
 }
 
-// line is a message for a person.
-func (p *printer) line(e client.Event) string {
-	m := e.Message
+// show prints a message for a person. The pieces of a text follow each other until another
+// message comes.
+func (p *printer) show(m *schemas.Message) error {
+	key := ""
+	if m.Piece() {
+		key = strings.Join([]string{string(m.Channel), string(m.Topic), m.StreamID}, " ")
+	}
+	text, is := textOfMessage(m)
+	switch {
+	case m.Kind == schemas.KindStreamEnd && p.text == key && strings.Contains(string(m.Data), `"complete"`):
+		p.endLine()
+		p.text = ""
+		return nil
+	case m.Kind == schemas.KindStreamStart:
+		text, is = "", true
+	case !is:
+		text = printable(string(m.Data))
+	}
+	var line strings.Builder
+	if key == "" || key != p.text || m.Kind == schemas.KindStreamEnd {
+		p.endLine()
+		line.WriteString(p.head(m) + " ")
+	}
+	if is {
+		text = p.plain(text)
+	}
+	line.WriteString(text)
+	if key == "" || m.Kind == schemas.KindStreamEnd {
+		line.WriteString("\n")
+		key = ""
+	}
+	p.text, p.open = key, !strings.HasSuffix(line.String(), "\n") && (p.open || line.Len() > 0)
+	_, err := io.WriteString(p.out, line.String())
+	return err
+}
+
+// endLine ends the line of a text that goes on, since something else is printed.
+func (p *printer) endLine() {
+	if p.open {
+		fmt.Fprintln(p.out)
+	}
+	p.open, p.text = false, ""
+}
+
+// head is what stands before the data of a message.
+func (p *printer) head(m *schemas.Message) string {
 	return strings.Join([]string{
 		p.colours.paint(dim, m.CreatedAt.Std().Local().Format("15:04:05.000")),
 		p.colours.paint(cyan, printable(string(m.Channel))),
 		p.colours.paint(bold, printable(string(m.Topic))),
-		printable(string(m.Data)),
 	}, " ")
 }
 
@@ -236,5 +303,6 @@ func (p *printer) retry(err error, _ time.Duration) {
 }
 
 func (p *printer) note(with style, format string, args ...any) {
+	p.endLine()
 	fmt.Fprintln(p.err, p.notes.paint(with, "sluice: "+printable(fmt.Sprintf(format, args...))))
 }

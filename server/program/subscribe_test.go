@@ -107,6 +107,46 @@ func TestPrinter_terminal(t *testing.T) {
 	}
 }
 
+// TestPrinter_texts: a terminal shows texts as text, whatever comes between their pieces.
+func TestPrinter_texts(t *testing.T) {
+	var out, notes bytes.Buffer
+	p := &printer{out: &out, err: &notes, human: true}
+	show := func(kind schemas.Kind, topic, stream, data string) {
+		t.Helper()
+		m := schemas.Message{Channel: "c", Topic: schemas.Topic(topic), Kind: kind, StreamID: stream, Data: json.RawMessage(data)}
+		if err := p.event(client.Event{Message: &m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const start, chunk, end, data = schemas.KindStreamStart, schemas.KindChunk, schemas.KindStreamEnd, schemas.KindData
+	show(start, "log", "s", "{}")
+	show(chunk, "log", "s", `"one\ntw"`)
+	show(chunk, "log", "s", `"o \u001b[31m"`)
+	show(data, "status", "", `{"a":"b"}`)
+	show(data, "status", "", `"a \"text\""`)
+	show(chunk, "log", "s", `"three"`)
+	show(start, "log", "t", "{}")
+	show(chunk, "log", "t", `"other\n"`)
+	show(end, "log", "t", `{"reason":"complete"}`)
+	show(chunk, "log", "s", `"four"`)
+	p.note(dim, "a note")
+	show(chunk, "log", "s", `"five"`)
+	show(end, "log", "s", `{"reason":"aborted"}`)
+	show(chunk, "log", "u", `"six"`)
+	p.endLine()
+	clock := schemas.Time(0).Std().Local().Format("15:04:05.000") + " c "
+	want := strings.Join([]string{
+		clock + "log one", `two \x1b[31m`, clock + `status {"a":"b"}`, clock + `status a "text"`, clock + "log three", clock + "log other",
+		clock + "log four", clock + "log five", clock + `log {"reason":"aborted"}`, clock + "log six", "",
+	}, "\n")
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", &out, want)
+	}
+	if notes.String() != "sluice: a note\n" {
+		t.Errorf("noted %q", &notes)
+	}
+}
+
 func TestPrinter_writeFails(t *testing.T) {
 	_, broken := io.Pipe()
 	broken.CloseWithError(io.ErrClosedPipe)
