@@ -69,7 +69,7 @@ clean: ## Remove what was built and installed here
 # The Go code, then the TypeScript package, then the tests. The linter runs vet.
 CHECKS := check-format check-tidy check-generated lint \
   check-dist typecheck lint-web size check-package check-examples
-TESTS  := test-go test-unit test-e2e
+TESTS  := test-go test-unit test-e2e test-matrix
 
 .PHONY: test setup vet $(CHECKS) $(TESTS) test-web
 test: setup build $(CHECKS) $(TESTS) ## Everything that CI checks
@@ -139,7 +139,7 @@ test-go: build $(BENCH_NODE) ## Run the Go tests, with the race detector
 	@mkdir -p $(CACHE)
 	@{ SLUICE_BIN=$(CURDIR)/sluice go test $(TEST_FLAGS) ./...; go test -C bench $(TEST_FLAGS) ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
 
-test-web: test-unit test-e2e ## Run all tests of web/
+test-web: test-unit test-e2e test-matrix ## Run all tests of web/
 
 test-unit: build $(NPM_DONE) ## Run the tests of the package and of the page's modules
 	@echo '== $@'
@@ -151,6 +151,11 @@ test-e2e: build $(NPM_DONE) ## Run the tests in a browser
 	@echo '== $@'
 	@mkdir -p $(CACHE)
 	@cd web && SLUICE_BIN=$(CURDIR)/sluice npm run --silent test:e2e 2>&1 | tee ../$(CACHE)/$@.log
+
+test-matrix: build $(NPM_DONE) ## Load the package with each runtime, compiler, bundler and test runner
+	@echo '== $@'
+	@mkdir -p $(CACHE)
+	@cd web && SLUICE_BIN=$(CURDIR)/sluice npm run --silent test:matrix 2>&1 | tee ../$(CACHE)/$@.log
 
 ##### Longer runs
 

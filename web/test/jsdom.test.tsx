@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// What docs/react.md says of tests, in jsdom: with the globals of Node.js, and with those alone that it names.
+// What docs/testing.md has in place of a server, in jsdom: with the globals of Node.js, and with those alone that it needs.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ type Feed = (channel: string, messages: readonly { topic: string; data: unknown 
 
 /** The code of the page's feed.ts. */
 function feedCode(module: ts.ModuleKind): string {
-  const block = blocksOf("react.md", readFileSync(`${ROOT}docs/react.md`, "utf8")).find(({ name }) => name === "feed.ts")!;
+  const block = blocksOf("testing.md", readFileSync(`${ROOT}docs/testing.md`, "utf8")).find(({ name }) => name === "feed.ts")!;
   return ts.transpileModule(block.text, { compilerOptions: { module, target: ts.ScriptTarget.ES2022 } }).outputText;
 }
 
@@ -72,7 +72,7 @@ async function inWindow(globals: Record<string, unknown>): Promise<Record<string
   return JSON.parse(result) as Record<string, unknown>;
 }
 
-test("the globals that the page names are enough", async () => {
+test("these globals are enough", async () => {
   expect(await inWindow({ Response, Headers, ReadableStream, TextEncoder, TextDecoder })).toEqual({ data: messages[0]!.data });
 });
 
