@@ -76,31 +76,29 @@ test("Vite: for pages, and for Node.js with everything bundled", options, async 
   assert.deepEqual(await printed(join(dir, "node/main.mjs")), namesOf(entries));
 });
 
-for (const bundler of ["turbopack", "webpack"]) {
-  test(`Next.js with ${bundler}: in a component of the server, and in one of the client`, options, async () => {
-    // What is for clients alone is only referred to in a component of the server.
-    const forServer = entries.filter(({ client }) => !client);
-    const pre = (id, those) => `<pre id="${id}">{JSON.stringify(${namesExpression(those)})}</pre>`;
-    const dir = folder(`next-${bundler}`, {
-      "package.json": "{}",
-      "next.config.mjs":
-        "export default { turbopack: { root: import.meta.dirname + '/../..' }, outputFileTracingRoot: import.meta.dirname + '/../..' };\n",
-      "app/layout.js": `import { RealtimeProvider } from "@sluicehq/sluice/react";
+test("Next.js: in a component of the server, and in one of the client", options, async () => {
+  // What is for clients alone is only referred to in a component of the server.
+  const forServer = entries.filter(({ client }) => !client);
+  const pre = (id, those) => `<pre id="${id}">{JSON.stringify(${namesExpression(those)})}</pre>`;
+  const dir = folder("next", {
+    "package.json": "{}",
+    "next.config.mjs":
+      "export default { turbopack: { root: import.meta.dirname + '/../..' }, outputFileTracingRoot: import.meta.dirname + '/../..' };\n",
+    "app/layout.js": `import { RealtimeProvider } from "@sluicehq/sluice/react";
         export default function Layout({ children }) {
           return <html lang="en"><body><RealtimeProvider url="https://sluice.example.com">{children}</RealtimeProvider></body></html>;
         }\n`,
-      "app/page.js": `${imports(forServer)}import Client from "./client";
+    "app/page.js": `${imports(forServer)}import Client from "./client";
         export default function Page() {
           return <>${pre("server", forServer)}<Client /></>;
         }\n`,
-      "app/client.js": `"use client";\n${imports(forPages)}export default function Client() {
+    "app/client.js": `"use client";\n${imports(forPages)}export default function Client() {
           return ${pre("client", forPages)};
         }\n`,
-    });
-    await node([command("next"), "build", dir, `--${bundler}`], { cwd: dir, env: { NEXT_TELEMETRY_DISABLED: "1", CI: "1" } });
-    const page = readFileSync(join(dir, ".next/server/app/index.html"), "utf8");
-    const shown = (id) => JSON.parse(new RegExp(`<pre id="${id}">([^<]*)<`).exec(page)[1].replaceAll("&quot;", '"'));
-    assert.deepEqual(shown("server"), namesOf(forServer));
-    assert.deepEqual(shown("client"), namesOf(forPages));
   });
-}
+  await node([command("next"), "build", dir], { cwd: dir, env: { NEXT_TELEMETRY_DISABLED: "1", CI: "1" } });
+  const page = readFileSync(join(dir, ".next/server/app/index.html"), "utf8");
+  const shown = (id) => JSON.parse(new RegExp(`<pre id="${id}">([^<]*)<`).exec(page)[1].replaceAll("&quot;", '"'));
+  assert.deepEqual(shown("server"), namesOf(forServer));
+  assert.deepEqual(shown("client"), namesOf(forPages));
+});

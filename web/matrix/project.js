@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 export const PROJECT = fileURLToPath(new URL("../../.cache/matrix", import.meta.url));
 
 /** What loads an entry may take long on a busy machine: only what would never end meets this. */
-export const PATIENCE_MS = 600_000;
+export const PATIENCE_MS = 1_800_000;
 
 /** Requires what the project has installed. */
 export const require = createRequire(join(PROJECT, "package.json"));
