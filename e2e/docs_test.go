@@ -15,6 +15,8 @@ import (
 //
 //	sh, text  as in the README, in a shell of the page's own in which SLUICE_URL
 //	          and SLUICE_API_KEY are set and ./sluice is there: TestDocs_commands
+//	python, php, ruby
+//	          programs that the commands of the page run: TestDocs_commands
 //	go        compiled: TestDocs_go
 //	ts, tsx   compiled: web/test/docs.test.ts
 //	yaml      a file that a server takes; the first line names it: TestDocs_files
@@ -64,7 +66,7 @@ func TestDocs_languages(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
-			if !slices.Contains([]string{"sh", "text", "go", "ts", "tsx", "yaml", "html", "json"}, b.lang) {
+			if !slices.Contains(append(languages(), "sh", "text", "go", "ts", "tsx", "yaml", "html", "json"), b.lang) {
 				t.Errorf("%s: line %d: blocks in %q are not known to the tests", p.name, b.line, b.lang)
 			}
 			if b.info != "" && b.lang != "sh" {
@@ -92,11 +94,23 @@ func TestDocs_commands(t *testing.T) {
 
 func checkPage(t testing.TB, s *server, p page) error {
 	t.Helper()
-	run, err := runnableBlocks(p.blocks)
+	environ := []string{"SLUICE_URL=" + s.url, "SLUICE_API_KEY=" + s.key}
+	if python := interpreters(t, p)["python"]; python != "" {
+		environ = append(environ, "PYTHON="+python)
+	}
+	var all []block
+	for _, b := range p.blocks {
+		command, err := asCommands(b)
+		if err != nil {
+			return err
+		}
+		all = append(all, command)
+	}
+	run, err := runnableBlocks(all)
 	if err != nil || len(run) == 0 {
 		return err
 	}
-	return checkCommands(t, s, run, "SLUICE_URL="+s.url, "SLUICE_API_KEY="+s.key)
+	return checkCommands(t, s, run, environ...)
 }
 
 // TestDocs_checkPage shows that commands with a fault are found out. TestReadme_check
@@ -108,6 +122,8 @@ func TestDocs_checkPage(t *testing.T) {
 		{"good", "```sh\n./sluice publish a t 1\n```\n```text\n" + `{"id":"abcdefgh-1","channel":"a","topic":"t","kind":"data","created_at":"2026-01-02T03:04:05.678Z","durable":false,"duplicate":false}` + "\n```\n", ""},
 		{"a command fails", "```sh\n./sluice publish a message 1\n```\n", "line 1: a command fails with 1"},
 		{"a problem in silence", "```sh\ncurl \"$SLUICE_URL/v1/channels/b\" -H \"Authorization: Bearer $SLUICE_API_KEY\"\n```\n", "/problems/not-found"},
+		{"a program", "```ruby\n# a.rb\nputs 1 + 1\n```\n```sh\ncat a.rb\n```\n```text\n# a.rb\nputs 1 + 1\n```\n", ""},
+		{"a program without a name", "```ruby\nputs 1 + 1\n```\n", "line 1: the first line"},
 		{"other output", "```sh\nprintenv SLUICE_URL\n```\n```text\nhttp://example.com\n```\n", "line 1: the commands print"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,6 +22,7 @@ set -euo pipefail
 curl() { command curl -sS "$@" || test $? -eq 28; }   # -m ends a stream, and is no fault
 make() { grep -q "^$1:" "$REPOSITORY/Makefile"; }     # ./sluice is built, and this is a part of make test
 go() { test "go $*" = "` + startLine + `"; }          # it runs
+python3() { command "${PYTHON:-python3}" "$@"; }      # the one that has requests
 `
 
 // TestReadme runs the README from top to bottom.
