@@ -287,6 +287,11 @@ func (s *Stream) Close() {
 	for _, c := range s.cursors {
 		c.leave()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.carrier.(*puller); ok {
+		p.due.Stop() // or it would hold on to the context until it fires
+	}
 }
 
 // Messages returns how many messages were handed out. It is for the goroutine that
