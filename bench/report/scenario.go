@@ -151,14 +151,16 @@ func textScenarios() []Scenario {
 	}
 }
 
-// Select returns the names of the scenarios that a list names: H is all of H-…, and "all" or
-// nothing is every one. It also returns the names in the list that are none.
+// Select returns the names of the scenarios that a list names: H, of which there is none, is
+// all of H-…, and "all" or nothing is every one. It also returns the names in the list that are none.
 func Select(list []string) (names, unknown []string) {
 	wanted := map[string]bool{}
 	for _, word := range list {
+		exact := slices.ContainsFunc(Scenarios(), func(s Scenario) bool { return strings.EqualFold(s.Name, word) })
 		found := false
 		for _, s := range Scenarios() {
-			if word == "all" || strings.EqualFold(s.Name, word) || strings.HasPrefix(s.Name, strings.ToUpper(word)+"-") {
+			group := !exact && strings.HasPrefix(s.Name, strings.ToUpper(word)+"-")
+			if word == "all" || strings.EqualFold(s.Name, word) || group {
 				wanted[s.Name], found = true, true
 			}
 		}
