@@ -28,13 +28,15 @@ const smallest = {
 const entries = {
   input: {
     index: "src/index.ts",
+    inngest: "src/inngest/index.ts",
+    "inngest-react": "src/inngest/react/index.ts",
     publish: "src/publish.ts",
     react: "src/react/index.ts",
     server: "src/server/index.ts",
     tabs: "src/tabs.ts",
   },
   platform: "neutral",
-  external: /^react(\/|$)/,
+  external: /^(react|inngest|node:.*)(\/|$)/,
   transform: { target },
   checks: { moduleLevelDirective: false }, // the entry of ./react keeps its "use client"
 };

@@ -1,4 +1,3 @@
-import { n as text, t as channel } from "./shared-channel.js";
+import { a as text, n as channel, t as subscribe, u as staticSchema } from "./shared-subscribe.js";
 import { d as SluiceError } from "./shared-request.js";
-import { a as staticSchema, t as subscribe } from "./shared-subscribe.js";
 export { SluiceError, channel, staticSchema, subscribe, text };

@@ -1,21 +1,9 @@
-import { c as TextRef, d as TopicRef, m as text, o as MergeRule, t as AnyChannel, u as TopicName } from "./shared-channel.js";
+import { _ as text, d as TextRef, l as MergeRule, n as AnyRef, s as InngestChannel, t as AnyChannel } from "./shared-channel.js";
 import { n as Fault, r as SluiceError } from "./shared-error.js";
 import { s as Receipt, t as Fetch } from "./shared-request.js";
+import { a as CallOptions, i as TokenRequest, n as IssuedToken, r as NamedChannel, t as Grantee } from "./shared-token.js";
 
-// src/server/caller.d.ts
-/** Options that every call takes. */
-interface CallOptions {
-  /** Ends the call, which rejects with the signal's reason. The server may already have acted on the request. */
-  readonly signal?: AbortSignal | undefined;
-}
-interface AskOptions<Output> extends CallOptions {
-  /** The topic of the answer, which may be on another channel. */
-  readonly reply: TopicRef<string, unknown, Output>;
-  /** Reports whether a message is the answer. Default: the first message is. */
-  readonly match?: ((answer: NoInfer<Output>) => boolean) | undefined;
-  /** How long to wait, in milliseconds, including the publish of the question. Default: forever. */
-  readonly timeout?: number | undefined;
-}
+// src/server/jsonschema.d.ts
 /** The version of JSON Schema that the server uses. */
 declare const TARGET = "draft-2020-12";
 /** A JSON Schema; true accepts everything. */
@@ -75,8 +63,16 @@ interface Attributes {
 interface PublishOptions extends Attributes, CallOptions {}
 /** One of several messages. */
 interface PublishItem<Input = unknown> extends Attributes {
-  readonly ref: TopicRef<string, Input>;
+  readonly ref: AnyRef<Input>;
   readonly data: NoInfer<Input>;
+}
+interface AskOptions<Output> extends CallOptions {
+  /** The topic of the answer, which may be on another channel. */
+  readonly reply: AnyRef<unknown, Output>;
+  /** Reports whether a message is the answer. Default: the first message is. */
+  readonly match?: ((answer: NoInfer<Output>) => boolean) | undefined;
+  /** How long to wait, in milliseconds, including the publish of the question. Default: forever. */
+  readonly timeout?: number | undefined;
 }
 interface StreamOptions extends CallOptions {
   /** The run that it belongs to. */
@@ -109,41 +105,6 @@ interface StreamReceipt {
   /** The text was complete before. */
   readonly duplicate: boolean;
 }
-/** One channel of a definition, with its name. */
-type NamedChannel = AnyChannel & {
-  readonly $name: string;
-};
-/** What a token can grant: a channel with its topics, a name, or a pattern (`pipeline:*`). */
-type Grantee = NamedChannel | string;
-/** What a token grants. Options that are left out grant nothing. */
-interface TokenRequest<C extends Grantee = Grantee> extends CallOptions {
-  /** What the holder may subscribe to. */
-  readonly channel?: C;
-  readonly channels?: readonly C[];
-  /** Default: the topics that the channel defines, or all topics if it is given by name. */
-  readonly topics?: readonly (C extends string ? string : TopicName<C>)[];
-  /** What the holder may publish to. */
-  readonly publish?: readonly {
-    readonly channel: string;
-    readonly topic: string;
-  }[];
-  /** The user: streams can be listed, limited and ended by it. */
-  readonly sub?: string;
-  /** How long it is valid, such as `90s`, `10m` or `1h30m`: from 1 s to what the server allows. Default: 10 minutes. */
-  readonly ttl?: string;
-}
-/** A token. The server does not store it, but can revoke it by its `jti`. */
-interface IssuedToken {
-  readonly token: string;
-  readonly token_type: "Bearer";
-  readonly jti: string;
-  /** RFC 3339 in UTC. */
-  readonly expires_at: string;
-  /** Where clients reach the server. They use it if they are given no address. */
-  readonly url: string;
-  /** The address to subscribe at, with the token in it, ready for an EventSource. */
-  readonly subscribe_url: string;
-}
 interface RunOptions {
   /**
   * The number of this attempt at the run, from 1, under which it publishes its texts. Each attempt needs a
@@ -172,7 +133,7 @@ interface RunHandle {
   *
   * @param step unique within the run
   */
-  publish<Input>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
+  publish<Input>(step: string, ref: AnyRef<Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
   /**
   * Publishes the text of a step once. It replaces a text that an earlier attempt has left half-written.
   * If the text is complete, it closes the source and returns the first receipt, as a duplicate. It
@@ -189,7 +150,7 @@ interface RunHandle {
   * {@link SluiceError}: `timeout`; `run-ended` if the run has ended; `gap` if the answer may be among
   * lost messages, so the question must be asked again as another step; or the server's refusal.
   */
-  ask<Input, Output>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
+  ask<Input, Output>(step: string, ref: AnyRef<Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
 }
 interface ServerOptions {
   /** The server's address; a path in it is kept. */
@@ -230,7 +191,7 @@ interface SluiceServer {
   * (`schema-violation`, status 0). The data is sent as given, not as the schema transforms it:
   * readers do that.
   */
-  publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
+  publish<Input>(ref: AnyRef<Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
   /**
   * Publishes any number of messages in order, in as few requests as the limits allow. The result has
   * a receipt or an error in the place of each. It rejects only if the signal aborts. A retried message
@@ -257,7 +218,7 @@ interface SluiceServer {
   * It is not retried: it rejects if the connection breaks, and with what the source throws. It always
   * closes the source.
   */
-  stream<Input>(ref: TopicRef<string, Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
+  stream<Input>(ref: AnyRef<Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
   /** Issues a token for a page, or for another program that must not have the API key. */
   token<const C extends Grantee = Grantee>(request: TokenRequest<C>): Promise<IssuedToken>;
   /**
@@ -265,13 +226,13 @@ interface SluiceServer {
   * then refuses all others, whoever publishes them. A topic of `staticSchema`, or whose validator
   * cannot produce a JSON Schema, is defined without a schema, as the returned definition shows.
   */
-  define(channel: AnyChannel, options?: DefineOptions): Promise<Definition>;
+  define(channel: AnyChannel | InngestChannel, options?: DefineOptions): Promise<Definition>;
   /**
   * Returns the handle of a run of the job that a channel reports on.
   *
   * @throws TypeError for an attempt that is not a whole number from 1
   */
-  run(channel: NamedChannel | string, runId: string, options?: RunOptions): RunHandle;
+  run(channel: Grantee, runId: string, options?: RunOptions): RunHandle;
 }
 /**
 * Creates the client of a server. It sends nothing to the server.
@@ -279,4 +240,16 @@ interface SluiceServer {
 * @throws TypeError for an invalid address or a missing API key
 */
 declare function createServer(options: ServerOptions): SluiceServer;
-export { type AskOptions, type Attributes, type CallOptions, type ConverterOptions, type DefineOptions, type Definition, type Fault, type Grantee, type IssuedToken, type JSONSchema, type JSONSchemaConverter, type NamedChannel, type PublishItem, type PublishOptions, type PublishResult, type Receipt, type ReplayLimits, type RunHandle, type RunOptions, type ServerOptions, SluiceError, type SluiceServer, type Source, type StreamOptions, type StreamReceipt, type TextOptions, type TextRef, type TokenRequest, createServer, text };
+/** A token under Sluice's names, and under those of the `inngest` package. */
+interface ClientToken extends IssuedToken {
+  /** The token. */
+  readonly key: string;
+  /** Where clients reach Sluice. */
+  readonly apiBaseUrl: string;
+}
+/**
+* Issues a token as the function of that name in `inngest/react` does, for applications that keep its
+* name without Inngest. The hooks of `./react` and those of `./inngest/react` take the token.
+*/
+declare function getClientSubscriptionToken<const C extends Grantee>(sluice: Pick<SluiceServer, "token">, request: Pick<TokenRequest<C>, "channel" | "topics" | "ttl">): Promise<ClientToken>;
+export { type AskOptions, type Attributes, type CallOptions, type ClientToken, type ConverterOptions, type DefineOptions, type Definition, type Fault, type Grantee, type IssuedToken, type JSONSchema, type JSONSchemaConverter, type NamedChannel, type PublishItem, type PublishOptions, type PublishResult, type Receipt, type ReplayLimits, type RunHandle, type RunOptions, type ServerOptions, SluiceError, type SluiceServer, type Source, type StreamOptions, type StreamReceipt, type TextOptions, type TextRef, type TokenRequest, createServer, getClientSubscriptionToken, text };

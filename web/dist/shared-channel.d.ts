@@ -70,6 +70,19 @@ interface TopicRef<Topic extends string = string, Input = unknown, Output = unkn
   readonly topic: Topic;
   readonly schema: StandardSchema<Input, Output>;
 }
+/**
+* One topic of one channel, as the `inngest` package makes it. Its type does not say what data is valid
+* there, so only the schema does.
+*/
+interface InngestRef {
+  readonly channel: string;
+  readonly topic: string;
+  readonly config: {
+    readonly schema: StandardSchema;
+  };
+}
+/** A topic of either kind. */
+type AnyRef<Input = unknown, Output = unknown> = TopicRef<string, Input, Output> | InngestRef;
 /** A topic that is {@link text}. Only texts can be streamed to it, and nothing else can be published. */
 type TextRef<Topic extends string = string> = TopicRef<Topic, never, string>;
 /**
@@ -93,10 +106,18 @@ type AnyChannel = {
   readonly $template: string;
   readonly $topics: Topics;
 };
+/** A channel as the `inngest` package makes it. A function that makes channels is not one: call it. */
+interface InngestChannel {
+  readonly name: string;
+  readonly topics: Topics;
+  readonly arguments?: never;
+}
 /** The parameters of a channel's name; `never` for a fixed name. */
 type Params<C> = C extends ((params: infer P) => unknown) ? P : never;
 type TopicsOf<C> = C extends {
   readonly $topics: infer T extends Topics;
+} ? T : C extends {
+  readonly topics: infer T extends Topics;
 } ? T : never;
 /** The names of the topics of a channel. */
 type TopicName<C> = keyof TopicsOf<C> & string;
@@ -107,9 +128,7 @@ type MessageOf<T extends Topics, Topic extends keyof T & string> = { [Each in To
 *
 * @example InferMessage<typeof pipeline>, InferMessage<typeof pipeline, "status">
 */
-type InferMessage<C, Topic extends string = string> = C extends TopicRef<infer Only, infer Input, infer Output> ? [Input] extends [never] ? TextStream<Only> : DataMessage<Only, Output> : C extends {
-  readonly $topics: infer T extends Topics;
-} ? string extends keyof T ? Message<Topic> : MessageOf<T, keyof T & string & Topic> : Message<Topic>;
+type InferMessage<C, Topic extends string = string> = C extends TopicRef<infer Only, infer Input, infer Output> ? [Input] extends [never] ? TextStream<Only> : DataMessage<Only, Output> : [TopicsOf<C>] extends [never] ? Message<Topic> : string extends keyof TopicsOf<C> ? Message<Topic> : MessageOf<TopicsOf<C>, TopicName<C> & Topic>;
 /** The data of one topic, as a subscription delivers it; of a topic that is {@link text}, `string`. */
 type InferData<R> = R extends TopicRef<string, unknown, infer Output> ? Output : never;
 /**
@@ -148,4 +167,4 @@ declare function channel<P extends object, const T extends Topics>(definition: {
   name: (params: P) => string;
   topics: T;
 }): ChannelFamily<P, T>;
-export { Issue as _, InferMessage as a, TextSchema as b, TextRef as c, TopicRef as d, Topics as f, InferOutput as g, InferInput as h, InferData as i, TopicDefinition as l, text as m, Channel as n, MergeRule as o, channel as p, ChannelFamily as r, Params as s, AnyChannel as t, TopicName as u, Result as v, staticSchema as x, StandardSchema as y };
+export { TextSchema as C, StandardSchema as S, text as _, InferData as a, Issue as b, InngestRef as c, TextRef as d, TopicDefinition as f, channel as g, Topics as h, ChannelFamily as i, MergeRule as l, TopicRef as m, AnyRef as n, InferMessage as o, TopicName as p, Channel as r, InngestChannel as s, AnyChannel as t, Params as u, InferInput as v, staticSchema as w, Result as x, InferOutput as y };

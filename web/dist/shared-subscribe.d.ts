@@ -1,4 +1,4 @@
-import { a as InferMessage, t as AnyChannel, u as TopicName } from "./shared-channel.js";
+import { o as InferMessage, p as TopicName, s as InngestChannel, t as AnyChannel } from "./shared-channel.js";
 import { i as WireMessage, n as Route, r as Replay, t as Pool } from "./shared-pool.js";
 import { a as Gap, c as Run, l as RunMessage, n as Token, o as Message, t as Fetch, u as TextStream } from "./shared-request.js";
 import { r as SluiceError } from "./shared-error.js";
@@ -69,8 +69,8 @@ interface Subscription<M extends Message = Message> extends AsyncIterable<M> {
   /** Ends the subscription and drops the messages that wait to be taken. */
   close(): void;
 }
-/** A channel, a whole family of channels, a name, or a pattern (`pipeline:*`). */
-type ChannelLike = string | AnyChannel;
+/** A channel, a whole family of channels, a channel of the `inngest` package, a name, or a pattern (`pipeline:*`). */
+type ChannelLike = string | AnyChannel | InngestChannel;
 /** The topics that C can be asked for: those of its definition, or any if only its name is known. */
 type TopicOf<C> = C extends string ? string : TopicName<C>;
 /** What a subscription to C delivers. */

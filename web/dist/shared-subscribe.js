@@ -1,5 +1,5 @@
-import { a as RUN_ENDED, c as epochOf, i as matches, l as notAfter, r as connect, s as askFor } from "./shared-connection.js";
 import { c as send, d as SluiceError, n as authorization, o as lost, p as atMost, s as problemOf, t as absent, u as unsupported } from "./shared-request.js";
+import { a as RUN_ENDED, c as epochOf, i as matches, l as notAfter, r as connect, s as askFor } from "./shared-connection.js";
 // src/schema.ts
 /**
 * Returns a schema for a type that is not checked at run time.
@@ -43,6 +43,65 @@ function faultsOf({ issues }) {
 		pointer: path.map((part) => "/" + String(typeof part === "object" ? part.key : part).replace(/~/g, "~0").replace(/\//g, "~1")).join(""),
 		detail: message
 	}));
+}
+// src/channel.ts
+/**
+* Defines a topic that carries texts, which are streamed while they are written. All other topics
+* carry messages that are published as a whole. A subscription refuses what is not of its topic's kind
+* (`onInvalid`).
+*
+* @example channel({ name: "chat", topics: { answer: text() } })
+*/
+function text() {
+	return { schema: textSchema() };
+}
+function channel({ name, topics }) {
+	if (typeof name === "string") return one(name, name, topics);
+	const $template = name(new Proxy({}, { get: (_, key) => `{${String(key)}}` }));
+	const named = (params) => {
+		const asked = /* @__PURE__ */ new Set();
+		const text = name(new Proxy(params, { get: (target, key) => (asked.add(key), target[key]) }));
+		for (const key of asked) {
+			const value = params[key];
+			if (value == null && name({
+				...params,
+				[key]: String(value)
+			}) === text) throw new TypeError(`No channel parameter ${String(key)}`);
+		}
+		if (Object.values(params).every((value) => value == null || /^[^:*]+$/.test(value))) return one(text, $template, topics);
+		throw new TypeError("Bad channel parameter");
+	};
+	return Object.assign(named, {
+		$template,
+		$topics: topics
+	});
+}
+/** Returns the name of a channel, or the pattern of a family. */
+function nameOf(channel) {
+	const loose = channel;
+	return loose.$name ?? loose.$template?.replace(/\{.*/, "*") ?? loose.name ?? channel;
+}
+/** Returns the topics that a channel defines; undefined: only its name is known. */
+function topicsOf(channel) {
+	return channel.$topics ?? channel.topics;
+}
+/** Returns the schema of a topic. */
+function schemaOf(ref) {
+	return "schema" in ref ? ref.schema : ref.config.schema;
+}
+function one(name, template, topics) {
+	if ([name, ...Object.keys(topics)].some((each) => /(^|\/)\.\.?(\/|$)/.test(each))) throw new TypeError("Bad name");
+	const refs = {
+		$name: name,
+		$template: template,
+		$topics: topics
+	};
+	for (const topic in topics) refs[topic] = {
+		channel: name,
+		topic,
+		schema: topics[topic].schema
+	};
+	return refs;
 }
 // src/watch.ts
 /**
@@ -889,7 +948,7 @@ async function overEventSource({ url, token, position, topics, signal, onEvent, 
 function subscribe(options) {
 	const { channel, channels = channel === void 0 ? [] : [channel], topics, validate = true } = options;
 	if (options.eventSource && !topics) throw new TypeError("eventSource needs topics");
-	const known = channels.map((each) => [nameOf(each), each]);
+	const known = channels.map((each) => [nameOf(each), topicsOf(each)]);
 	const single = !known[1] && !known[0]?.[0].endsWith("*");
 	if (options.until && !single) throw new TypeError("until needs one channel");
 	const route = routeOf(options);
@@ -903,12 +962,8 @@ function subscribe(options) {
 		topics,
 		replay: options.replay ?? "none",
 		autoCloseOnTerminal: (options.autoCloseOnTerminal || !!options.until) && single,
-		schemaOf: (name, topic) => known.find(([own, { $topics }]) => validate && $topics?.[topic] && matches(own, name))?.[1].$topics[topic].schema
+		schemaOf: (name, topic) => known.find(([own, topics]) => validate && topics?.[topic] && matches(own, name))?.[1][topic].schema
 	});
-}
-/** Returns the name of a channel, or the pattern of a family. */
-function nameOf(channel) {
-	return channel.$name ?? channel.$template?.replace(/\{.*/, "*") ?? channel;
 }
 function routeOf(options) {
 	const { url, token, tokenTimeoutMs, fetch, reconnect = true, reconnectMinMs = 250, reconnectMaxMs = 5e3, heartbeatMs, eventSource, parse = JSON.parse } = options;
@@ -925,4 +980,4 @@ function routeOf(options) {
 		silenceMs: eventSource ? 0 : heartbeatMs && heartbeatMs * 2.5
 	};
 }
-export { staticSchema as a, isText as i, check as n, textSchema as o, faultsOf as r, subscribe as t };
+export { text as a, faultsOf as c, schemaOf as i, isText as l, channel as n, topicsOf as o, nameOf as r, check as s, subscribe as t, staticSchema as u };

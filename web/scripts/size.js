@@ -7,9 +7,18 @@ import { rolldown } from "rolldown";
 const KIB = 1024;
 const CORE = "./src/index.ts";
 const REACT = "./src/react/index.ts";
+const SERVER = "./src/server/index.ts";
+const INNGEST = "./src/inngest/index.ts";
+const INNGEST_REACT = "./src/inngest/react/index.ts";
 
 check("core: dist/sluice.js, all that . exports", 7 * KIB, compressed(readFileSync("dist/sluice.js")));
 check("what ./react adds, without React", 2 * KIB, compressed(await bundle(CORE, REACT)) - compressed(await bundle(CORE)));
+check("what ./inngest adds to ./server", 2 * KIB, compressed(await bundle(SERVER, INNGEST)) - compressed(await bundle(SERVER)));
+check(
+  "what ./inngest/react adds to ./react",
+  2 * KIB,
+  compressed(await bundled(`${all(REACT)} export { useRealtime as inngests } from "${INNGEST_REACT}";`)) - compressed(await bundle(REACT)),
+);
 
 function check(name, maxBytes, bytes) {
   const spare = maxBytes - bytes;
@@ -22,12 +31,20 @@ function compressed(code) {
 }
 
 /** Returns one minified module that exports all that the modules export. */
-async function bundle(...modules) {
-  const entry = modules.map((path) => `export * from "${path}";`).join("\n");
-  const bundled = await rolldown({
+function bundle(...modules) {
+  return bundled(modules.map(all).join("\n"));
+}
+
+function all(path) {
+  return `export * from "${path}";`;
+}
+
+/** Returns the entry and what it imports as one minified module. */
+async function bundled(entry) {
+  const made = await rolldown({
     input: "entry",
     platform: "browser",
-    external: /^react(\/|$)/,
+    external: /^(react|node:.*)(\/|$)/,
     transform: { target: "es2022" },
     checks: { moduleLevelDirective: false },
     plugins: [
@@ -38,7 +55,7 @@ async function bundle(...modules) {
       },
     ],
   });
-  const { output } = await bundled.generate({ minify: true });
-  await bundled.close();
+  const { output } = await made.generate({ minify: true });
+  await made.close();
   return output[0].code;
 }

@@ -30,6 +30,19 @@ export interface TopicRef<Topic extends string = string, Input = unknown, Output
   readonly schema: StandardSchema<Input, Output>;
 }
 
+/**
+ * One topic of one channel, as the `inngest` package makes it. Its type does not say what data is valid
+ * there, so only the schema does.
+ */
+export interface InngestRef {
+  readonly channel: string;
+  readonly topic: string;
+  readonly config: { readonly schema: StandardSchema };
+}
+
+/** A topic of either kind. */
+export type AnyRef<Input = unknown, Output = unknown> = TopicRef<string, Input, Output> | InngestRef;
+
 /** A topic that is {@link text}. Only texts can be streamed to it, and nothing else can be published. */
 export type TextRef<Topic extends string = string> = TopicRef<Topic, never, string>;
 
@@ -58,10 +71,21 @@ export interface ChannelFamily<P extends object = never, T extends Topics = Topi
 /** What {@link channel} returns, of either kind. */
 export type AnyChannel = { readonly $template: string; readonly $topics: Topics };
 
+/** A channel as the `inngest` package makes it. A function that makes channels is not one: call it. */
+export interface InngestChannel {
+  readonly name: string;
+  readonly topics: Topics;
+  readonly arguments?: never;
+}
+
 /** The parameters of a channel's name; `never` for a fixed name. */
 export type Params<C> = C extends (params: infer P) => unknown ? P : never;
 
-type TopicsOf<C> = C extends { readonly $topics: infer T extends Topics } ? T : never;
+type TopicsOf<C> = C extends { readonly $topics: infer T extends Topics }
+  ? T
+  : C extends { readonly topics: infer T extends Topics }
+    ? T
+    : never;
 
 /** The names of the topics of a channel. */
 export type TopicName<C> = keyof TopicsOf<C> & string;
@@ -81,11 +105,11 @@ export type InferMessage<C, Topic extends string = string> =
     ? [Input] extends [never]
       ? TextStream<Only>
       : DataMessage<Only, Output>
-    : C extends { readonly $topics: infer T extends Topics }
-      ? string extends keyof T
+    : [TopicsOf<C>] extends [never]
+      ? Message<Topic>
+      : string extends keyof TopicsOf<C>
         ? Message<Topic>
-        : MessageOf<T, keyof T & string & Topic>
-      : Message<Topic>;
+        : MessageOf<TopicsOf<C>, TopicName<C> & Topic>;
 
 /** The data of one topic, as a subscription delivers it; of a topic that is {@link text}, `string`. */
 export type InferData<R> = R extends TopicRef<string, unknown, infer Output> ? Output : never;
@@ -147,6 +171,25 @@ export function channel<P extends object, T extends Topics>({
     throw new TypeError("Bad channel parameter");
   };
   return Object.assign(named, { $template, $topics: topics });
+}
+
+/** Any channel, whose properties can be read. A string has none of them. */
+type Loose = Partial<Omit<InngestChannel, "arguments"> & AnyChannel & { readonly $name: string }>;
+
+/** Returns the name of a channel, or the pattern of a family. */
+export function nameOf(channel: string | AnyChannel | InngestChannel): string {
+  const loose = channel as Loose;
+  return loose.$name ?? loose.$template?.replace(/\{.*/, "*") ?? loose.name ?? (channel as string);
+}
+
+/** Returns the topics that a channel defines; undefined: only its name is known. */
+export function topicsOf(channel: string | AnyChannel | InngestChannel): Topics | undefined {
+  return (channel as Loose).$topics ?? (channel as Loose).topics;
+}
+
+/** Returns the schema of a topic. */
+export function schemaOf<Output>(ref: AnyRef<unknown, Output>): StandardSchema<unknown, Output> {
+  return ("schema" in ref ? ref.schema : ref.config.schema) as StandardSchema<unknown, Output>;
 }
 
 function one<T extends Topics>(name: string, template: string, topics: T): Channel<T> {

@@ -7,10 +7,13 @@
 export { channel, text } from "./channel.js";
 export type {
   AnyChannel,
+  AnyRef,
   Channel,
   ChannelFamily,
   InferData,
   InferMessage,
+  InngestChannel,
+  InngestRef,
   MergeRule,
   Params,
   TextRef,

@@ -1,5 +1,5 @@
 import { orAbort } from "./abort.js";
-import type { TopicRef } from "./channel.js";
+import type { AnyRef } from "./channel.js";
 import { SluiceError } from "./error.js";
 import type { Receipt } from "./message.js";
 import { authorization, credential, endpoint, problemOf, send, type Credential, type Fetch, type Token } from "./request.js";
@@ -27,7 +27,7 @@ const TIMEOUT_MS = 30_000;
  *
  * It does not validate the data. The server does, against the schema that it knows.
  */
-export async function publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options: PublishOptions = {}): Promise<Receipt> {
+export async function publish<Input>(ref: AnyRef<Input>, data: NoInfer<Input>, options: PublishOptions = {}): Promise<Receipt> {
   const { token, signal, timeoutMs = TIMEOUT_MS } = options;
   const ended = new AbortController();
   try {
@@ -42,7 +42,7 @@ export async function publish<Input>(ref: TopicRef<string, Input>, data: NoInfer
 }
 
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
-async function post(ref: TopicRef, data: unknown, options: PublishOptions, held: Credential, signal: AbortSignal): Promise<Receipt> {
+async function post(ref: AnyRef, data: unknown, options: PublishOptions, held: Credential, signal: AbortSignal): Promise<Receipt> {
   const { url = held.url, idempotencyKey, runId, fetch } = options;
   const target = endpoint(url, "/v1/publish");
   const response = await send(fetch, target, {

@@ -1,4 +1,4 @@
-import type { AnyChannel, InferMessage, TopicName } from "./channel.js";
+import { nameOf, topicsOf, type AnyChannel, type InferMessage, type InngestChannel, type TopicName } from "./channel.js";
 import { SILENT_BEATS, type Route } from "./connection.js";
 import type { Message } from "./message.js";
 import { poolFor, type Pool } from "./pool.js";
@@ -8,8 +8,8 @@ import type { Handlers } from "./snapshot.js";
 import { createSubscription, type Subscription } from "./subscription.js";
 import { overEventSource, overFetch } from "./transport.js";
 
-/** A channel, a whole family of channels, a name, or a pattern (`pipeline:*`). */
-export type ChannelLike = string | AnyChannel;
+/** A channel, a whole family of channels, a channel of the `inngest` package, a name, or a pattern (`pipeline:*`). */
+export type ChannelLike = string | AnyChannel | InngestChannel;
 
 /** The topics that C can be asked for: those of its definition, or any if only its name is known. */
 export type TopicOf<C> = C extends string ? string : TopicName<C>;
@@ -78,7 +78,7 @@ export function subscribe<const C extends ChannelLike = string, const Topic exte
 ): Subscription<MessageOf<C, Topic>> {
   const { channel, channels = channel === undefined ? [] : [channel], topics, validate = true } = options;
   if (options.eventSource && !topics) throw new TypeError("eventSource needs topics");
-  const known = channels.map((each) => [nameOf(each as Loose), each as Loose] as const);
+  const known = channels.map((each) => [nameOf(each), topicsOf(each)] as const);
   const single = !known[1] && !known[0]?.[0].endsWith("*");
   if (options.until && !single) throw new TypeError("until needs one channel");
   const route = routeOf(options);
@@ -92,17 +92,8 @@ export function subscribe<const C extends ChannelLike = string, const Topic exte
     topics,
     replay: options.replay ?? "none",
     autoCloseOnTerminal: (options.autoCloseOnTerminal || !!options.until) && single,
-    schemaOf: (name, topic) =>
-      known.find(([own, { $topics }]) => validate && $topics?.[topic] && matches(own, name))?.[1].$topics![topic]!.schema,
+    schemaOf: (name, topic) => known.find(([own, topics]) => validate && topics?.[topic] && matches(own, name))?.[1]![topic]!.schema,
   });
-}
-
-/** A ChannelLike whose properties can be read. A string has none of them. */
-type Loose = Partial<AnyChannel & { readonly $name: string }>;
-
-/** Returns the name of a channel, or the pattern of a family. */
-function nameOf(channel: Loose): string {
-  return channel.$name ?? channel.$template?.replace(/\{.*/, "*") ?? (channel as string);
 }
 
 function routeOf(options: ConnectOptions): Route {

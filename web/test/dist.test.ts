@@ -33,13 +33,15 @@ test("each entry is there for import and for require, and exports the same by bo
   }
 });
 
-test("only ./react is for clients alone", () => {
-  expect(modules.filter((name) => read(name).startsWith('"use client"')).sort()).toEqual(["cjs/react.cjs", "react.js"]);
+test("only the hooks are for clients alone", () => {
+  const hooks = ["cjs/inngest-react.cjs", "cjs/react.cjs", "inngest-react.js", "react.js"];
+  expect(modules.filter((name) => read(name).startsWith('"use client"')).sort()).toEqual(hooks);
 });
 
-test("nothing but React is loaded from elsewhere", () => {
+test("nothing but React is loaded from elsewhere, and for ./inngest what carries a context", () => {
   const loaded = modules.flatMap((name) => [...read(name).matchAll(/\b(?:from\s*|require\()["'`]([^"'`]+)/g)].map((match) => match[1]!));
-  expect(new Set(loaded.filter((name) => !name.startsWith("./")))).toEqual(new Set(["react"]));
+  expect(new Set(loaded.filter((name) => !name.startsWith("./")))).toEqual(new Set(["react", "node:async_hooks"]));
+  expect(modules.filter((name) => read(name).includes("node:async_hooks")).sort()).toEqual(["cjs/inngest.cjs", "inngest.js"]);
 });
 
 test("no path of the machine that built it is in it", () => {

@@ -1,4 +1,4 @@
-import { d as TopicRef } from "./shared-channel.cjs";
+import { n as AnyRef } from "./shared-channel.cjs";
 import { n as Token, s as Receipt, t as Fetch } from "./shared-request.cjs";
 
 // src/publish.d.ts
@@ -20,5 +20,5 @@ interface PublishOptions {
 *
 * It does not validate the data. The server does, against the schema that it knows.
 */
-declare function publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
+declare function publish<Input>(ref: AnyRef<Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
 export { publish as n, PublishOptions as t };

@@ -1,4 +1,4 @@
-import type { TopicRef } from "../channel.js";
+import { schemaOf, type AnyRef } from "../channel.js";
 import { useRealtime } from "./realtime.js";
 import type { RealtimeOptions } from "./settings.js";
 
@@ -13,9 +13,9 @@ export type ChannelStateOptions = Omit<RealtimeOptions<string>, "channel" | "cha
  * @example
  * const price = useChannelState(stock({ symbol }).price);
  */
-export function useChannelState<Output>(ref: TopicRef<string, unknown, Output>, options?: ChannelStateOptions): Output | undefined {
-  const { channel: name, topic, schema } = ref;
-  const channel = { $name: name, $template: name, $topics: { [topic]: { schema } } };
+export function useChannelState<Output>(ref: AnyRef<unknown, Output>, options?: ChannelStateOptions): Output | undefined {
+  const { channel: name, topic } = ref;
+  const channel = { name, topics: { [topic]: { schema: schemaOf(ref) } } };
   const { messages } = useRealtime<typeof channel, string>({ ...options, channel, topics: [topic], historyLimit: 0 });
   const message = messages.byTopic[topic];
   return (message?.kind === "stream" ? message.text : message?.data) as Output | undefined;

@@ -1,5 +1,5 @@
 import { useCallback, useContext, useEffect, useInsertionEffect, useMemo, useState, useSyncExternalStore } from "react";
-import type { TopicRef } from "../channel.js";
+import type { AnyRef } from "../channel.js";
 import type { Message, Receipt } from "../message.js";
 import type { PublishOptions } from "../publish.js";
 import type { ChannelLike, MessageOf, TopicOf } from "../subscribe.js";
@@ -15,7 +15,7 @@ export interface Realtime<M extends Message = Message> extends Standing {
   readonly reset: () => void;
   /** Publishes with the subscription's url and token. The token needs a grant to publish. It throws a SluiceError. */
   readonly publish: <Input>(
-    ref: TopicRef<string, Input>,
+    ref: AnyRef<Input>,
     data: NoInfer<Input>,
     options?: Pick<PublishOptions, "idempotencyKey" | "runId" | "signal">,
   ) => Promise<Receipt>;

@@ -1,3 +1,4 @@
+import { nameOf } from "../channel.js";
 import type { Replay } from "../poolmember.js";
 import type { ChannelLike, ConnectOptions, SubscribeOptions, TopicOf } from "../subscribe.js";
 
@@ -51,9 +52,5 @@ export function settle(options: object, provided: ConnectOptions): Settings {
 
 /** Returns what identifies a subscription. */
 export function identityOf({ key, url, channel, channels = [channel!], topics, replay }: Settings): string {
-  return JSON.stringify([key, url, channels.map(nameOf).sort(), topics && [...topics].sort(), replay]);
-}
-
-function nameOf(channel: ChannelLike | undefined): unknown {
-  return typeof channel === "object" && "$name" in channel ? channel.$name : typeof channel === "string" ? channel : channel?.$template;
+  return JSON.stringify([key, url, channels.map((each) => each && nameOf(each)).sort(), topics && [...topics].sort(), replay]);
 }

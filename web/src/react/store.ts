@@ -1,4 +1,4 @@
-import type { TopicRef } from "../channel.js";
+import type { AnyRef } from "../channel.js";
 import type { SluiceError } from "../error.js";
 import type { Message, Receipt, TextStream } from "../message.js";
 import { publish, type PublishOptions } from "../publish.js";
@@ -27,7 +27,7 @@ export interface Store {
   hide(hidden: boolean): void;
   /** Pauses until the next start. A subscription that has not connected yet is dropped. */
   stop(): void;
-  readonly publish: <Input>(ref: TopicRef<string, Input>, data: Input, options?: PublishOptions) => Promise<Receipt>;
+  readonly publish: <Input>(ref: AnyRef<Input>, data: Input, options?: PublishOptions) => Promise<Receipt>;
   /** Returns a new store with the same options, which has received nothing. */
   anew(): Store;
 }

@@ -1,5 +1,5 @@
 import { orAbort } from "../abort.js";
-import type { TopicRef } from "../channel.js";
+import { schemaOf, type AnyRef } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { Gap, Message, Receipt, Run } from "../message.js";
 import { check } from "../schema.js";
@@ -9,7 +9,7 @@ import { within } from "./deadline.js";
 
 export interface AskOptions<Output> extends CallOptions {
   /** The topic of the answer, which may be on another channel. */
-  readonly reply: TopicRef<string, unknown, Output>;
+  readonly reply: AnyRef<unknown, Output>;
   /** Reports whether a message is the answer. Default: the first message is. */
   readonly match?: ((answer: NoInfer<Output>) => boolean) | undefined;
   /** How long to wait, in milliseconds, including the publish of the question. Default: forever. */
@@ -134,14 +134,14 @@ function nextAnswer<Output>(
 }
 
 /** Reports whether a status is that of the asker's run. One without an id counts only if the question and the answer share the asker's channel. */
-function concerns({ run_id }: Run, run: Asker, reply: TopicRef): boolean {
+function concerns({ run_id }: Run, run: Asker, reply: AnyRef): boolean {
   return run_id === undefined ? run.channel === reply.channel : run_id === run.id;
 }
 
 /** Returns the answer if the message is one: data of the reply topic that is valid and matches. */
 async function answerOf<Output>(message: Message, { reply, match }: AskOptions<Output>): Promise<Answer<Output> | undefined> {
   if (message.kind !== "data" || message.topic !== reply.topic) return undefined;
-  const result = await check(reply.schema, message.data);
+  const result = await check(schemaOf(reply), message.data);
   if (result.issues || (match && !match(result.value))) return undefined;
   return { data: result.value };
 }

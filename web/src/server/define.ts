@@ -1,4 +1,4 @@
-import type { AnyChannel, MergeRule } from "../channel.js";
+import { topicsOf, type AnyChannel, type InngestChannel, type MergeRule } from "../channel.js";
 import type { CallOptions, Caller } from "./caller.js";
 import { jsonOf } from "./item.js";
 import { jsonSchemaOf, type JSONSchema, type JSONSchemaConverter } from "./jsonschema.js";
@@ -31,10 +31,10 @@ export interface Definition {
 }
 
 /** Adds a definition, or replaces it completely. */
-export async function define(caller: Caller, channel: AnyChannel, options: DefineOptions): Promise<Definition> {
-  const { name = channel.$template, strict, replay, toJSONSchema, signal } = options;
+export async function define(caller: Caller, channel: AnyChannel | InngestChannel, options: DefineOptions): Promise<Definition> {
+  const { name = "$template" in channel ? channel.$template : channel.name, strict, replay, toJSONSchema, signal } = options;
   const topics = Object.fromEntries(
-    Object.entries(channel.$topics).map(([topic, definition]) => [
+    Object.entries(topicsOf(channel)!).map(([topic, definition]) => [
       topic,
       { schema: jsonSchemaOf(topic, definition, toJSONSchema), merge: definition.merge },
     ]),

@@ -9,6 +9,7 @@ export { SluiceError, type Fault } from "../error.js";
 export type { Receipt } from "../message.js";
 export type { AskOptions } from "./ask.js";
 export type { CallOptions } from "./caller.js";
+export { getClientSubscriptionToken, type ClientToken } from "./clienttoken.js";
 export type { DefineOptions, Definition, ReplayLimits } from "./define.js";
 export type { Source } from "./feed.js";
 export type { Attributes, PublishResult } from "./item.js";

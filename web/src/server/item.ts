@@ -1,5 +1,5 @@
 import { SluiceError } from "../error.js";
-import type { TopicRef } from "../channel.js";
+import { schemaOf, type AnyRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import { problemOf } from "../request.js";
 import { check, faultsOf } from "../schema.js";
@@ -28,9 +28,9 @@ export interface Attributes {
  * @throws SluiceError of status 0: `schema-violation` with the location of each fault, or
  *   `malformed` for what JSON cannot express
  */
-export async function itemOf(ref: TopicRef, data: unknown, { key, runId }: Attributes): Promise<string> {
-  const { channel, topic, schema } = ref;
-  const result = await check(schema, data);
+export async function itemOf(ref: AnyRef, data: unknown, { key, runId }: Attributes): Promise<string> {
+  const { channel, topic } = ref;
+  const result = await check(schemaOf(ref), data);
   if (result.issues) {
     const errors = faultsOf(result);
     const detail = errors.map((each) => (each.pointer ? `${each.pointer}: ${each.detail}` : each.detail)).join("; ");

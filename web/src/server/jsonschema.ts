@@ -40,7 +40,7 @@ export function jsonSchemaOf(
 ): JSONSchema | undefined {
   if (jsonSchema) return jsonSchema;
   const { vendor, jsonSchema: own } = schema["~standard"] as StandardSchema["~standard"] & { readonly jsonSchema?: StandardJSONSchema };
-  if (vendor === "sluice") return undefined; // a type that nothing checks
+  if (vendor === "sluice" || vendor === "inngest") return undefined; // a type that nothing checks
   try {
     const made = convert ? convert(schema, { io: "input", typeMode: "input", target: TARGET }) : own?.input({ target: TARGET });
     return made && portable(made);

@@ -1,5 +1,5 @@
 import { orAbort } from "../abort.js";
-import type { TopicRef } from "../channel.js";
+import type { AnyRef } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { Receipt } from "../message.js";
 import { endpoint } from "../request.js";
@@ -60,7 +60,7 @@ export class LineStream {
 
   constructor(
     private readonly caller: Caller,
-    private readonly ref: TopicRef,
+    private readonly ref: AnyRef,
     private readonly feed: Feed<unknown>,
     private readonly options: StreamOptions,
   ) {}

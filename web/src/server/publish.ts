@@ -1,5 +1,5 @@
 import { orAbort } from "../abort.js";
-import type { TopicRef } from "../channel.js";
+import type { AnyRef } from "../channel.js";
 import { SluiceError } from "../error.js";
 import type { Receipt } from "../message.js";
 import { Batch } from "./batch.js";
@@ -10,7 +10,7 @@ export interface PublishOptions extends Attributes, CallOptions {}
 
 /** One of several messages. */
 export interface PublishItem<Input = unknown> extends Attributes {
-  readonly ref: TopicRef<string, Input>;
+  readonly ref: AnyRef<Input>;
   readonly data: NoInfer<Input>;
 }
 
@@ -37,7 +37,7 @@ export function singly(caller: Caller): Publisher {
 }
 
 /** Publishes one message. */
-export async function publish(publisher: Publisher, ref: TopicRef, data: unknown, options: PublishOptions): Promise<Receipt> {
+export async function publish(publisher: Publisher, ref: AnyRef, data: unknown, options: PublishOptions): Promise<Receipt> {
   return publisher.publish(ref.channel, itemOf(ref, data, options), options.key !== undefined, options);
 }
 

@@ -1,4 +1,4 @@
-import type { TextRef, TopicRef } from "../channel.js";
+import { nameOf, type AnyRef, type TextRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import { ask, type AskOptions } from "./ask.js";
 import type { CallOptions, Caller } from "./caller.js";
@@ -9,7 +9,7 @@ import type { Publisher } from "./publish.js";
 import { stream } from "./stream.js";
 import { checkAttempt } from "./streamoptions.js";
 import type { StreamReceipt } from "./text.js";
-import type { NamedChannel } from "./token.js";
+import type { Grantee } from "./token.js";
 
 export interface RunOptions {
   /**
@@ -40,7 +40,7 @@ export interface RunHandle {
    *
    * @param step unique within the run
    */
-  publish<Input>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
+  publish<Input>(step: string, ref: AnyRef<Input>, data: NoInfer<Input>, options?: CallOptions): Promise<Receipt>;
   /**
    * Publishes the text of a step once. It replaces a text that an earlier attempt has left half-written.
    * If the text is complete, it closes the source and returns the first receipt, as a duplicate. It
@@ -57,7 +57,7 @@ export interface RunHandle {
    * {@link SluiceError}: `timeout`; `run-ended` if the run has ended; `gap` if the answer may be among
    * lost messages, so the question must be asked again as another step; or the server's refusal.
    */
-  ask<Input, Output>(step: string, ref: TopicRef<string, Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
+  ask<Input, Output>(step: string, ref: AnyRef<Input>, data: NoInfer<Input>, options: AskOptions<Output>): Promise<Output>;
 }
 
 /**
@@ -65,9 +65,9 @@ export interface RunHandle {
  *
  * @throws TypeError for an attempt that is not a whole number from 1
  */
-export function runOf(caller: Caller, publisher: Publisher, target: NamedChannel | string, id: string, { attempt }: RunOptions): RunHandle {
+export function runOf(caller: Caller, publisher: Publisher, target: Grantee, id: string, { attempt }: RunOptions): RunHandle {
   checkAttempt(attempt);
-  const channel = typeof target === "string" ? target : target.$name;
+  const channel = nameOf(target);
   function set(status: string, { signal }: CallOptions = {}, outcome: { result?: unknown; error?: unknown } = {}): Promise<Receipt> {
     return caller.call({
       method: "PUT",
@@ -78,7 +78,7 @@ export function runOf(caller: Caller, publisher: Publisher, target: NamedChannel
       signal,
     });
   }
-  function publishStep(step: string, ref: TopicRef, data: unknown, options: CallOptions = {}): Promise<Receipt> {
+  function publishStep(step: string, ref: AnyRef, data: unknown, options: CallOptions = {}): Promise<Receipt> {
     const item = stepKey(id, step).then((key) => itemOf(ref, data, { key, runId: id }));
     return publisher.publish(ref.channel, item, true, options);
   }

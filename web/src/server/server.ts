@@ -1,4 +1,4 @@
-import type { AnyChannel, TextRef, TopicRef } from "../channel.js";
+import type { AnyChannel, AnyRef, InngestChannel, TextRef } from "../channel.js";
 import type { Receipt } from "../message.js";
 import type { Fetch } from "../request.js";
 import { Caller, type CallOptions } from "./caller.js";
@@ -11,7 +11,7 @@ import { runOf, type RunHandle, type RunOptions } from "./run.js";
 import { stream } from "./stream.js";
 import type { StreamOptions, TextOptions } from "./streamoptions.js";
 import type { StreamReceipt } from "./text.js";
-import { issue, type Grantee, type IssuedToken, type NamedChannel, type TokenRequest } from "./token.js";
+import { issue, type Grantee, type IssuedToken, type TokenRequest } from "./token.js";
 
 export interface ServerOptions {
   /** The server's address; a path in it is kept. */
@@ -53,7 +53,7 @@ export interface SluiceServer {
    * (`schema-violation`, status 0). The data is sent as given, not as the schema transforms it:
    * readers do that.
    */
-  publish<Input>(ref: TopicRef<string, Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
+  publish<Input>(ref: AnyRef<Input>, data: NoInfer<Input>, options?: PublishOptions): Promise<Receipt>;
   /**
    * Publishes any number of messages in order, in as few requests as the limits allow. The result has
    * a receipt or an error in the place of each. It rejects only if the signal aborts. A retried message
@@ -83,7 +83,7 @@ export interface SluiceServer {
    * It is not retried: it rejects if the connection breaks, and with what the source throws. It always
    * closes the source.
    */
-  stream<Input>(ref: TopicRef<string, Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
+  stream<Input>(ref: AnyRef<Input>, source: Source<NoInfer<Input>>, options?: StreamOptions): Promise<PublishResult[]>;
   /** Issues a token for a page, or for another program that must not have the API key. */
   token<const C extends Grantee = Grantee>(request: TokenRequest<C>): Promise<IssuedToken>;
   /**
@@ -91,13 +91,13 @@ export interface SluiceServer {
    * then refuses all others, whoever publishes them. A topic of `staticSchema`, or whose validator
    * cannot produce a JSON Schema, is defined without a schema, as the returned definition shows.
    */
-  define(channel: AnyChannel, options?: DefineOptions): Promise<Definition>;
+  define(channel: AnyChannel | InngestChannel, options?: DefineOptions): Promise<Definition>;
   /**
    * Returns the handle of a run of the job that a channel reports on.
    *
    * @throws TypeError for an attempt that is not a whole number from 1
    */
-  run(channel: NamedChannel | string, runId: string, options?: RunOptions): RunHandle;
+  run(channel: Grantee, runId: string, options?: RunOptions): RunHandle;
 }
 
 /**
@@ -125,8 +125,7 @@ export function createServer(options: ServerOptions): SluiceServer {
   return {
     publish: (ref, data, publishOptions = {}) => publish(publisher, ref, data, publishOptions),
     publishMany: (items, callOptions = {}) => publishMany(caller, items, callOptions) as never,
-    stream: (ref: TopicRef, source: Source<unknown>, streamOptions: TextOptions = {}) =>
-      stream(caller, ref, source, streamOptions) as never,
+    stream: (ref: AnyRef, source: Source<unknown>, streamOptions: TextOptions = {}) => stream(caller, ref, source, streamOptions) as never,
     token: (request) => issue(caller, request),
     define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
     run: (channel, runId, runOptions = {}) => runOf(caller, publisher, channel, runId, runOptions),

@@ -1,4 +1,4 @@
-import type { TopicRef } from "../channel.js";
+import { schemaOf, type AnyRef } from "../channel.js";
 import { isText } from "../schema.js";
 import type { Caller } from "./caller.js";
 import { Feed, type Source } from "./feed.js";
@@ -10,14 +10,14 @@ import { streamText, type StreamReceipt } from "./text.js";
 /** Publishes what a source yields: as one text if the topic is text(), and otherwise as messages. It always closes the source. */
 export async function stream(
   caller: Caller,
-  ref: TopicRef,
+  ref: AnyRef,
   source: Source<unknown>,
   options: TextPlan,
 ): Promise<StreamReceipt | PublishResult[]> {
   const feed = new Feed(source);
   try {
     options.signal?.throwIfAborted();
-    if (isText(ref.schema)) return await streamText(caller, ref, feed, options);
+    if (isText(schemaOf(ref))) return await streamText(caller, ref, feed, options);
     return await new LineStream(caller, ref, feed, options).run();
   } finally {
     feed.close();

@@ -1,12 +1,12 @@
-import type { AnyChannel, TopicName } from "../channel.js";
+import { nameOf, topicsOf, type AnyChannel, type InngestChannel, type TopicName } from "../channel.js";
 import type { CallOptions, Caller } from "./caller.js";
 import { jsonOf } from "./item.js";
 
 /** One channel of a definition, with its name. */
 export type NamedChannel = AnyChannel & { readonly $name: string };
 
-/** What a token can grant: a channel with its topics, a name, or a pattern (`pipeline:*`). */
-export type Grantee = NamedChannel | string;
+/** What a token can grant: a channel with its topics, also one of the `inngest` package, a name, or a pattern (`pipeline:*`). */
+export type Grantee = NamedChannel | InngestChannel | string;
 
 /** What a token grants. Options that are left out grant nothing. */
 export interface TokenRequest<C extends Grantee = Grantee> extends CallOptions {
@@ -59,8 +59,8 @@ function bodyOf<C extends Grantee>({ channel, channels = [], topics, publish = [
 }
 
 function grantOf(channel: Grantee, topics: readonly string[] | undefined): Grant {
-  if (typeof channel === "string") return { channel, topics: topics ?? ["*"] };
-  return { channel: channel.$name, topics: topics ?? Object.keys(channel.$topics) };
+  const defined = topicsOf(channel);
+  return { channel: nameOf(channel), topics: topics ?? (defined ? Object.keys(defined) : ["*"]) };
 }
 
 function byChannel(refs: readonly { channel: string; topic: string }[]): Grant[] {
