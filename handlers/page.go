@@ -79,6 +79,11 @@ func (a *api) sdk(c echo.Context) error {
 	return a.file(c, "sdk/sluice.js", "text/javascript; charset=utf-8")
 }
 
+// sdkPackage answers GET /sdk/sluice.tgz, which npm can install.
+func (a *api) sdkPackage(c echo.Context) error {
+	return a.file(c, "sdk/sluice.tgz", "application/gzip")
+}
+
 // file answers with a file, or with 304 if the client already has it. A new binary has
 // new files at the same URLs, so clients must revalidate each time.
 func (a *api) file(c echo.Context, name, media string) error {

@@ -202,8 +202,8 @@ func (a *api) recover(next echo.HandlerFunc) echo.HandlerFunc {
 // allowed. Such a request comes from a site whose name an attacker has pointed at 127.0.0.1.
 func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if host := c.Request().Host; !a.answersFor(host) {
-			return fmt.Errorf("%w: in development only requests to localhost are answered; --dev-allow-hosts can allow %q", ErrMisdirected, hostname(host))
+		if !a.answersFor(c.Request().Host) {
+			return fmt.Errorf("%w: in development only requests to localhost are answered, and to the hosts in --dev-allow-hosts", ErrMisdirected)
 		}
 		return next(c)
 	}

@@ -30,7 +30,7 @@ type Options struct {
 	// node. [Service.Watch] must be called before the first request. Default: this
 	// node is the only one, and Watch need not be called.
 	ClusterState clusterstate.Store
-	Page         fs.FS // index.html and what it loads, side by side, and sdk/sluice.js
+	Page         fs.FS // index.html and what it loads, side by side, sdk/sluice.js and sdk/sluice.tgz
 	Log          *slog.Logger
 	// LogLost returns the number of lines that Log had to drop. Default: 0.
 	LogLost func() uint64
@@ -191,6 +191,7 @@ func (a *api) routes(e *echo.Echo) {
 	get("/metrics", a.serveMetrics, open)
 	get("/openapi.yaml", a.openAPI, open)
 	get("/sdk/sluice.js", a.sdk, open)
+	get("/sdk/sluice.tgz", a.sdkPackage, open)
 	get("/", a.index, open)
 	for _, name := range files(a.Page) {
 		get("/"+name, a.page(name), open)

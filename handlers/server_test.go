@@ -142,6 +142,8 @@ func page() fstest.MapFS {
 		"style.css":     {Data: []byte("body {}")},
 		"favicon.svg":   {Data: []byte("<svg/>")},
 		"sdk/sluice.js": {Data: []byte("export const channel = 1")},
+
+		"sdk/sluice.tgz": {Data: []byte("\x1f\x8b")},
 	}
 }
 

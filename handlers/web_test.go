@@ -189,6 +189,7 @@ func (s *suite) sdk(t *testing.T) {
 		srv.check(t, c)
 	}
 	srv.run(t, []call{
+		{name: "the package", method: "GET", path: "/sdk/sluice.tgz", status: 200, says: "\x1f\x8b", sets: map[string]string{"Content-Type": "application/gzip", "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "-"}},
 		{name: "another module", method: "GET", path: "/sdk/other.js", status: 404, problem: "not-found"},
 		{name: "the folder", method: "GET", path: "/sdk", status: 404, problem: "not-found"},
 		{name: "another method", method: "POST", path: "/sdk/sluice.js", status: 405, problem: "method-not-allowed"},
@@ -200,7 +201,7 @@ func (s *suite) sdk(t *testing.T) {
 func (s *suite) conditional(t *testing.T) {
 	srv := s.start(t)
 	tags := map[string]string{}
-	for _, path := range []string{"/", "/app.js", "/sdk/sluice.js"} {
+	for _, path := range []string{"/", "/app.js", "/sdk/sluice.js", "/sdk/sluice.tgz"} {
 		tag := srv.send(t, call{method: "GET", path: path}).header.Get("ETag")
 		if tags[tag] != "" {
 			t.Errorf("%s and %s have the tag %q", path, tags[tag], tag)

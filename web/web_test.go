@@ -1,8 +1,15 @@
 package web_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,6 +86,69 @@ func TestFiles_theSDK(t *testing.T) {
 	}
 	if slices.Contains(names(t), "sdk") {
 		t.Error("it is listed among the files of the page")
+	}
+}
+
+// TestFiles_thePackage unpacks what npm installs, and holds it to what npm would pack.
+func TestFiles_thePackage(t *testing.T) {
+	data, err := fs.ReadFile(web.Files(), "sdk/sluice.tgz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := fs.ReadFile(web.Files(), "sdk/sluice.tgz"); err != nil || !bytes.Equal(again, data) {
+		t.Errorf("another time it is another file: %v", err)
+	}
+	zip, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := map[string]bool{}
+	for archive := tar.NewReader(zip); ; {
+		head, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, below := strings.CutPrefix(head.Name, "package/")
+		if !below || head.Mode != 0o644 || packed[name] {
+			t.Errorf("%s with mode %o", head.Name, head.Mode)
+		}
+		packed[name] = true
+		got, err := io.ReadAll(archive)
+		want, wantErr := os.ReadFile(name)
+		if err != nil || wantErr != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not the file: %v, %v", name, err, wantErr)
+		}
+	}
+	want := []string{"package.json", "README.md", "LICENSE", "NOTICE"}
+	if err := filepath.WalkDir("dist", func(name string, entry fs.DirEntry, err error) error {
+		if !entry.IsDir() {
+			want = append(want, filepath.ToSlash(name))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range want {
+		if !packed[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if len(packed) != len(want) {
+		t.Errorf("it has %d files, want %d", len(packed), len(want))
+	}
+}
+
+// TestFiles_licence: the package carries the licence of the repository.
+func TestFiles_licence(t *testing.T) {
+	for _, name := range []string{"LICENSE", "NOTICE"} {
+		ours, err := os.ReadFile("../" + name)
+		copied, copyErr := os.ReadFile(name)
+		if err != nil || copyErr != nil || !bytes.Equal(ours, copied) {
+			t.Errorf("%s is not that of the repository: %v, %v", name, err, copyErr)
+		}
 	}
 }
 
