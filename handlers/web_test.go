@@ -82,7 +82,7 @@ func (s *suite) host(t *testing.T) {
 	for host, good := range map[string]bool{
 		"sluice": true, "Sluice:8080": true, "host.docker.internal:8080": true, "sluice.evil.com": false, "evil.sluice": false,
 		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "127.8.8.8": true, "[::1]:8080": true, "[::1]": true,
-		"evil.example.com": false, "evil.example.com:8080": false, "localhost.evil.com": false, "0.0.0.0": false, "192.168.1.7": false, "[::]": false, "127.0.0.1.evil.com": false,
+		"evil.example.com": false, "evil.example.com:8080": false, "localhost.evil.com": false, "0.0.0.0": false, "192.168.1.7": false, "[::]": false, "127.8.8.8.evil.com": false,
 	} {
 		c := call{name: host, method: "GET", path: "/v1/subscribers", as: apiKey, header: map[string]string{"Host": host}, status: 200}
 		if !good {
