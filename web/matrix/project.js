@@ -18,7 +18,7 @@ export const PATIENCE_MS = 1_800_000;
 export const require = createRequire(join(PROJECT, "package.json"));
 
 /** For programs that hold a key: bundles for pages leave them out. */
-const FOR_SERVERS = ["./server"];
+const FOR_SERVERS = ["./server", "./inngest"];
 
 /**
  * The package's entries, as prepare.js has found them.

