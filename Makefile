@@ -35,7 +35,7 @@ help: ## List the targets
 
 ##### Everyday
 
-.PHONY: run build quick fmt dist generate docker clean
+.PHONY: run build quick fmt dist generate docker release-dry-run clean
 run: ## Start a development server on 127.0.0.1:8080
 	go run ./server --dev
 
@@ -60,6 +60,9 @@ generate: ## Write generated files of Go anew
 
 docker: ## Build the image sluice:dev
 	docker build --build-arg VERSION=$(VERSION) --tag sluice:dev .
+
+release-dry-run: ## Build what a release has into .cache/release, and publish nothing
+	@scripts/release v$$(node -p 'require("./web/package.json").version')
 
 clean: ## Remove what was built and installed here
 	rm -rf $(CACHE) sluice web/node_modules examples/node_modules bench/node/node_modules
