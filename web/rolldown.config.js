@@ -27,6 +27,7 @@ const smallest = {
 /** What every build for bundlers and runtimes has in common: one file for each entry, and what they share. Not minified. */
 const entries = {
   input: {
+    ai: "src/ai/index.ts",
     index: "src/index.ts",
     inngest: "src/inngest/index.ts",
     "inngest-react": "src/inngest/react/index.ts",

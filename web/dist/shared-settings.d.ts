@@ -42,7 +42,7 @@ interface Standing {
 * received, when the value of `key`, `url`, the names of the channels, `topics` or `replay` changes.
 * The latest token and handlers are always used. The other options are read when a subscription starts.
 */
-interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<SubscribeOptions<C, Topic>, "signal" | "until"> {
+interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<SubscribeOptions<C, Topic>, "signal" | "until" | "onLive"> {
   /** A new key starts a new subscription. */
   key?: string | number | undefined;
   /** false disconnects; true resumes where the subscription stopped. Default: true. */

@@ -36,6 +36,8 @@ interface Handlers<M extends Message = Message> {
   /** Receives a change of a run's status. The message has the channel and the time. */
   onRun?: ((run: Run, message: RunMessage) => unknown) | undefined;
   onGap?: ((gap: Gap) => unknown) | undefined;
+  /** Is called on each connection when everything that the server had by then has been delivered. */
+  onLive?: (() => unknown) | undefined;
   onStatus?: ((status: Status, snapshot: Snapshot<M>) => unknown) | undefined;
   /** Receives a message that is unreadable or whose data breaks the topic's schema. It is not delivered otherwise. The data of an unreadable message may be its text. */
   onInvalid?: ((error: SluiceError, message: WireMessage) => unknown) | undefined;

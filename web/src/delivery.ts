@@ -56,7 +56,7 @@ export function createDelivery<M extends Message>(
       store.update({ gaps: [...store.get().gaps, event.value].slice(-MAX_GAPS) });
       return call(options.onGap, event.value);
     }
-    if (event.type === "$live") return runs.caughtUp(); // in its turn: the status may still wait
+    if (event.type === "$live") return (runs.caughtUp(), call(options.onLive)); // in its turn: the status may still wait
     if (event.fault) return refuse(event.value, event.fault);
     if (event.type === "$run") {
       const run = runs.take(event.value, event.id);

@@ -103,7 +103,7 @@ function createPool(route: Route): Pool {
 
   /** The server may not be known yet. Its address hardly matters for the length. */
   function lengthOf(members: readonly PoolMember[]): number {
-    return askFor(members, route.url ?? "http://sluice").url.href.length;
+    return askFor(members, route.url ?? "http://s").url.href.length;
   }
 
   /** Reports whether one stream can carry the members. */

@@ -66,7 +66,7 @@ export function incomingText(first: TextPiece, wait: () => Promise<void>): Incom
     const known = bytes - offset; // bytes of it that are there already
     lossy ||= known < 0;
     bytes = Math.max(bytes, offset + encoded.length);
-    return known > 0 ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(encoded.subarray(known)) : data;
+    return known > 0 ? new TextDecoder(undefined, { ignoreBOM: true }).decode(encoded.subarray(known)) : data;
   }
 
   function append(fresh: string): string {

@@ -47,6 +47,7 @@ test("no block is marked so that it is not compiled", () => {
 });
 
 test.each([
+  ["ai.md", "ai/index.ts", { publishAnswer: "AnswerOptions" }],
   ["react.md", "react/index.ts", { Options: "RealtimeOptions", Fields: "Realtime", Messages: "Messages" }],
   ["server.md", "server/index.ts", { Settings: "ServerOptions", "What it does": "SluiceServer", Runs: "RunHandle" }],
 ])("the tables of docs/%s have what the types have", (page, file, tables) => {

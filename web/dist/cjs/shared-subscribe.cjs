@@ -199,7 +199,7 @@ function createPool(route) {
 	};
 	/** The server may not be known yet. Its address hardly matters for the length. */
 	function lengthOf(members) {
-		return require_connection.askFor(members, route.url ?? "http://sluice").url.href.length;
+		return require_connection.askFor(members, route.url ?? "http://s").url.href.length;
 	}
 	/** Reports whether one stream can carry the members. */
 	function fits(members) {
@@ -360,7 +360,7 @@ function createDelivery(options, store, runs, iteration, isOver) {
 			store.update({ gaps: [...store.get().gaps, event.value].slice(-100) });
 			return call(options.onGap, event.value);
 		}
-		if (event.type === "$live") return runs.caughtUp();
+		if (event.type === "$live") return runs.caughtUp(), call(options.onLive);
 		if (event.fault) return refuse(event.value, event.fault);
 		if (event.type === "$run") {
 			const run = runs.take(event.value, event.id);
@@ -658,7 +658,7 @@ function incomingText(first, wait) {
 		const known = bytes - offset;
 		lossy ||= known < 0;
 		bytes = Math.max(bytes, offset + encoded.length);
-		return known > 0 ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(encoded.subarray(known)) : data;
+		return known > 0 ? new TextDecoder(void 0, { ignoreBOM: true }).decode(encoded.subarray(known)) : data;
 	}
 	function append(fresh) {
 		const whole = text + fresh;

@@ -9,7 +9,7 @@ import type { ChannelLike, ConnectOptions, SubscribeOptions, TopicOf } from "../
  */
 export interface RealtimeOptions<C extends ChannelLike = ChannelLike, Topic extends TopicOf<C> = TopicOf<C>> extends Omit<
   SubscribeOptions<C, Topic>,
-  "signal" | "until"
+  "signal" | "until" | "onLive"
 > {
   /** A new key starts a new subscription. */
   key?: string | number | undefined;

@@ -88,6 +88,7 @@ const OPTIONS: ts.CompilerOptions = {
   typeRoots: [join(WEB, "node_modules/@types")],
   paths: {
     "@sluicehq/sluice": [join(WEB, "src/index.ts")],
+    "@sluicehq/sluice/ai": [join(WEB, "src/ai/index.ts")],
     "@sluicehq/sluice/publish": [join(WEB, "src/publish.ts")],
     "@sluicehq/sluice/react": [join(WEB, "src/react/index.ts")],
     "@sluicehq/sluice/server": [join(WEB, "src/server/index.ts")],

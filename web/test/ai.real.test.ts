@@ -1,0 +1,324 @@
+// Answers from publishAnswer to useChat's Chat, with the real server and both versions of the AI SDK that are supported.
+// It needs the binary: SLUICE_BIN=../sluice npx vitest run test/ai.real.test.ts
+
+import * as react6 from "@ai-sdk/react";
+import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
+import * as react7 from "ai7-react";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { play, script } from "../e2e/script.js";
+import { startSluice } from "../e2e/sluice.js";
+import { answerTopics, publishAnswer, SluiceChatTransport, type AnswerOptions, type SluiceChatTransportOptions } from "../src/ai/index.js";
+import { channel } from "../src/index.js";
+import { createServer, type SluiceServer } from "../src/server/index.js";
+import { startCutter, type Cutter } from "./support/cutter.js";
+import { holds } from "./support/patience.js";
+import { random } from "./support/random.js";
+
+type Part = UIMessageChunk;
+
+const chats = channel({ name: ({ id }: { id: string }) => `chat:${id}`, topics: answerTopics });
+const question: UIMessage = { id: "q", role: "user", parts: [{ type: "text", text: "How is the weather?" }] };
+
+/** What the AI SDK makes of parts that nothing disturbs. */
+async function messageOf(parts: readonly Part[]): Promise<UIMessage | undefined> {
+  const stream = new ReadableStream<Part>({
+    start(to) {
+      for (const part of structuredClone(parts)) to.enqueue(part);
+      to.close();
+    },
+  });
+  let message: UIMessage | undefined;
+  for await (message of readUIMessageStream({ stream }));
+  return message;
+}
+
+/** How long the text and the reasoning are. */
+function lengthOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + ("delta" in part ? part.delta.length : 0), 0);
+}
+
+function shownBy(message: UIMessage | undefined): number {
+  return message?.role === "assistant" ? message.parts.reduce((sum, part) => sum + ("text" in part ? part.text.length : 0), 0) : 0;
+}
+
+const there = !!process.env.SLUICE_BIN;
+if (!there) console.warn("test/ai.real.test.ts is skipped: SLUICE_BIN does not name the server's binary");
+
+describe.skipIf(!there).each([
+  [6, react6],
+  [7, react7 as unknown as typeof react6],
+])("an answer, with version %i of the AI SDK,", (version, { Chat }) => {
+  let server: Awaited<ReturnType<typeof startSluice>>;
+  let sluice: SluiceServer;
+  let network: Cutter;
+  let fateOf: () => { down?: number };
+  let id: string;
+  let token: string;
+  let count = 0;
+
+  beforeAll(async () => {
+    server = await startSluice();
+    sluice = createServer({ url: server.url, apiKey: server.apiKey });
+    network = await startCutter(server.port, () => fateOf());
+  });
+  afterAll(async () => {
+    await network?.stop();
+    await server?.stop();
+  });
+  beforeEach(async () => {
+    id = String(++count);
+    ({ token } = await sluice.token({ channel: chats({ id }), topics: ["answer"], publish: [chats({ id }).control] }));
+    fateOf = () => ({});
+  });
+
+  type Source = Parameters<typeof publishAnswer>[2];
+  const publish = (source: Source, options: AnswerOptions = {}): ReturnType<typeof publishAnswer> =>
+    publishAnswer(sluice, chats({ id }), source, options);
+
+  /** A page that shows the chat. The source is what its requests are answered with. */
+  function open(source?: Source, options: Partial<SluiceChatTransportOptions> & { messages?: UIMessage[]; publish?: AnswerOptions } = {}) {
+    const faults: unknown[] = [];
+    const transport = new SluiceChatTransport({
+      url: network.url,
+      token,
+      channel: (chatId) => chats({ id: chatId }),
+      api: () => publish(source!, options.publish),
+      reconnectMinMs: 1,
+      reconnectMaxMs: 20,
+      ...options,
+    });
+    const chat = new Chat({ id, transport, messages: options.messages ?? [], onError: (error: Error) => faults.push(error) });
+    return { chat, transport, faults, last: () => chat.messages.at(-1), follow: () => transport.follow(id, () => chat.resumeStream()) };
+  }
+
+  /** Waits until a page shows as much as the parts say. */
+  const shows = ({ last }: ReturnType<typeof open>, parts: readonly Part[]): Promise<unknown> => {
+    const length = lengthOf(parts);
+    return holds(() => shownBy(last()) === length, 5);
+  };
+
+  test("is what it is without a network in between, whatever the network does", async () => {
+    const parts = script(3000, "m1") as Part[];
+    const before = network.cuts;
+    const { below } = random(count);
+    const places = new Set<number>();
+    while (places.size < 50) places.add(1 + below(parts.length - 1));
+    let connections = 0;
+    fateOf = () => (connections++ % 3 === 2 ? { down: 1000 + below(20_000) } : {}); // these break by themselves, too
+    const page = open(() =>
+      play(parts, async (i) => {
+        if (!places.has(i)) return;
+        await shows(page, parts.slice(0, i));
+        const { cuts } = network;
+        await holds(() => {
+          network.block(); // breaks what there is: perhaps nothing yet
+          network.unblock();
+          return network.cuts > cuts;
+        }, 5);
+      }),
+    );
+    await page.chat.sendMessage({ text: "?" });
+    expect(network.cuts - before).toBeGreaterThanOrEqual(50);
+    expect(page.faults).toEqual([]);
+    expect(page.last()).toEqual(await messageOf(parts));
+    expect(page.chat.status).toBe("ready");
+  });
+
+  test("is shown and goes on after a reload, and on a second page, for no more bytes than it has", async () => {
+    const parts = script(3000, "m2") as Part[];
+    const pages: ReturnType<typeof open>[] = [];
+    const whole = await messageOf(parts);
+    const source = play(parts, async (i) => {
+      if (i === 0 || i % 145 > 0) return;
+      await shows(pages[0]!, parts.slice(0, i));
+      let bytes = 0;
+      const counted: typeof fetch = async (input, init) => {
+        const response = await fetch(input, init);
+        const count = new TransformStream<Uint8Array, Uint8Array>({
+          transform: (chunk, to) => ((bytes += chunk.length), to.enqueue(chunk)),
+        });
+        return new Response(response.body!.pipeThrough(count), response);
+      };
+      const page = open(undefined, { messages: [question], fetch: counted });
+      pages.push(page);
+      void page.chat.resumeStream();
+      await shows(page, parts.slice(0, i));
+      // Besides the answer, a stream has an event with which it opens, and one with which the answer starts.
+      expect(bytes, `after ${i} parts`).toBeLessThan(1.2 * new TextEncoder().encode(JSON.stringify(page.last())).length + 1200);
+    });
+    pages.push(open(() => source));
+    await pages[0]!.chat.sendMessage({ text: "?" });
+    for (const [i, { chat, faults, last }] of pages.entries()) {
+      await holds(() => chat.status === "ready");
+      expect(faults).toEqual([]);
+      expect(last(), `page ${i}`).toEqual(whole);
+      expect(chat.messages).toHaveLength(2);
+    }
+    expect(pages).toHaveLength(21);
+  });
+
+  /** Waits until the signal aborts. */
+  const aborted = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve())));
+
+  test("ends for all pages when one of them stops it", async () => {
+    const parts = script(200, "m3") as Part[];
+    const first = open(({ signal }) =>
+      play(parts, (i) => (i === 120 ? aborted(signal).then(() => Promise.reject(new Error("stopped"))) : i)),
+    );
+    const sent = first.chat.sendMessage({ text: "?" });
+    await shows(first, parts.slice(0, 120));
+    const second = open();
+    const resumed = second.chat.resumeStream();
+    await shows(second, parts.slice(0, 120));
+    await second.transport.stop(id);
+    await Promise.all([sent, resumed]);
+    const before = await messageOf(parts.slice(0, 120));
+    expect([first.last(), second.last()]).toEqual([before, before]);
+    expect([first.chat.status, second.chat.status]).toEqual(["ready", "ready"]);
+    expect([...first.faults, ...second.faults]).toEqual([]);
+  });
+
+  test("is stopped before it has begun", async () => {
+    let reply!: () => void;
+    const replied = new Promise<void>((resolve) => (reply = resolve));
+    let begun: AbortSignal | undefined;
+    const page = open(undefined, {
+      api: async () => {
+        const answer = await publish(async ({ signal }) => {
+          begun = signal;
+          await aborted(signal);
+          return [];
+        });
+        await replied;
+        return answer;
+      },
+    });
+    const sent = page.chat.sendMessage({ text: "?" });
+    const stopped = page.transport.stop(id);
+    reply();
+    await Promise.all([sent, stopped]);
+    expect(begun?.aborted).toBe(true);
+  });
+
+  test.runIf(version === 6)("ends although its model does not listen to the signal", async () => {
+    const page = open(() => play(["a", "b"], (i) => (i ? new Promise(() => undefined) : i)));
+    const sent = page.chat.sendMessage({ text: "?" });
+    await holds(() => page.last()?.role === "assistant");
+    await page.transport.stop(id);
+    await sent;
+    expect(page.last()?.parts).toMatchObject([{ type: "text", text: "a" }]);
+  });
+
+  test("goes on when a page leaves", async () => {
+    const parts = script(200, "m4") as Part[];
+    let go!: () => void;
+    const gone = new Promise<void>((resolve) => (go = resolve));
+    let done: Promise<unknown> | undefined;
+    const first = open(undefined, {
+      api: async () => {
+        const answer = await publish(({ signal }) => play(parts, (i) => i === 100 && gone.then(() => signal.throwIfAborted())));
+        done = answer.done;
+        return answer;
+      },
+    });
+    const sent = first.chat.sendMessage({ text: "?" });
+    await shows(first, parts.slice(0, 100));
+    await first.chat.stop();
+    await sent;
+    expect(first.faults).toEqual([]);
+    go();
+    await done;
+    const second = open(undefined, { messages: [question] });
+    await second.chat.resumeStream();
+    expect(second.last()).toEqual(await messageOf(parts)); // it had ended, and nobody has shown it
+    await second.chat.resumeStream();
+    expect(second.chat.messages).toHaveLength(2);
+    const third = open(undefined, { messages: [question, second.last()!], isShown: () => true });
+    await third.chat.resumeStream();
+    expect(third.chat.messages).toHaveLength(2);
+  });
+
+  test("is replaced when the function that gives it is tried again", async () => {
+    const [half, whole] = [script(150, "m5", 2), script(180, "m5", 3)] as [Part[], Part[]];
+    const again = { id: "a5", retries: true };
+    let fail!: (error: Error) => void;
+    const failure = new Promise<void>((_, reject) => (fail = reject));
+    const page = open(undefined, {
+      api: async () => {
+        const { id, done } = await publish(() => play(half, (i) => i === 100 && failure), again);
+        done.catch(async () => publish(() => play(whole), again));
+        return { id };
+      },
+    });
+    const unfollow = page.follow();
+    const late = open(undefined, { messages: [question] });
+    const unfollowLate = late.follow();
+    void page.chat.sendMessage({ text: "?" });
+    await shows(page, half.slice(0, 100));
+    await shows(late, half.slice(0, 100));
+    fail(new Error("out of memory"));
+    await shows(page, whole);
+    await shows(late, whole);
+    for (const { chat, faults, last } of [page, late]) {
+      await holds(() => chat.status === "ready");
+      expect(faults).toEqual([]);
+      expect(chat.messages).toHaveLength(2);
+      expect(last()).toEqual(await messageOf(whole));
+    }
+    unfollow();
+    unfollowLate();
+    // Once it is complete, the model is not asked again.
+    const third = await publish(() => expect.unreachable(), again);
+    expect(await third.done).toMatchObject({ duplicate: true });
+  });
+
+  test("that is asked for on one page is shown on another that follows", async () => {
+    const parts = script(100, "m6") as Part[];
+    const watching = open(undefined, { messages: [question] });
+    onTestFinished(watching.follow());
+    const asking = open(() => play(parts));
+    await asking.chat.sendMessage({ text: "?" });
+    await shows(watching, parts);
+    await holds(() => watching.chat.status === "ready");
+    expect(watching.last()).toEqual(await messageOf(parts));
+    expect(watching.chat.messages).toHaveLength(2);
+  });
+
+  test("is an error if its source fails, and if its publisher is lost", async () => {
+    const page = open(
+      () =>
+        play(["a", "b"], (i) => {
+          if (i) throw new Error("no credit");
+        }),
+      { publish: { onError: (error) => `Sorry: ${(error as Error).message}` }, retryWaitMs: 50 },
+    );
+    await page.chat.sendMessage({ text: "?" });
+    expect(page.faults).toMatchObject([{ message: "Sorry: no credit" }]);
+    expect(page.chat.status).toBe("error");
+    const lost = open(
+      () =>
+        play(["a", "b"], async (i) => {
+          if (!i) return;
+          await holds(() => shownBy(lost.last()));
+          throw new Error("out of memory");
+        }),
+      { publish: { retries: true }, retryWaitMs: 50 },
+    );
+    await lost.chat.sendMessage({ text: "?" });
+    expect(lost.faults).toMatchObject([{ message: "The answer broke off" }]);
+  });
+
+  test("cannot be asked for where nothing can be published", async () => {
+    const other = createServer({ url: server.url, apiKey: "no" });
+    await expect(publishAnswer(other, chats({ id }), () => [])).rejects.toMatchObject({ code: "unauthorized" });
+    const page = open(undefined, { api: async () => new Response("no credit", { status: 402 }) });
+    await page.chat.sendMessage({ text: "?" });
+    expect(page.faults).toMatchObject([{ message: "no credit" }]);
+    const refused = open(() => [], { token: "no" });
+    await refused.chat.sendMessage({ text: "?" });
+    expect(refused.faults).toMatchObject([{ code: "unauthorized" }]);
+    await refused.chat.resumeStream();
+    expect(refused.faults).toHaveLength(2);
+  });
+});
