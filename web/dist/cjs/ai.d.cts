@@ -78,8 +78,8 @@ declare function publishAnswer(sluice: SluiceServer, channel: AnswerChannel, sou
   retries,
   onError
 }?: AnswerOptions): Promise<PublishedAnswer>;
-/** Parts as `UIMessageChunk` of the AI SDK declares them, in whichever version. */
-type Parts = ReadableStream<any>;
+/** Parts, as `UIMessageChunk` of the AI SDK declares them. They are `any` here, so that no version of its types is needed. */
+type Parts = ReadableStream;
 /** How a page asks for an answer. These are the fields that the AI SDK's own transport sends. */
 interface AnswerRequest<M = unknown> {
   /** The chat. */

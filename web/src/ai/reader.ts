@@ -2,9 +2,8 @@ import { after } from "../timer.js";
 import type { Answer } from "./answers.js";
 import { decoder, type Part } from "./encoding.js";
 
-/** Parts as `UIMessageChunk` of the AI SDK declares them, in whichever version. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- its types are not needed to use the package
-export type Parts = ReadableStream<any>;
+/** Parts, as `UIMessageChunk` of the AI SDK declares them. They are `any` here, so that no version of its types is needed. */
+export type Parts = ReadableStream;
 
 /** Makes a stream of the parts of one answer. */
 export interface Reader {
