@@ -3,6 +3,7 @@ package enginetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/schemas"
@@ -49,7 +50,29 @@ func Losses(t *testing.T, stores ...Store) {
 	if _, err := stores[0].Delete(t.Context(), w.name); err != nil {
 		t.Fatal(err)
 	}
+	for _, s := range stores {
+		w.hears(s)
+	}
 	w.losses()
+}
+
+// hears waits until a store says that all is lost: the other nodes hear of a deletion a little
+// later than whoever asked for it.
+func (w *writer) hears(s Store) {
+	w.t.Helper()
+	last := w.all[len(w.all)-1].seq
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		kept, err := s.Load(w.t.Context(), w.name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(kept.Messages) == 0 && kept.Lost.Every >= last {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("a store does not hear of the deletion, and says that this is lost: %s", told(kept.Lost))
+		}
+	}
 }
 
 // losses wants the stores to say of everything that they do not have that it is lost, and
