@@ -16,12 +16,17 @@ import (
 // sent it.
 func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
 	return func(r *http.Request) string {
-		direct := echo.ExtractIPDirect()(r)
-		if len(trusted) == 0 {
-			return direct
-		}
-		return forwardedFor(direct, r.Header.Values(echo.HeaderXForwardedFor), trusted)
+		return addressOf(r.RemoteAddr, r.Header.Values(echo.HeaderXForwardedFor), trusted)
 	}
+}
+
+// addressOf returns the address of the client of a connection from host:port remote.
+func addressOf(remote string, forwarded []string, trusted []netip.Prefix) string {
+	direct, _, _ := net.SplitHostPort(remote)
+	if len(trusted) == 0 {
+		return direct
+	}
+	return forwardedFor(direct, forwarded, trusted)
 }
 
 // forwardedFor goes back from proxy to proxy and returns the first address that is not a

@@ -18,25 +18,33 @@ func (a *api) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		if origin == "" || len(c.Request().Header[echo.HeaderOrigin]) > 1 {
 			return next(c)
 		}
-		allowed, credentials := a.allows(origin)
-		if allowed != "" {
-			h.Set("Access-Control-Allow-Origin", allowed)
-			h.Set("Access-Control-Expose-Headers", "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
-		}
-		if credentials {
-			h.Set("Access-Control-Allow-Credentials", "true")
-		}
+		request(c).origin = origin
+		allowed := a.allow(origin, h.Set)
 		if c.Request().Method != http.MethodOptions || c.Request().Header.Get("Access-Control-Request-Method") == "" {
 			return next(c)
 		}
 		h.Add(echo.HeaderVary, "Access-Control-Request-Headers")
-		if allowed != "" {
+		if allowed {
 			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
 			h.Set("Access-Control-Allow-Headers", requestHeaders(c.Request().Header.Values("Access-Control-Request-Headers")))
 			h.Set("Access-Control-Max-Age", "600")
 		}
 		return c.NoContent(http.StatusNoContent)
 	}
+}
+
+// allow sets the headers of an answer to a page of an origin, and reports whether the page
+// may read it.
+func (a *api) allow(origin string, set func(name, value string)) bool {
+	allowed, credentials := a.allows(origin)
+	if allowed != "" {
+		set("Access-Control-Allow-Origin", allowed)
+		set("Access-Control-Expose-Headers", "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
+	}
+	if credentials {
+		set("Access-Control-Allow-Credentials", "true")
+	}
+	return allowed != ""
 }
 
 // ownHeaders are the request headers that the API uses.

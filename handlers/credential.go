@@ -44,10 +44,14 @@ func (a *api) tokenOrQuery(next echo.HandlerFunc) echo.HandlerFunc {
 			return a.turnAway(c, err)
 		}
 		if header == "" && principal(c).Admin {
-			return fmt.Errorf("%w: an API key in a query string or a cookie", auth.ErrUnauthorized)
+			return errKeyInURL()
 		}
 		return next(c)
 	}
+}
+
+func errKeyInURL() error {
+	return fmt.Errorf("%w: an API key in a query string or a cookie", auth.ErrUnauthorized)
 }
 
 // cookie returns the token in the configured cookie, "" if there is none. A browser sends

@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,12 +34,12 @@ type fronted struct {
 	answers atomic.Int64
 }
 
-func (f *fronted) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, bool) {
-	answer, ok := f.Handler.Answer(ctx, r, out)
-	if ok {
+func (f *fronted) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, front.Outcome) {
+	answer, o := f.Handler.Answer(ctx, r, out)
+	if o != front.Declined {
 		f.answers.Add(1)
 	}
-	return answer, ok
+	return answer, o
 }
 
 // putInFront puts a front before net/http, if the test wants one.
@@ -101,8 +102,53 @@ func (s *server) exchange(t testing.TB, input string, wait time.Duration) []stri
 	}
 }
 
-// varying are the members of an answer that differ from time to time.
-var varying = regexp.MustCompile(`("(?:id|stream_id|first_id|last_id|created_at|instance)":)"[^"]*"`)
+// talk sends requests over a connection of its own, each after the answer to the one before,
+// and returns all answers as exchange does. Of a stream, which is the last answer, it returns
+// what comes until the reader is up to date.
+func (s *server) talk(t testing.TB, requests ...string) []string {
+	t.Helper()
+	conn := s.connect(t)
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	var answers []string
+	in := bufio.NewReader(conn)
+	for _, request := range requests {
+		if _, err := io.WriteString(conn, request); err != nil {
+			return append(answers, "closed")
+		}
+		method, _, _ := strings.Cut(request, " ")
+		resp, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			return append(answers, "closes")
+		}
+		body, streams := untilLive(resp)
+		if answers = append(answers, summary(resp, body)); streams {
+			conn.Close() // else the body would be read to its end
+			resp.Body.Close()
+			return append(answers, "streams")
+		}
+		resp.Body.Close()
+	}
+	return answers
+}
+
+// untilLive reads the body, or what comes of a stream until the reader is up to date.
+func untilLive(resp *http.Response) (body string, streams bool) {
+	lines := bufio.NewScanner(resp.Body)
+	for live := false; lines.Scan(); {
+		body += lines.Text() + "\n"
+		if live = live || strings.Contains(lines.Text(), "$live"); live && (lines.Text() == "" || strings.HasPrefix(lines.Text(), "{")) {
+			return body, true
+		}
+	}
+	return body, false
+}
+
+// varying is what differs from time to time in an answer: members, fields of an event, and
+// parts of the text of a problem.
+var varying = regexp.MustCompile(`("(?:id|stream_id|first_id|last_id|created_at|instance|after|resumes_at|expires_at)":)"[^"]*"|("retry_after_ms":)\d+|(?m:^(id|retry): .*$)`)
 
 // summary returns an answer without ids and times.
 func summary(resp *http.Response, body string) string {
@@ -118,7 +164,7 @@ func summary(resp *http.Response, body string) string {
 		}
 		lines = append(lines, name+": "+value)
 	}
-	return fmt.Sprintf("%s %t %s %d\n%s", resp.Status, resp.ContentLength < 0, strings.Join(lines, "\n"), len(resp.TransferEncoding), varying.ReplaceAllString(body, "$1"))
+	return fmt.Sprintf("%s %t %s %d\n%s", resp.Status, resp.ContentLength < 0, strings.Join(lines, "\n"), len(resp.TransferEncoding), varying.ReplaceAllString(body, "$1$2$3"))
 }
 
 // effect returns what a channel has, without ids and times.
@@ -127,6 +173,15 @@ func (s *server) effect(channel string) (effect []string) {
 		effect = append(effect, fmt.Sprintf("%s %s %s %s %s", m.Topic, m.Data, m.Sub, m.Traceparent, m.RunID))
 	}
 	return effect
+}
+
+// allowedOrigin is the origin of a page that may use the service.
+const allowedOrigin = "https://app.example.com"
+
+// get returns a request with a credential.
+func get(target, credential string, fields ...string) string {
+	return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" +
+		strings.Join(append(fields, "Authorization: Bearer "+credential), "\r\n") + "\r\n\r\n"
 }
 
 // post returns a publish to channel c with additional fields.
@@ -138,7 +193,7 @@ func post(path, body string, fields ...string) string {
 // Every answer of the front is the one of net/http, and so is what it did.
 func TestFront_sameAnswers(t *testing.T) {
 	definition := must(schemas.ParseDefinition("defined:{id}", []byte(`{"topics":{"t":{"schema":{"type":"object"}}}}`)))
-	servers := pairOf(t)
+	servers := pairOf(t, func(o *setup) { o.handlers.CORSOrigins = []string{allowedOrigin} })
 	for _, s := range servers {
 		if err := s.catalog.Put(definition); err != nil {
 			t.Fatal(err)
@@ -172,7 +227,10 @@ func TestFront_sameAnswers(t *testing.T) {
 		{"reserved topic", post("/v1/publish/c/$run", `1`), 0},
 		{"no such route", post("/v1/other/c/t", `1`), 0},
 		{"bad key", post("/v1/publish/c/t", `1`, "Idempotency-Key: "+strings.Repeat("k", 300)), 0},
-		{"origin", post("/v1/publish/c/t", `1`, "Origin: http://localhost"), 0},
+		{"page", post("/v1/publish/c/t", `1`, "Origin: http://localhost"), 1},
+		{"page of an allowed origin", post("/v1/publish/c/t", `1`, "Origin: "+allowedOrigin), 1},
+		{"two pages", post("/v1/publish/c/t", `1`, "Origin: "+allowedOrigin, "Origin: null"), 0},
+		{"proxy", post("/v1/publish/c/t", `1`, "X-Forwarded-For: 10.0.0.1"), 1},
 		{"no credential", strings.Replace(post("/v1/publish/c/t", `1`), "Authorization: Bearer", "Accept:", 1), 1},
 		{"wrong credential", strings.Replace(post("/v1/publish/c/t", `1`), apiKey, "wrong", 1), 1},
 		{"other scheme", strings.Replace(post("/v1/publish/c/t", `1`), "Bearer", "Basic", 1), 1},
@@ -342,8 +400,8 @@ func TestFront_closed(t *testing.T) {
 		Path: []byte("/v1/publish/c/t"), Host: []byte("localhost"), Authorization: []byte("Bearer " + apiKey), Body: []byte("1"), Remote: "127.0.0.1:1",
 	}
 	time.AfterFunc(time.Millisecond, cancel)
-	if answer, ok := s.service.Answer(ctx, &r, nil); !ok || len(answer) > 0 {
-		t.Errorf("got %q, %t", answer, ok)
+	if answer, o := s.service.Answer(ctx, &r, nil); o != front.Answered || len(answer) > 0 {
+		t.Errorf("got %q, %d", answer, o)
 	}
 	if lines := s.log.lines(`"status":499`, "DEBUG"); len(lines) != 1 {
 		t.Errorf("the log has %s", s.log)
@@ -357,6 +415,17 @@ func cutOff(answers []string) bool {
 	return end == "closes" || strings.HasSuffix(end, "breaks off") || strings.Contains(end, "text/plain; charset=utf-8")
 }
 
+// isOneGet reports whether the input is a GET without a body, and nothing else: net/http
+// answers it at once.
+func isOneGet(input []byte) bool {
+	in := bufio.NewReader(bytes.NewReader(input))
+	r, err := http.ReadRequest(in)
+	if err != nil || r.Method != http.MethodGet || r.ContentLength != 0 || len(r.TransferEncoding) > 0 || in.Buffered() > 0 {
+		return false
+	}
+	return bytes.HasSuffix(input, []byte("\r\n\r\n"))
+}
+
 // FuzzFront sends any bytes to a server with and to one without a front. Both answer the
 // same and do the same.
 func FuzzFront(f *testing.F) {
@@ -364,6 +433,8 @@ func FuzzFront(f *testing.F) {
 		post("/v1/publish/c/t", `1`), post("/v1/publish/c/t", `1`) + post("/v1/publish/c/t", `{`),
 		post("/v1/publish/c/t", `1`, "Transfer-Encoding: chunked"), post("/v1/publish/c/t", `1`, "Content-Length: 4"),
 		"GET / HTTP/1.1\r\nHost: h\r\n\r\n", post("/v1/publish/c/t", "1\r\n\r\n"),
+		get("/v1/subscribe?channel=c&replay=all", apiKey), get("/v1/subscribe?channel=c&channel=d:*&topic=t&event=message", apiKey, "Accept: application/x-ndjson"),
+		get("/v1/subscribe?channel=c&replay=latest&access_token=x", "x", "Last-Event-ID: a-1", "Origin: "+allowedOrigin),
 	} {
 		f.Add([]byte(input))
 	}
@@ -372,6 +443,12 @@ func FuzzFront(f *testing.F) {
 	defer helpFor(f)
 	f.Fuzz(func(t *testing.T, input []byte) {
 		helpFor(t)
+		if isOneGet(input) {
+			if got, want := servers[0].talk(t, string(input), last), servers[1].talk(t, string(input), last); !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+			return
+		}
 		const wait = 300 * time.Millisecond
 		got, want := servers[0].exchange(t, string(input)+last, wait), servers[1].exchange(t, string(input)+last, wait)
 		if !reflect.DeepEqual(got, want) && (!cutOff(got) || !cutOff(want)) {

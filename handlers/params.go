@@ -193,15 +193,12 @@ type parameter struct {
 // lists the known parameters, with * after those that may be repeated and ? after those
 // that may be empty. Names for which the path has [inQuery] are known, too.
 func query(names string) echo.MiddlewareFunc {
-	known := map[string]parameter{}
-	for _, name := range strings.Fields(names) {
-		bare := strings.TrimRight(name, "*?")
-		known[bare] = parameter{many: strings.HasSuffix(name, "*"), empty: strings.HasSuffix(name, "?")}
-	}
+	known := parameters(names)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if c.Request().URL.RawQuery != "" {
-				if err := checkParameters(c, known); err != nil {
+				inPlace := func(name string) (bool, error) { return isInQuery(c, name) }
+				if err := checkParameters(c.QueryParams(), known, inPlace); err != nil {
 					return err
 				}
 			}
@@ -210,13 +207,23 @@ func query(names string) echo.MiddlewareFunc {
 	}
 }
 
-func checkParameters(c echo.Context, known map[string]parameter) error {
-	params := c.QueryParams()
+// parameters returns what names says, see query.
+func parameters(names string) map[string]parameter {
+	known := map[string]parameter{}
+	for _, name := range strings.Fields(names) {
+		bare := strings.TrimRight(name, "*?")
+		known[bare] = parameter{many: strings.HasSuffix(name, "*"), empty: strings.HasSuffix(name, "?")}
+	}
+	return known
+}
+
+// checkParameters checks a query. inPlace tells for which names the path has [inQuery].
+func checkParameters(params url.Values, known map[string]parameter, inPlace func(name string) (bool, error)) error {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		p, ok := known[name]
-		if inPlace, err := isInQuery(c, name); err != nil {
+		if is, err := inPlace(name); err != nil {
 			return err
-		} else if inPlace {
+		} else if is {
 			p, ok = parameter{}, true
 		}
 		values := params[name]

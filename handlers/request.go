@@ -43,6 +43,7 @@ const requestKey = "sluice.request"
 // requestInfo is what is known about one request, for its log line.
 type requestInfo struct {
 	id         string
+	origin     string          // of the page that sent it, "" for none
 	who        *auth.Principal // nil until authenticated
 	credential bool            // one was sent
 	holder     string          // stands for the subject of a token that has none

@@ -168,8 +168,8 @@ func (a *api) routes(e *echo.Echo) {
 	add(http.MethodDelete, "/v1/publish/:channel/:topic/stream", a.abortText, token, query("stream_id attempt"))
 	add(http.MethodPut, "/v1/channels/:channel/run", a.setRun, token, query(""))
 
-	get("/v1/subscribe", a.subscribe, a.tokenOrQuery, query("channel* topic* replay last_event_id? lastEventId? access_token until envelope event"))
-	add(http.MethodPost, "/v1/subscribe", a.subscribePost, token, query(""))
+	get(subscribeRoute, a.subscribe, a.tokenOrQuery, query(subscribeQuery))
+	add(http.MethodPost, subscribeRoute, a.subscribePost, token, query(""))
 	get("/v1/channels/:channel/messages", a.history, token, query("topic* after before limit order"))
 
 	add(http.MethodPost, "/v1/tokens", a.mintToken, key, query(""))

@@ -22,16 +22,29 @@ import (
 // accepts fewer within the write time-out is disconnected.
 const maxWrite = 16 << 10
 
-// streamHeaders are the headers of every stream. Caches must not store it and proxies must
-// not buffer it: the third header is for nginx, whatever its configuration.
-func streamHeaders(h http.Header, format ring.Format) {
-	h.Set(echo.HeaderContentType, "text/event-stream")
+// streamFields are the headers of every stream, besides its media type. Caches must not
+// store it and proxies must not buffer it: the second header is for nginx, whatever its
+// configuration.
+var streamFields = [...]struct{ name, value string }{
+	{echo.HeaderCacheControl, "no-store, no-transform"},
+	{"X-Accel-Buffering", "no"},
+	{echo.HeaderVary, "Accept, Authorization, Origin"},
+}
+
+// streamMedia returns the media type of a stream.
+func streamMedia(format ring.Format) string {
 	if format.Lines() {
-		h.Set(echo.HeaderContentType, "application/x-ndjson")
+		return "application/x-ndjson"
 	}
-	h.Set(echo.HeaderCacheControl, "no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no")
-	h.Set(echo.HeaderVary, "Accept, Authorization, Origin")
+	return "text/event-stream"
+}
+
+// streamHeaders sets the headers of a stream.
+func streamHeaders(h http.Header, format ring.Format) {
+	h.Set(echo.HeaderContentType, streamMedia(format))
+	for _, f := range streamFields {
+		h.Set(f.name, f.value)
+	}
 }
 
 // stream sends s to the client, through a writer loop if possible, otherwise through

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,9 +15,11 @@ import (
 	"github.com/sluicehq/sluice/broker/ring"
 )
 
+const subscribeRoute = "/v1/subscribe"
+
 // subscribe answers GET /v1/subscribe with the stream that the query describes.
 func (a *api) subscribe(c echo.Context) error {
-	asked, err := askedInQuery(c)
+	asked, err := askedInQuery(c.QueryParams(), c.Request().Header.Get("Last-Event-ID"))
 	if err != nil {
 		return err
 	}
@@ -34,7 +37,7 @@ func (a *api) subscribePost(c echo.Context) error {
 
 // openStream answers with the requested stream.
 func (a *api) openStream(c echo.Context, asked *asking) error {
-	sub, err := a.subscription(c, asked)
+	sub, err := a.subscription(request(c), asked, format(c.Request()), c.RealIP())
 	if err != nil {
 		return err
 	}
@@ -54,20 +57,28 @@ func (a *api) openStream(c echo.Context, asked *asking) error {
 			return c.NoContent(http.StatusNoContent)
 		}
 	}
-	s, err := a.Broker.Subscribe(c.Request().Context(), sub)
+	s, err := a.begin(c.Request().Context(), sub, principal(c))
 	if err != nil {
 		return a.turnAway(c, err)
-	}
-	// Check the token again now that revocations can find the stream: one in between
-	// would have missed it.
-	if who := principal(c); who.TokenID != "" && a.Auth.Revoked(who.TokenID) {
-		s.End(broker.TokenRevoked())
 	}
 	return a.stream(c, s)
 }
 
-// lastEventID returns the position to resume from. The header wins: a browser that
-// reconnects sends it together with the original URL.
+// begin opens a stream.
+func (a *api) begin(ctx context.Context, sub broker.Subscription, who *auth.Principal) (*broker.Stream, error) {
+	s, err := a.Broker.Subscribe(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	// Check the token again now that revocations can find the stream: one in between
+	// would have missed it.
+	if who.TokenID != "" && a.Auth.Revoked(who.TokenID) {
+		s.End(broker.TokenRevoked())
+	}
+	return s, nil
+}
+
+// lastEventID returns the position to resume from, as askedInQuery does.
 func lastEventID(c echo.Context) string {
 	return cmp.Or(c.Request().Header.Get("Last-Event-ID"), c.QueryParam("last_event_id"), c.QueryParam("lastEventId"))
 }
@@ -75,7 +86,11 @@ func lastEventID(c echo.Context) string {
 // format returns the format of the events: Server-Sent Events, unless the client accepts
 // JSON lines and not these.
 func format(r *http.Request) ring.Format {
-	accept := strings.ToLower(strings.Join(r.Header.Values(echo.HeaderAccept), ","))
+	return formatOf(strings.Join(r.Header.Values(echo.HeaderAccept), ","))
+}
+
+func formatOf(accept string) ring.Format {
+	accept = strings.ToLower(accept)
 	if strings.Contains(accept, "ndjson") && !strings.Contains(accept, "text/event-stream") {
 		return ring.NDJSON
 	}

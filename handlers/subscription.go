@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -30,18 +32,20 @@ type channelAsked struct {
 	topics []string // its own; empty: those of asking
 }
 
-// askedInQuery reads the query of GET /v1/subscribe.
-func askedInQuery(c echo.Context) (*asking, error) {
-	q := c.QueryParams()
+// subscribeQuery are the parameters of GET /v1/subscribe, see query.
+const subscribeQuery = "channel* topic* replay last_event_id? lastEventId? access_token until envelope event"
+
+// askedInQuery reads the query of GET /v1/subscribe. lastEventID is the header, which takes
+// precedence: a browser that reconnects sends it together with the original URL.
+func askedInQuery(q url.Values, lastEventID string) (*asking, error) {
 	if q.Has("last_event_id") && q.Has("lastEventId") {
 		return nil, fmt.Errorf("%w: the query: lastEventId is another name for last_event_id", ErrMalformed)
 	}
-	topics, err := topicParams(c)
-	if err != nil {
+	if err := checkTopics(q["topic"]); err != nil {
 		return nil, err
 	}
 	a := &asking{
-		topics: topics, replay: q.Get("replay"), lastEventID: lastEventID(c),
+		topics: q["topic"], replay: q.Get("replay"), lastEventID: cmp.Or(lastEventID, q.Get("last_event_id"), q.Get("lastEventId")),
 		until: q.Get("until"), envelope: q.Get("envelope"), event: q.Get("event"),
 	}
 	for _, name := range q["channel"] {
@@ -91,9 +95,8 @@ func (a *api) askedInBody(c echo.Context) (*asking, error) {
 	if err := a.readJSON(c, &body); err != nil {
 		return nil, err
 	}
-	asked := &asking{lastEventID: lastEventID(c), until: body.Until, envelope: body.Envelope, event: body.Event}
-	if asked.lastEventID == "" {
-		asked.lastEventID = body.LastEventID
+	asked := &asking{
+		lastEventID: cmp.Or(c.Request().Header.Get("Last-Event-ID"), body.LastEventID), until: body.Until, envelope: body.Envelope, event: body.Event,
 	}
 	if body.Replay != nil {
 		asked.replay = string(*body.Replay)
@@ -111,9 +114,10 @@ func (a *api) askedInBody(c echo.Context) (*asking, error) {
 	return asked, nil
 }
 
-// subscription checks what the client asked for, also against what its credential grants.
-func (a *api) subscription(c echo.Context, asked *asking) (sub broker.Subscription, err error) {
-	who := principal(c)
+// subscription checks what a client at the address asked for, also against what its
+// credential grants.
+func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, address string) (sub broker.Subscription, err error) {
+	who := r.who
 	if len(asked.channels) == 0 {
 		only, err := onlyChannel(who)
 		if err != nil {
@@ -130,9 +134,9 @@ func (a *api) subscription(c echo.Context, asked *asking) (sub broker.Subscripti
 	}
 	sub = broker.Subscription{
 		LastEventID: asked.lastEventID,
-		Format:      format(c.Request()),
+		Format:      format,
 		Owner: broker.Owner{
-			Subject: who.Subject, TokenID: who.TokenID, Holder: request(c).holder, Address: c.RealIP(), RequestID: requestID(c), ExpiresAt: who.ExpiresAt,
+			Subject: who.Subject, TokenID: who.TokenID, Holder: r.holder, Address: address, RequestID: r.id, ExpiresAt: who.ExpiresAt,
 		},
 	}
 	if sub.Replay, err = ring.ParseReplay(asked.replay); err != nil {

@@ -40,7 +40,11 @@ func (a *api) takeOver(c echo.Context, s *broker.Stream) error {
 	request(c).taken = true
 	_ = conn.SetDeadline(time.Time{})
 	chunked := c.Request().ProtoAtLeast(1, 1)
-	head := answerHead(c.Response().Header(), chunked)
+	framing := ""
+	if chunked {
+		framing = chunkedFraming
+	}
+	head := a.appendStreamHead(make([]byte, 0, headBytes), s.Format(), request(c), framing)
 	c.Response().Status, c.Response().Committed = http.StatusOK, true
 	if err := a.Broker.TakeOver(s, broker.Takeover{Conn: conn, Head: head, Chunked: chunked, Done: a.done}); err != nil {
 		defer conn.Close()
@@ -107,7 +111,7 @@ func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn)
 // turnAwaySealed is turnAwayOn on a connection with TLS. The head of the answer is part of
 // the takeover, so lines are turned away with status 200, too, and no line.
 func (a *api) turnAwaySealed(c echo.Context, t broker.Takeover, format ring.Format, why error) {
-	ending := a.notTaken(c, why)
+	ending := a.notTaken(requestID(c), why)
 	out := t.Head
 	var body bytes.Buffer
 	if !format.Lines() {
@@ -133,27 +137,37 @@ func (a *api) turnAwaySealed(c echo.Context, t broker.Takeover, format ring.Form
 
 // notTaken counts and logs that no loop could take a stream over. It returns how the
 // client is turned away.
-func (a *api) notTaken(c echo.Context, why error) broker.CloseReason {
+func (a *api) notTaken(requestID string, why error) broker.CloseReason {
+	ending := a.logNotTaken(requestID, why)
+	a.metrics.refused(ending)
+	return ending
+}
+
+func (a *api) logNotTaken(requestID string, why error) broker.CloseReason {
 	ending := broker.TooManyStreams()
 	if e, ok := notNow(why); ok {
 		ending = e
 	}
-	a.metrics.refused(ending)
 	a.Log.LogAttrs(context.Background(), slog.LevelWarn, "stream not taken over",
-		slog.String(keyRequestID, requestID(c)), slog.Any(keyError, why), slog.Int(keyCode, ending.Code), slog.String(keyReason, ending.Reason))
+		slog.String(keyRequestID, requestID), slog.Any(keyError, why), slog.Int(keyCode, ending.Code), slog.String(keyReason, ending.Reason))
 	return ending
+}
+
+// errNoRoom is the error of lines that no loop could take over.
+func errNoRoom() error {
+	return fmt.Errorf("%w: the server has no room for it now", broker.ErrTooManyStreams)
 }
 
 // turnAwayOn is turnAway on a connection that net/http no longer owns: no loop could take
 // it over, usually because descriptors had run out.
 func (a *api) turnAwayOn(c echo.Context, conn net.Conn, format ring.Format, why error) error {
-	ending := a.notTaken(c, why)
+	ending := a.notTaken(requestID(c), why)
 	r := http.Response{
 		ProtoMajor: 1, ProtoMinor: 1, StatusCode: http.StatusOK, Header: c.Response().Header().Clone(), Close: true,
 	}
 	body := ending.Refusal(lastEventID(c))
 	if format.Lines() {
-		err := fmt.Errorf("%w: the server has no room for it now", broker.ErrTooManyStreams)
+		err := errNoRoom()
 		k := kindOf(err).spec()
 		r.StatusCode, body = k.status, encodeProblem(problemOf(err, requestID(c)))
 		r.Header.Set(echo.HeaderContentType, problemType)
@@ -167,18 +181,40 @@ func (a *api) turnAwayOn(c echo.Context, conn net.Conn, format ring.Format, why 
 	return nil
 }
 
-// answerHead returns the head of the answer with a stream (RFC 9112, sections 4 and 6).
-// The connection carries nothing after this answer.
-func answerHead(h http.Header, chunked bool) []byte {
-	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(&b) // writing to a buffer cannot fail
-	b.WriteString("Date: ")
-	b.WriteString(time.Now().UTC().Format(http.TimeFormat))
-	b.WriteString("\r\nConnection: close\r\n")
-	if chunked {
-		b.WriteString("Transfer-Encoding: chunked\r\n")
+const (
+	// headBytes is more than the head of an answer with a stream has, unless an origin is
+	// long.
+	headBytes = 512
+	// chunkedFraming is the header of a body whose length is not known.
+	chunkedFraming = "Transfer-Encoding: chunked\r\n"
+)
+
+// appendStreamHead appends the head of the answer with a stream (RFC 9112, sections 4 and
+// 6). framing is the header of the body. The connection carries nothing after this answer.
+func (a *api) appendStreamHead(out []byte, format ring.Format, r *requestInfo, framing string) []byte {
+	out = append(out, "HTTP/1.1 200 OK\r\n"...)
+	for _, f := range streamFields {
+		out = appendField(out, f.name, f.value)
 	}
-	b.WriteString("\r\n")
-	return b.Bytes()
+	out = a.appendFields(appendField(out, echo.HeaderContentType, streamMedia(format)), r)
+	out = append(out, "Connection: close\r\n"...)
+	out = append(out, framing...)
+	return append(out, "\r\n"...)
+}
+
+// appendFields appends the headers that every answer has, except Vary.
+func (a *api) appendFields(out []byte, r *requestInfo) []byte {
+	out = append(out, "X-Content-Type-Options: nosniff\r\n"...)
+	out = appendField(out, echo.HeaderXRequestID, r.id)
+	if r.origin != "" {
+		a.allow(r.origin, func(name, value string) { out = appendField(out, name, value) })
+	}
+	out = append(out, "Date: "...)
+	out = time.Now().UTC().AppendFormat(out, http.TimeFormat)
+	return append(out, "\r\n"...)
+}
+
+func appendField(out []byte, name, value string) []byte {
+	out = append(append(out, name...), ": "...)
+	return append(append(out, value...), "\r\n"...)
 }

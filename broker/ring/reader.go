@@ -21,7 +21,7 @@ type Reader struct {
 // A lot has at most lotFrames frames, and at most lotBytes but for the last frame. What
 // is in a lot stays in memory even after the log has dropped it, see [Reader.Ahead].
 const (
-	lotFrames = 64
+	lotFrames = 16
 	lotBytes  = 16 << 10
 )
 
@@ -119,7 +119,8 @@ func (r *Reader) Fill(l *Log, run *Frame, position, limit uint64, maxBytes int) 
 		return &Gap{Reason: Kept}
 	}
 	w := l.walk(r.topics, &r.selection, run, from, limit)
-	if l.count-l.After(from) > joinAt {
+	behind := l.count - l.After(from)
+	if behind > joinAt {
 		w.joined = l.last
 	}
 	w.joined = max(w.joined, r.selection.upTo)
@@ -134,6 +135,9 @@ func (r *Reader) Fill(l *Log, run *Frame, position, limit uint64, maxBytes int) 
 	}
 	r.head = l.last
 	maxBytes = min(maxBytes, lotBytes)
+	if some && r.lot == nil {
+		r.lot = make([]Frame, 0, max(1, min(behind, lotFrames))) // not grown step by step
+	}
 	for ; some; f, some = w.next() {
 		if len(r.lot) == lotFrames || r.ahead >= maxBytes {
 			return gap

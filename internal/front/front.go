@@ -4,10 +4,10 @@
 //
 // A connection is the front's as long as everything that comes over it is one request
 // after the other that [parse] understands and the [Handler] answers. At anything else
-// (another method, a query, a header that it does not know, a body that is late or large,
-// a name that is wrong) net/http gets the connection, together with the bytes that were
-// read and not answered, and keeps it. So whatever can be seen to be wrong without an
-// attempt, time limits and all other routes exist once.
+// (another method, a header that it does not know, a body that is late or large, a name
+// that is wrong) net/http gets the connection, together with the bytes that were read and
+// not answered, and keeps it. So whatever can be seen to be wrong without an attempt, time
+// limits and all other routes exist once.
 package front
 
 import (
@@ -35,11 +35,21 @@ const (
 
 // Handler answers requests.
 type Handler interface {
-	// Answer does what r asks for and appends the whole answer to out. It returns false
-	// if it has done nothing, so that net/http can do the same request. It must not keep
-	// r. The context ends when the front is closed; no answer is sent then.
-	Answer(ctx context.Context, r *Request, out []byte) (answer []byte, ok bool)
+	// Answer does what r asks for and appends the whole answer to out. It must not keep r.
+	// The context ends when the front is closed; no answer is sent then.
+	Answer(ctx context.Context, r *Request, out []byte) (answer []byte, o Outcome)
 }
+
+// Outcome is what has become of a request.
+type Outcome int
+
+// Outcomes.
+const (
+	Declined Outcome = iota // nothing was done, so that net/http can do the same request
+	Answered                // the answer is to be sent, and others may follow
+	Ended                   // the answer is to be sent, and the connection closed
+	Taken                   // the handler has the connection and closes it; there is no answer
+)
 
 // Options are what a front needs. All of them are required.
 type Options struct {
@@ -149,8 +159,23 @@ func (h *handover) accept() {
 			go h.give(c, nil) // ends when net/http has taken it
 			continue
 		}
-		go h.serve(c) // ends with the connection, or when net/http has taken it
+		go h.serveDeep(c) // ends with the connection, or when net/http has taken it
 	}
+}
+
+// serveDeep is serve on a stack that is large enough for most requests. Grown step by step
+// from within them, it would cost as much as what they do.
+func (h *handover) serveDeep(c *door.Conn) {
+	growStack(0)
+	h.serve(c)
+}
+
+// growStack needs more stack than a new goroutine has.
+//
+//go:noinline
+func growStack(i int) byte {
+	var b [5 << 10]byte
+	return b[i]
 }
 
 // Accept implements [net.Listener].
@@ -222,52 +247,59 @@ func (f *Front) drop(c *door.Conn) {
 
 // memory is what a connection needs while it is the front's.
 type memory struct {
-	in  [bufferSize]byte
-	out [1 << 10]byte
+	request Request
+	in      [bufferSize]byte
+	out     [1 << 10]byte
 }
 
 // serve answers the requests of c until one is for net/http, or the connection ends.
 func (h *handover) serve(c *door.Conn) {
 	defer h.front.serving.Done()
 	m, _ := h.front.memories.Get().(*memory)
-	unread := append([]byte(nil), h.front.answer(c, m)...)
+	unread, taken := h.front.answer(c, m)
+	unread = append([]byte(nil), unread...)
+	m.request = Request{}
 	h.front.memories.Put(m)
 	h.front.mu.Lock()
 	delete(h.front.conns, c)
 	h.front.mu.Unlock()
-	if len(unread) == 0 {
+	switch {
+	case taken:
+		h.front.Door.State(c, http.StateHijacked)
+	case len(unread) == 0:
 		h.front.drop(c)
-		return
+	default:
+		_ = c.SetDeadline(time.Time{})
+		h.give(c, unread)
 	}
-	_ = c.SetDeadline(time.Time{})
-	h.give(c, unread)
 }
 
 // answer answers the requests of c. It returns what it has read and not answered if the
-// connection is for net/http, and nothing if it is to be closed.
-func (f *Front) answer(c *door.Conn, m *memory) (unread []byte) {
+// connection is for net/http, and nothing if it is to be closed, or the handler has taken it.
+func (f *Front) answer(c *door.Conn, m *memory) (unread []byte, taken bool) {
 	defer func() { // as net/http does it
 		if v := recover(); v != nil {
 			f.Log.Error("panic", slog.Any("error", v), slog.String("stack", string(debug.Stack())))
-			unread = nil
+			unread, taken = nil, false
 		}
 	}()
 	var (
-		r      = Request{Remote: c.RemoteAddr().String()}
+		r      = &m.request
 		b      []byte    // what was read and not answered, a part of m.in
 		blank  int       // how many CRs and LFs may come now
 		waited bool      // for the rest of this request
 		until  time.Time // the deadline after the first answer
 	)
+	*r = Request{Conn: c, Remote: c.RemoteAddr().String()}
 	_ = c.SetReadDeadline(time.Now().Add(f.FirstRequest))
 	for {
 		for ; blank > 0 && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); blank-- {
 			b = b[1:]
 		}
-		n, v := parse(b, &r)
+		n, v := parse(b, r)
 		last := waited || n > bufferSize || len(b) == bufferSize || f.stopping.Load()
 		if v == other || v == incomplete && last {
-			return b
+			return b, false
 		}
 		if v == incomplete {
 			if waited = len(b) > 0; waited {
@@ -276,14 +308,18 @@ func (f *Front) answer(c *door.Conn, m *memory) (unread []byte) {
 			copy(m.in[:], b)
 			got, err := c.Read(m.in[len(b):])
 			if b = m.in[:len(b)+got]; err != nil {
-				return b
+				return b, false
 			}
 			continue
 		}
 		f.Door.State(c, http.StateActive)
-		answer, ok := f.Handler.Answer(f.ctx, &r, m.out[:0])
-		if !ok {
-			return b
+		answer, o := f.Handler.Answer(f.ctx, r, m.out[:0])
+		switch o {
+		case Declined:
+			return b, false
+		case Taken:
+			return nil, true
+		case Answered, Ended:
 		}
 		if now := time.Now(); waited || until.Sub(now) < f.Idle {
 			// Setting a deadline costs as much as the rest of this loop, so this one lasts
@@ -291,8 +327,8 @@ func (f *Front) answer(c *door.Conn, m *memory) (unread []byte) {
 			waited, until = false, now.Add(f.Idle+f.Idle/8)
 			_ = c.SetDeadline(until)
 		}
-		if _, err := c.Write(answer); err != nil {
-			return nil
+		if _, err := c.Write(answer); err != nil || o == Ended {
+			return nil, false
 		}
 		f.Door.State(c, http.StateIdle)
 		b, blank = b[n:], blankBytes

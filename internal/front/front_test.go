@@ -22,15 +22,22 @@ import (
 // patience limits how long a test waits for one thing.
 const patience = time.Minute
 
-// handler answers with the body, except to what it refuses.
+// handler answers with the body, or as the path says.
 type handler struct {
 	asked chan struct{} // gets a value with each request; may be nil
 	until chan struct{} // answers wait until it is closed; may be nil
+	taken chan net.Conn // gets the connections of requests for /taken
 }
 
-func (h *handler) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, bool) {
-	if string(r.Path) == "/refused" {
-		return nil, false
+func (h *handler) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, front.Outcome) {
+	switch string(r.Path) {
+	case "/refused":
+		return nil, front.Declined
+	case "/last":
+		return append(out, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"...), front.Ended
+	case "/taken":
+		h.taken <- r.Conn
+		return nil, front.Taken
 	}
 	if h.asked != nil {
 		h.asked <- struct{}{}
@@ -39,10 +46,10 @@ func (h *handler) Answer(ctx context.Context, r *front.Request, out []byte) ([]b
 		select {
 		case <-h.until:
 		case <-ctx.Done():
-			return nil, false
+			return nil, front.Declined
 		}
 	}
-	return fmt.Appendf(out, "HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(r.Body), r.Body), true
+	return fmt.Appendf(out, "HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(r.Body), r.Body), front.Answered
 }
 
 // server is a front before a server that answers with 418 and the body.
@@ -176,7 +183,8 @@ func TestFront_answers(t *testing.T) {
 func TestFront_handsOver(t *testing.T) {
 	long := strings.Repeat("a", 20<<10)
 	for _, tt := range []struct{ name, input, answer string }{
-		{"another method", get, "/x "},
+		{"another method", strings.Replace(get, "GET", "PUT", 1), "/x "},
+		{"a GET that something follows", get, "/x "},
 		{"a refusal", post("/refused", "b"), "/refused b"},
 		{"a long body", post("/long", long), "/long " + long},
 		{"a long head", strings.Replace(post("/head", "b"), "Host", "User-Agent: "+long+"\r\nHost", 1), "/head b"},
@@ -192,27 +200,75 @@ func TestFront_handsOver(t *testing.T) {
 	}
 }
 
+// A GET is answered if nothing follows it.
+func TestFront_get(t *testing.T) {
+	c := start(t, unchanged).connect(t)
+	for range 2 {
+		c.send(get)
+		c.gets(201, "")
+		c.send(post("/a", "b"))
+		c.gets(201, "b")
+	}
+	c.send("GET /refused?a=b HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.gets(418, "/refused?a=b ")
+	c.send(get)
+	c.gets(418, "/x ")
+}
+
+// After an answer that is the last one, the connection ends.
+func TestFront_ended(t *testing.T) {
+	s := start(t, unchanged)
+	c := s.connect(t)
+	c.send("GET /last HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.gets(200, "last")
+	c.ends()
+	s.handedOver(t)
+}
+
+// A connection that the handler has taken is nobody else's: it outlives the front.
+func TestFront_taken(t *testing.T) {
+	h := &handler{taken: make(chan net.Conn, 1)}
+	s := start(t, func(o *front.Options) { o.Handler = h })
+	c := s.connect(t)
+	c.send("GET /taken HTTP/1.1\r\nHost: h\r\n\r\n")
+	taken := <-h.taken
+	defer taken.Close()
+	s.handedOver(t)
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if _, err := io.WriteString(taken, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+		t.Fatal(err)
+	}
+	c.gets(200, "ok")
+	taken.Close()
+	c.ends()
+}
+
 // A request whose rest does not come soon is net/http's, which waits for it.
 func TestFront_handsOver_late(t *testing.T) {
-	for cut := range len(post("/a", "body")) {
-		t.Run(fmt.Sprint(cut), func(t *testing.T) {
-			t.Parallel()
-			s := start(t, func(o *front.Options) { o.FirstRequest = patience })
-			c := s.connect(t)
-			c.send(post("/a", "first"))
-			c.gets(201, "first")
-			whole := post("/a", "body")
-			c.send(whole[:cut])
-			if cut > 0 {
-				s.handedOver(t)
-			}
-			c.send(whole[cut:])
-			if cut > 0 {
-				c.gets(418, "/a body")
-			} else {
-				c.gets(201, "body")
-			}
-		})
+	for _, whole := range []string{post("/x", "body"), get} {
+		body := strings.TrimPrefix(whole[strings.Index(whole, "\r\n\r\n"):], "\r\n\r\n")
+		for cut := range whole {
+			t.Run(fmt.Sprint(whole[:4], cut), func(t *testing.T) {
+				t.Parallel()
+				s := start(t, func(o *front.Options) { o.FirstRequest = patience })
+				c := s.connect(t)
+				c.send(post("/a", "first"))
+				c.gets(201, "first")
+				c.send(whole[:cut])
+				if cut > 0 {
+					s.handedOver(t)
+				}
+				c.send(whole[cut:])
+				if cut > 0 {
+					c.gets(418, "/x "+body)
+				} else {
+					c.gets(201, body)
+				}
+			})
+		}
 	}
 }
 
@@ -323,7 +379,7 @@ func TestFront_panic(t *testing.T) {
 type panicking struct{ handler }
 
 // Answer implements [front.Handler].
-func (h panicking) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, bool) {
+func (h panicking) Answer(ctx context.Context, r *front.Request, out []byte) ([]byte, front.Outcome) {
 	if string(r.Path) == "/panic" {
 		panic("as asked")
 	}
@@ -426,7 +482,7 @@ func TestFront_Listener_errors(t *testing.T) {
 		c := l.connect(t)
 		c.send(post("/a", "b"))
 		c.gets(201, "b")
-		c.send(get)
+		c.send(strings.Replace(get, "GET", "PUT", 1))
 		c.gets(418, "/x ")
 	})
 }

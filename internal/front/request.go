@@ -2,23 +2,32 @@ package front
 
 import (
 	"bytes"
+	"net"
 	"strconv"
 	"strings"
 )
 
 // Request is a request that the front understands in full: one POST with a body of known
-// length, of which no header could change the meaning. It is valid until it is answered.
-// What is nil was not sent.
+// length, or one GET without a body, of which no header could change the meaning. It is
+// valid until it is answered. What is nil was not sent.
 type Request struct {
+	Conn   net.Conn // over which it came, and over which nothing has come after a GET
+	Remote string   // address of the client, host:port
+
+	Get            bool   // it is a GET
 	Path           []byte // as it was sent, with its escapes; begins with a slash
+	Query          []byte // of a GET, as it was sent
 	Host           []byte
 	Authorization  []byte
 	ContentType    []byte
 	IdempotencyKey []byte
 	RequestID      []byte
 	Traceparent    []byte
-	Body           []byte // never empty
-	Remote         string // address of the client, host:port
+	Accept         []byte
+	LastEventID    []byte
+	Origin         []byte
+	ForwardedFor   []byte // X-Forwarded-For
+	Body           []byte // of a POST; never empty
 }
 
 // verdict says what the bytes of a connection begin with.
@@ -36,7 +45,11 @@ const maxLengthDigits = 7
 // parse reads the request that b begins with into r, and returns its length in bytes. It
 // accepts a part of what RFC 9112 allows, and nothing that it does not allow.
 func parse(b []byte, r *Request) (n int, v verdict) {
-	const method = "POST /"
+	method := "POST /"
+	get := len(b) > 0 && b[0] == 'G'
+	if get {
+		method = "GET /"
+	}
 	if !bytes.HasPrefix(b, []byte(method[:min(len(b), len(method))])) {
 		return 0, other
 	}
@@ -44,20 +57,24 @@ func parse(b []byte, r *Request) (n int, v verdict) {
 	if end < 0 {
 		return 0, incomplete
 	}
-	*r = Request{Remote: r.Remote}
+	*r = Request{Conn: r.Conn, Remote: r.Remote, Get: get}
 	line, fields, _ := bytes.Cut(b[:end+2], []byte("\r\n"))
-	path, ok := bytes.CutSuffix(line[len(method)-1:], []byte(" HTTP/1.1"))
-	if !ok || !consists(path, pathMarks) {
+	target, ok := bytes.CutSuffix(line[len(method)-1:], []byte(" HTTP/1.1"))
+	path, query, asks := bytes.Cut(target, []byte("?"))
+	if !ok || !consists(path, pathMarks) || asks && !(get && consists(query, queryMarks)) {
 		return 0, other
 	}
-	r.Path = path
+	r.Path, r.Query = path, query
 	length, ok := r.readFields(fields)
 	if !ok {
 		return 0, other
 	}
 	body := end + len("\r\n\r\n")
-	if n = body + length; len(b) < n {
+	switch n = body + length; {
+	case len(b) < n:
 		return n, incomplete
+	case get && n < len(b):
+		return 0, other // whoever takes the connection would lose what follows
 	}
 	r.Body = b[body:n]
 	return n, simple
@@ -95,8 +112,18 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 			place = &r.Traceparent
 		case "x-request-id":
 			place = &r.RequestID
-		case "accept", "accept-encoding", "accept-language", "user-agent", "sec-fetch-mode", "tracestate":
-			place, ignored = &ignored, nil // they mean nothing to a publish, however often they occur
+		case "accept":
+			place = &r.Accept
+		case "last-event-id":
+			place = &r.LastEventID
+		case "origin":
+			place = &r.Origin
+		case "x-forwarded-for":
+			place = &r.ForwardedFor
+		case "accept-encoding", "accept-language", "user-agent", "tracestate", "cache-control", "pragma", "referer",
+			"sec-fetch-mode", "sec-fetch-site", "sec-fetch-dest", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+			"x-forwarded-proto", "x-forwarded-host", "x-real-ip":
+			place, ignored = &ignored, nil // they mean nothing here, however often they occur
 		default:
 			return 0, false
 		}
@@ -107,6 +134,9 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 	}
 	if connection != nil && !bytes.EqualFold(connection, []byte("keep-alive")) || !consists(r.Host, hostMarks) {
 		return 0, false
+	}
+	if r.Get {
+		return 0, lengthField == nil
 	}
 	return number(lengthField)
 }
@@ -121,7 +151,7 @@ func number(digits []byte) (n int, ok bool) {
 }
 
 // maxName is the length of the longest name of a field that is known.
-const maxName = len("accept-language")
+const maxName = len("sec-ch-ua-platform")
 
 // appendLower appends the name of a field in lower case to b, and nothing if it is longer
 // than all that are known.
@@ -138,23 +168,28 @@ func appendLower(b, name []byte) []byte {
 	return b
 }
 
-// Characters that a path and a host may have besides letters and digits. Those of a path
-// are unreserved (RFC 3986, section 2.3), or colons, or part of an escape.
+// Characters that a path, a query and a host may have besides letters and digits. Those of
+// a path are unreserved (RFC 3986, section 2.3), or colons, or part of an escape.
 const (
-	pathMarks = "/:-._~%"
-	hostMarks = ".-:[]"
+	pathMarks  = "/:-._~%"
+	queryMarks = pathMarks + "=&+*,$"
+	hostMarks  = ".-:[]"
 )
 
-// consists reports whether text has letters, digits and marks, and nothing else.
+// consists reports whether text has letters, digits and marks, and nothing else. After a
+// percent sign there must be two hexadecimal digits.
 func consists(text []byte, marks string) bool {
-	for _, c := range text {
-		alphanumeric := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !alphanumeric && strings.IndexByte(marks, c) < 0 {
+	for i, c := range text {
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+		case strings.IndexByte(marks, c) < 0, c == '%' && !(i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2])):
 			return false
 		}
 	}
 	return len(text) > 0
 }
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
 
 // isText reports whether a value consists of printable ASCII, blanks and tabs.
 func isText(value []byte) bool {

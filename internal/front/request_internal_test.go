@@ -9,8 +9,11 @@ import (
 	"testing"
 )
 
-// plainPost is a request that the front answers.
-const plainPost = "POST /v1/publish/a%3Ab/t HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 2\r\nAuthorization: Bearer k\r\n\r\n{}"
+// plainPost and plainGet are requests that the front answers.
+const (
+	plainPost = "POST /v1/publish/a%3Ab/t HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 2\r\nAuthorization: Bearer k\r\n\r\n{}"
+	plainGet  = "GET /v1/subscribe?channel=a%3Ab&topic=t HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer k\r\nAccept: text/event-stream\r\n\r\n"
+)
 
 func TestParse(t *testing.T) {
 	with := func(field string) string { return strings.Replace(plainPost, "Host:", field+"\r\nHost:", 1) }
@@ -22,7 +25,12 @@ func TestParse(t *testing.T) {
 		{"plain", plainPost, simple},
 		{"then another", plainPost + plainPost, simple},
 		{"every known field", with("Connection: Keep-Alive\r\nX-Request-ID: r1\r\nIdempotency-Key: k\r\nTraceparent: 00-0-0-00\r\nContent-Type: application/json"), simple},
-		{"ignored twice", with("Accept: */*\r\naccept: text/html"), simple},
+		{"ignored twice", with("Accept-Language: en\r\naccept-language: de"), simple},
+		{"page", with("Origin: http://localhost"), simple},
+		{"proxy", with("X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\nX-Forwarded-Proto: https"), simple},
+		{"GET", plainGet, simple},
+		{"GET without a query", strings.Replace(plainGet, "?channel=a%3Ab&topic=t", "", 1), simple},
+		{"GET with every known field", strings.Replace(plainGet, "Host:", "Last-Event-ID: a-1\r\nOrigin: http://h\r\nCache-Control: no-cache\r\nSec-CH-UA-Platform: x\r\nHost:", 1), simple},
 		{"blanks around a value", with("User-Agent: \t a b \t"), simple},
 
 		{"nothing", "", incomplete},
@@ -30,8 +38,24 @@ func TestParse(t *testing.T) {
 		{"head", plainPost[:60], incomplete},
 		{"body", plainPost[:len(plainPost)-1], incomplete},
 
-		{"GET", "GET / HTTP/1.1\r\n\r\n", other},
-		{"first byte", "G", other},
+		{"head of a GET", plainGet[:60], incomplete},
+		{"G", "G", incomplete},
+
+		{"GET, then another", plainGet + plainGet, other},
+		{"GET, then a byte", plainGet + "x", other},
+		{"GET with a length", strings.Replace(plainGet, "Host:", "Content-Length: 2\r\nHost:", 1) + "{}", other},
+		{"GET without a body", strings.Replace(plainGet, "Host:", "Content-Length: 0\r\nHost:", 1), other},
+		{"GET with chunks", strings.Replace(plainGet, "Host:", "Transfer-Encoding: chunked\r\nHost:", 1), other},
+		{"GET without a host", strings.Replace(plainGet, "Host: localhost:8080\r\n", "", 1), other},
+		{"GET with two ids", strings.Replace(plainGet, "Host:", "Last-Event-ID: a-1\r\nLast-Event-ID: a-2\r\nHost:", 1), other},
+		{"GET with an empty query", strings.Replace(plainGet, "channel=a%3Ab&topic=t", "", 1), other},
+		{"GET with a semicolon", strings.Replace(plainGet, "&", ";", 1), other},
+		{"GET with a fragment", strings.Replace(plainGet, "&", "#", 1), other},
+		{"GET with a blank in the query", strings.Replace(plainGet, "&", " &", 1), other},
+		{"GET with two question marks", strings.Replace(plainGet, "&", "?", 1), other},
+		{"GETS", strings.Replace(plainGet, "GET", "GETS", 1), other},
+		{"HEAD", strings.Replace(plainGet, "GET", "HEAD", 1), other},
+		{"first byte", "H", other},
 		{"preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", other},
 		{"TLS", "\x16\x03\x01", other},
 		{"line feed first", "\n" + plainPost, other},
@@ -43,6 +67,8 @@ func TestParse(t *testing.T) {
 		{"absolute", strings.Replace(plainPost, "/v1", "http://h/v1", 1), other},
 		{"fragment", strings.Replace(plainPost, "/t ", "/t#f ", 1), other},
 		{"not ASCII in the path", strings.Replace(plainPost, "/t ", "/ü ", 1), other},
+		{"half an escape", strings.Replace(plainPost, "/t ", "/t% ", 1), other},
+		{"no escape", strings.Replace(plainPost, "/t ", "/t%4g ", 1), other},
 		{"no host", strings.Replace(plainPost, "Host: localhost:8080\r\n", "", 1), other},
 		{"two hosts", with("Host: other"), other},
 		{"strange host", strings.Replace(plainPost, "localhost", "a@b", 1), other},
@@ -62,8 +88,9 @@ func TestParse(t *testing.T) {
 		{"field to be dropped", with("Connection: keep-alive, authorization"), other},
 		{"trailer", with("Trailer: x"), other},
 		{"cookie", with("Cookie: a=b"), other},
-		{"origin", with("Origin: http://localhost"), other},
-		{"proxy", with("X-Forwarded-For: 10.0.0.1"), other},
+		{"two pages", with("Origin: http://localhost\r\nOrigin: http://other"), other},
+		{"two proxies", with("X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2"), other},
+		{"accepts twice", with("Accept: */*\r\nAccept: text/html"), other},
 		{"two credentials", with("Authorization: Bearer other"), other},
 		{"two keys", with("Idempotency-Key: a\r\nIdempotency-Key: b"), other},
 		{"empty value", with("Content-Type:"), other},
@@ -95,6 +122,8 @@ func TestParse(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(plainPost))
 	f.Add([]byte(plainPost + "x"))
+	f.Add([]byte(plainGet))
+	f.Add([]byte(strings.Replace(plainGet, "Host:", "Content-Length: 2\r\nHost:", 1)))
 	for _, field := range []string{"Transfer-Encoding: chunked", "Content-Length: 1", "Host: b", "Connection: close", "Accept: a\r\n b", "X: a\nb"} {
 		f.Add([]byte(strings.Replace(plainPost, "Host:", field+"\r\nHost:", 1)))
 	}
@@ -120,18 +149,27 @@ func checkParse(t *testing.T, input []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.Method != http.MethodPost || h.ProtoMajor != 1 || h.ProtoMinor != 1 || h.Close || len(h.TransferEncoding)+len(h.Trailer) > 0 {
+	method := http.MethodPost
+	if r.Get {
+		method = http.MethodGet
+	}
+	if h.Method != method || h.ProtoMajor != 1 || h.ProtoMinor != 1 || h.Close || len(h.TransferEncoding)+len(h.Trailer) > 0 {
 		t.Errorf("net/http sees %+v", h)
 	}
 	if !bytes.Equal(body, r.Body) || !bytes.Equal(rest, input[n:]) {
 		t.Errorf("body %q then %q, net/http has %q then %q", r.Body, input[n:], body, rest)
 	}
-	if h.RequestURI != string(r.Path) || h.URL.RawQuery != "" || h.Host != string(r.Host) {
+	target := string(r.Path)
+	if len(r.Query) > 0 {
+		target += "?" + string(r.Query)
+	}
+	if h.RequestURI != target || h.URL.EscapedPath() != string(r.Path) || h.URL.RawQuery != string(r.Query) || h.Host != string(r.Host) {
 		t.Errorf("path %q, host %q, net/http has %q, %q", r.Path, r.Host, h.RequestURI, h.Host)
 	}
 	for name, got := range map[string][]byte{
 		"Authorization": r.Authorization, "Content-Type": r.ContentType, "Idempotency-Key": r.IdempotencyKey,
-		"Traceparent": r.Traceparent, "X-Request-Id": r.RequestID,
+		"Traceparent": r.Traceparent, "X-Request-Id": r.RequestID, "Accept": r.Accept, "Last-Event-Id": r.LastEventID,
+		"Origin": r.Origin, "X-Forwarded-For": r.ForwardedFor,
 	} {
 		if values := h.Header[name]; len(values) > 1 || strings.Join(values, "") != string(got) {
 			t.Errorf("%s %q, net/http has %q", name, got, values)
@@ -141,8 +179,9 @@ func checkParse(t *testing.T, input []byte) {
 
 func TestParse_allocations(t *testing.T) {
 	var r Request
-	input := []byte(plainPost)
-	if n := testing.AllocsPerRun(100, func() { parse(input, &r) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, input := range []string{plainPost, plainGet} {
+		if n := testing.AllocsPerRun(100, func() { parse([]byte(input), &r) }); n > 1 { // the conversion
+			t.Errorf("%v allocations", n)
+		}
 	}
 }
