@@ -391,7 +391,8 @@ func (l *loop) finish(so *socket, why error) {
 		l.shard.registry.leaveGroup(so)
 		so.group = nil
 	}
-	s.Close()                           // whoever sees that it has finished sees its place free, too
+	s.Close() // whoever sees that it has finished sees its place free, too, and all of it counted
+	l.flushTally()
 	if so.sealer != nil && !so.owes() { // else the client would take it for a part of the record that was cut off
 		if goodbye, err := so.sealer.CloseNotify(nil); err == nil {
 			n, _ := netpoll.Write(so.fd, goodbye)
