@@ -146,7 +146,7 @@ func (a *api) askedInFront(r *front.Request) (asked *asking, credential string, 
 		return nil, "", false
 	}
 	q, err := url.ParseQuery(string(r.Query))
-	if err != nil || checkParameters(q, subscribeParameters, nowhere) != nil {
+	if err != nil || checkParameters(q, a.asks, nowhere) != nil {
 		return nil, "", false
 	}
 	header, token := bearerIn(string(r.Authorization)), q.Get("access_token")
@@ -189,9 +189,7 @@ func (a *api) openOn(ctx context.Context, r *front.Request, info *requestInfo, a
 	return err
 }
 
-// subscribeParameters are those of GET /v1/subscribe, in which the path names nothing.
-var subscribeParameters = parameters(subscribeQuery)
-
+// nowhere says that a path has [inQuery] for no name.
 func nowhere(string) (bool, error) { return false, nil }
 
 // publication returns what r publishes, with its data in the buffer, and false if anything

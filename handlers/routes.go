@@ -72,6 +72,7 @@ type api struct {
 	outgoing sync.Pool // of *outgoing
 	tally    tally
 	clientOf echo.IPExtractor
+	asks     map[string]parameter                          // of GET /v1/subscribe
 	done     func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
 }
 
@@ -124,7 +125,7 @@ func New(o Options) *Service {
 	if o.ClusterState == nil {
 		o.ClusterState = alone
 	}
-	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies)}
+	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies), asks: parameters(subscribeQuery)}
 	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
 	a.done = a.finished
 	e := echo.New()

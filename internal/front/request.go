@@ -61,7 +61,7 @@ func parse(b []byte, r *Request) (n int, v verdict) {
 	line, fields, _ := bytes.Cut(b[:end+2], []byte("\r\n"))
 	target, ok := bytes.CutSuffix(line[len(method)-1:], []byte(" HTTP/1.1"))
 	path, query, asks := bytes.Cut(target, []byte("?"))
-	if !ok || !consists(path, pathMarks) || asks && !(get && consists(query, queryMarks)) {
+	if !ok || !consists(path, pathMarks) || asks && (!get || !consists(query, queryMarks)) {
 		return 0, other
 	}
 	r.Path, r.Query = path, query
@@ -182,7 +182,7 @@ func consists(text []byte, marks string) bool {
 	for i, c := range text {
 		switch {
 		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
-		case strings.IndexByte(marks, c) < 0, c == '%' && !(i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2])):
+		case strings.IndexByte(marks, c) < 0, c == '%' && (i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2])):
 			return false
 		}
 	}
