@@ -113,10 +113,8 @@ export function startInngest() {
     /** Which functions there are. */
     functions: () => functions,
     /** Reports whether an answer is to get lost, as if the application had been killed after its work. A test can replace it. */
-    // eslint-disable-next-line no-unused-vars
     loses: (body, run) => false,
     /** Is called when a run waits for an event, which never comes. */
-    // eslint-disable-next-line no-unused-vars
     onWait: (run) => {},
     /** Is told what `serve` of the SDK returns, and has it register its functions. */
     async connect(handler) {
