@@ -187,12 +187,16 @@ func TestDocs_checkGo(t *testing.T) {
 	}
 }
 
-// TestDocs_json reads the JSON of each page.
+// TestDocs_json reads the JSON of each page. A comment before it names its file.
 func TestDocs_json(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {
 		for _, b := range p.of("json") {
-			if !json.Valid([]byte(b.text)) {
+			text := b.text
+			if strings.HasPrefix(text, "// ") {
+				_, text, _ = strings.Cut(text, "\n")
+			}
+			if !json.Valid([]byte(text)) {
 				t.Errorf("%s: line %d: it is not JSON", p.name, b.line)
 			}
 		}

@@ -201,7 +201,7 @@ func TestOpenAPI_responses(t *testing.T) {
 			}
 		}
 	}
-	if operations != 28 {
+	if operations != 29 {
 		t.Errorf("%d operations", operations)
 	}
 }
