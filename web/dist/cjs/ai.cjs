@@ -440,8 +440,8 @@ function openChat(chatId, options, onUnused) {
 			return answer ? read(answer.id, signal) : null;
 		}),
 		open: () => using(async () => {
-			const ids = await Promise.all(asked);
 			await answers.live;
+			const ids = await Promise.all(asked);
 			const answer = answers.latest();
 			return /* @__PURE__ */ new Set([
 				...ids,

@@ -110,8 +110,8 @@ export function openChat(chatId: string, options: Omit<SluiceChatTransportOption
       }),
     open: () =>
       using(async () => {
-        const ids = await Promise.all(asked);
         await answers.live;
+        const ids = await Promise.all(asked); // those of the meantime, too
         const answer = answers.latest();
         return new Set([...ids, ...readers.keys(), ...(answer?.text.state === "open" ? [answer.id] : [])]);
       }),
