@@ -28,7 +28,7 @@ describe("the quickstart", { timeout: 1_200_000 }, () => {
     writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
     assert.ok(PAGE.includes('npm install "$SLUICE_URL/sdk/sluice.tgz" '), "the page installs what the server has");
     // The server is all that is asked: nothing is published, and the package needs no other.
-    const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--registry=http://127.0.0.1:9", `${sluice.url}/sdk/sluice.tgz`];
+    const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--registry=http://127.0.0.1:9", `${sluice.url}/sdk/sluice.tgz`];
     await run("npm", args, { cwd: folder, timeout: options.timeout });
     for (const name of OTHERS) {
       const path = join(folder, "node_modules", name);
