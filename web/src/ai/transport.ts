@@ -45,9 +45,10 @@ export interface SluiceChatTransportOptions<M = unknown> extends ConnectOptions 
 }
 
 /**
- * A `ChatTransport` of the AI SDK, versions 6 and 7. It lets `useChat` read answers that `publishAnswer` publishes. The request only begins an answer, whose parts come from the
- * channel. So the page does not notice when its connection breaks, it shows what there is when it is reloaded, and other pages
- * read along.
+ * A `ChatTransport` of the AI SDK, versions 6 and 7. It lets `useChat` read answers that `publishAnswer` publishes.
+ *
+ * The request only begins an answer. Its parts come from the channel, so a connection that breaks does not show. A page that is
+ * reloaded shows what there is so far, and other pages read along.
  *
  * When `useChat` stops or unmounts, the page leaves the answer, and the answer goes on. {@link stop} ends it for everybody.
  */
