@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -111,13 +112,18 @@ func (p *Problem) undone() bool {
 // problemTypes is the prefix of the types of the server's own problems.
 const problemTypes = "/problems/"
 
-// problemOf reads the problem in resp. It does not close the body.
-func problemOf(resp *http.Response) *Problem {
+// problemOf reads the problem in resp and returns it. If the connection breaks before its
+// end, nobody knows what the server had to say, and the error is the network's. It does not
+// close the body.
+func problemOf(resp *http.Response) error {
 	p := &Problem{RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if mediaType == "application/problem+json" {
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-		if err == nil && json.Unmarshal(body, &p.Problem) != nil {
+		if err != nil {
+			return &networkError{fmt.Errorf("client: reading the answer, of status %d: %w", resp.StatusCode, err)}
+		}
+		if json.Unmarshal(body, &p.Problem) != nil {
 			p.Problem = schemas.Problem{}
 		}
 	}

@@ -46,6 +46,9 @@ func TestClient_Events_backoff(t *testing.T) {
 		want   []span
 	}{
 		{"unreachable", func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }, growing},
+		{"a refusal that breaks off", func(*http.Request) (*http.Response, error) {
+			return answer(403, "application/problem+json", io.MultiReader(strings.NewReader(`{"type":`), brokenReader{})), nil
+		}, growing},
 		{"500", func(*http.Request) (*http.Response, error) {
 			return answer(500, "text/plain", strings.NewReader("")), nil
 		}, growing},

@@ -58,6 +58,9 @@ func TestClient_Publish_retries(t *testing.T) {
 	halfAnswer := func(*http.Request) (*http.Response, error) {
 		return answer(201, "application/json", io.MultiReader(strings.NewReader(receiptJSON[:9]), brokenReader{})), nil
 	}
+	halfRefusal := func(*http.Request) (*http.Response, error) {
+		return answer(400, "application/problem+json", io.MultiReader(strings.NewReader(`{"type":`), brokenReader{})), nil
+	}
 	tests := []struct {
 		name           string
 		failure        transport
@@ -66,6 +69,7 @@ func TestClient_Publish_retries(t *testing.T) {
 		{"not connected", dial, true, true},
 		{"connection lost", reset, false, true},
 		{"answer lost", halfAnswer, false, true},
+		{"refusal lost", halfRefusal, false, true},
 		{"429", problem(429, "rate-limited"), true, true},
 		{"503", problem(503, "draining"), true, true},
 		{"503 of a proxy", foreign(503), false, true},

@@ -129,15 +129,18 @@ async function send(fetch, url, init, known) {
 	}
 }
 /**
-* Reads the problem document, RFC 9457, of an unsuccessful response.
+* Reads the problem document, RFC 9457, of an unsuccessful response. If the connection breaks before
+* its end, the failure is the network's: nobody knows what the server had to say.
 *
 * @param url where a Sluice server should be, which answers every request with such a document
 */
 async function problemOf(response, url) {
 	const { status } = response;
-	const { type = status === 401 ? "unauthorized" : "http-" + status, title = url && status === 404 ? absent(url) : "Status " + status, detail, errors, instance } = await response.json().catch(() => null) ?? {};
-	const retryAfterMs = Number(response.headers.get("retry-after")) * 1e3 || void 0;
-	const message = detail ? `${title}: ${detail}` : title;
+	const { type = status === 401 ? "unauthorized" : "http-" + status, title = url && status === 404 ? absent(url) : "Status " + status, detail, errors, instance } = Object(await response.json().catch((cause) => {
+		if (cause.name !== "SyntaxError") throw lost();
+	}));
+	const retryAfterMs = +response.headers.get("retry-after") * 1e3 || void 0;
+	const message = detail ? title + ": " + detail : title;
 	return new SluiceError(String(type).split("/").pop(), message, {
 		status,
 		detail,

@@ -42,6 +42,6 @@ export function parser(onEvent: (event: WireEvent) => void): (text: string) => v
     lines[0] = rest + lines[0]!;
     rest = lines.pop()!;
     lines.forEach(takeLine);
-    if (rest.length > MAX_LINE) throw new SluiceError("too-large", "Line too long");
+    if (rest.length > MAX_LINE) throw new SluiceError("too-large", "Line too large");
   };
 }

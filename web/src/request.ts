@@ -116,22 +116,26 @@ export async function send(fetch: Fetch | undefined, url: URL, init: RequestInit
 }
 
 /**
- * Reads the problem document, RFC 9457, of an unsuccessful response.
+ * Reads the problem document, RFC 9457, of an unsuccessful response. If the connection breaks before
+ * its end, the failure is the network's: nobody knows what the server had to say.
  *
  * @param url where a Sluice server should be, which answers every request with such a document
  */
 export async function problemOf(response: Response, url?: URL): Promise<SluiceError> {
   const { status } = response;
-  const document = (await response.json().catch(() => null)) as (ErrorDetails & { type?: unknown; title?: string }) | null;
   const {
     type = status === 401 ? "unauthorized" : "http-" + status,
     title = url && status === 404 ? absent(url) : "Status " + status,
     detail,
     errors,
     instance,
-  } = document ?? {};
-  const retryAfterMs = Number(response.headers.get("retry-after")) * 1000 || undefined;
-  const message = detail ? `${title}: ${detail}` : title;
+  } = Object(
+    await response.json().catch((cause: unknown) => {
+      if ((cause as Error).name !== "SyntaxError") throw lost();
+    }),
+  ) as ErrorDetails & { type?: unknown; title?: string };
+  const retryAfterMs = +response.headers.get("retry-after")! * 1000 || undefined;
+  const message = detail ? title + ": " + detail : title;
   return new SluiceError(String(type).split("/").pop()!, message, { status, detail, errors, instance, retryAfterMs });
 }
 

@@ -27,7 +27,7 @@ export async function overFetch({ url, token, position, signal, fetch, onEvent, 
   const headers = { Accept: "text/event-stream", ...authorization(token), ...(position && { "Last-Event-ID": position }) };
   const response = await send(fetch, url, { headers, signal }, position);
   if (response.status === 204) return onEvent({ type: "$close", data: `{"code":${RUN_ENDED},"reconnect":false}`, id: "" });
-  if (response.status !== 200) throw await problemOf(response, url);
+  if (!response.ok) throw await problemOf(response, url);
   // The page of a site that answers every address with it, of a proxy, or of a captive portal.
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new SluiceError("network", absent(url));
   if (!response.body?.getReader) throw response.body === null ? lost() : unsupported("Response.body");

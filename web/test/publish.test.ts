@@ -1,7 +1,7 @@
 import { channel, SluiceError, staticSchema, type Receipt } from "../src/index.js";
 import { publish } from "../src/publish.js";
 import { describe, expect, test } from "vitest";
-import { server, type Exchange } from "./support/server.js";
+import { brokenOff, server, type Exchange } from "./support/server.js";
 import { passes } from "./support/patience.js";
 
 const ref = channel({ name: "a/b:é", topics: { t: { schema: staticSchema<unknown>() } } }).t;
@@ -24,6 +24,11 @@ describe("publish", () => {
     expect(Object.fromEntries(headers)).toEqual({ authorization: "Bearer secret", "content-type": "application/json" });
     expect(JSON.parse(body!)).toEqual({ channel: "a/b:é", topic: "t", data: { text: "é", list: [1, null] } });
     expect(s.requests).toHaveLength(1);
+  });
+
+  test.each([201, 403, 500])("an answer that breaks off is no answer: %d", async (status) => {
+    const s = server((exchange) => exchange.respond(brokenOff(status)));
+    expect(await failure(publish(ref, 1, { url: "http://sluice", fetch: s.fetch }))).toMatchObject({ code: "network" });
   });
 
   test("sends the key and the run", async () => {

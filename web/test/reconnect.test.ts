@@ -1,7 +1,7 @@
 import { SluiceError } from "../src/index.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { follow, type Options } from "./support/follow.js";
-import { server, tick, type Exchange } from "./support/server.js";
+import { brokenOff, server, tick, type Exchange } from "./support/server.js";
 
 let jitter = 0;
 
@@ -41,6 +41,12 @@ describe("the wait before the next attempt", () => {
     jitter = 1;
     const got = await waits((exchange) => exchange.fail(), { reconnectMinMs: 10, reconnectMaxMs: 50 });
     expect(got).toEqual([10, 20, 40, 50, 50, 50, 50]);
+  });
+
+  test.each([401, 403, 404, 500])("comes after a refusal that breaks off, too: %d", async (status) => {
+    jitter = 1;
+    const got = await waits((exchange) => exchange.respond(brokenOff(status)));
+    expect(got).toEqual([250, 500, 1000, 2000, 4000, 5000, 5000]);
   });
 
   test.each([408, 425, 429, 500, 502, 503, 504])("is as long as the server asks for: %d with Retry-After", async (status) => {

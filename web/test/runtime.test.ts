@@ -35,13 +35,15 @@ describe("a runtime without", () => {
     [
       "Response.body",
       () => ({
-        fetch: () => Promise.resolve({ status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), body: undefined }),
+        fetch: () =>
+          Promise.resolve({ ok: true, status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), body: undefined }),
       }),
     ],
     [
       "Response.body",
       () => ({
-        fetch: () => Promise.resolve({ status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), body: { pipe() {} } }),
+        fetch: () =>
+          Promise.resolve({ ok: true, status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), body: { pipe() {} } }),
       }),
     ],
   ])("%s ends the subscription with an error that names it", async (feature, prepare) => {

@@ -3,6 +3,7 @@ import { SluiceError, staticSchema } from "../src/index.js";
 import { createServer } from "../src/server/index.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { accept, json, problem, problemBody, receipt, run42, serverOf, type Answer } from "./server.harness.js";
+import { brokenOff } from "./support/server.js";
 
 const anything = { channel: "c", topic: "t", schema: staticSchema<unknown>() };
 const refused: Answer = () => problem(503, "draining");
@@ -123,16 +124,8 @@ describe("retries", () => {
     expect(bare.requests).toHaveLength(1);
   });
 
-  test("an answer that breaks off is no answer", async () => {
-    const broken: Answer = () =>
-      new Response(
-        new ReadableStream({
-          start(controller) {
-            controller.enqueue(new TextEncoder().encode('{"id":'));
-            controller.error(new TypeError("terminated"));
-          },
-        }),
-      );
+  test.each([201, 400, 422, 500])("an answer that breaks off is no answer: %d", async (status) => {
+    const broken: Answer = () => brokenOff(status);
     const { sluice } = serverOf([broken, accept]);
     await expect(settled(sluice.publish(anything, 1, { key: "k" }))).resolves.toMatchObject({ kind: "data" });
     await expect(settled(serverOf(broken).sluice.publish(anything, 1))).rejects.toMatchObject({ code: "network" });

@@ -865,7 +865,7 @@ function parser(onEvent) {
 		lines[0] = rest + lines[0];
 		rest = lines.pop();
 		lines.forEach(takeLine);
-		if (rest.length > MAX_LINE) throw new require_request.SluiceError("too-large", "Line too long");
+		if (rest.length > MAX_LINE) throw new require_request.SluiceError("too-large", "Line too large");
 	};
 }
 // src/transport.ts
@@ -887,7 +887,7 @@ async function overFetch({ url, token, position, signal, fetch, onEvent, onSign,
 		data: `{"code":${require_connection.RUN_ENDED},"reconnect":false}`,
 		id: ""
 	});
-	if (response.status !== 200) throw await require_request.problemOf(response, url);
+	if (!response.ok) throw await require_request.problemOf(response, url);
 	if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw new require_request.SluiceError("network", require_request.absent(url));
 	if (!response.body?.getReader) throw response.body === null ? require_request.lost() : require_request.unsupported("Response.body");
 	const feed = parser(onEvent);

@@ -187,6 +187,13 @@ export function problem(status: number, slug: string, headers: Record<string, st
   return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json", ...headers } });
 }
 
+/** An answer whose connection breaks in the middle of its body. */
+export function brokenOff(status: number): Response {
+  const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => controller.enqueue(new TextEncoder().encode('{"type":'));
+  const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => controller.error(new TypeError("terminated"));
+  return new Response(new ReadableStream({ start, pull }), { status, headers: { "Content-Type": "application/problem+json" } });
+}
+
 const immediate = setImmediate;
 
 /** Lets time pass, and everything happen that has been set going. */
