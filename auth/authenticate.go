@@ -34,6 +34,10 @@ func (a *Authority) Authenticate(ctx context.Context, credential string) (*Princ
 	if a.apiKeys.has(digest) {
 		return a.admin, nil
 	}
+	if key := a.named.find(digest); key != nil {
+		key.requests.Add(1)
+		return key.principal, nil
+	}
 	p, err := a.token(ctx, credential, digest)
 	if err != nil {
 		return nil, unauthorized(err)

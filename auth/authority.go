@@ -26,6 +26,10 @@ type Options struct {
 	// no spaces.
 	APIKeys []string
 
+	// APIKeyFile is a file of named API keys, see [CheckAPIKeyFile]. It is read again within a
+	// second after a change; a file with faults changes nothing and is logged. Default: none.
+	APIKeyFile string
+
 	// Keys sign own tokens. Required.
 	Keys *Keyring
 
@@ -62,6 +66,7 @@ type Options struct {
 func (o Options) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Int("api_keys", len(o.APIKeys)),
+		slog.String("api_key_file", o.APIKeyFile),
 		slog.Int("issuers", len(o.Issuers)),
 		slog.String(logIssuer, o.Issuer),
 		slog.String("audience", o.Audience),
@@ -109,6 +114,7 @@ type issuerKeys struct {
 type Authority struct {
 	// Static after construction.
 	apiKeys apiKeys
+	named   *namedKeys // nil: none
 	admin   *Principal
 	maxTTL  time.Duration
 	own     *ownKeys
@@ -122,7 +128,7 @@ type Authority struct {
 
 	revocations *revocations
 	counts      counts
-	fetchers    sync.WaitGroup // the goroutines of remote key sets; Close ends them
+	fetchers    sync.WaitGroup // the goroutines of remote key sets and of the API key file; Close ends them
 }
 
 // New returns an Authority, which the caller closes. It fetches the keys of foreign issuers
@@ -145,6 +151,11 @@ func New(o Options) (*Authority, error) {
 		maxTTL:      o.MaxTTL,
 		byName:      make(map[string]int),
 		revocations: newRevocations(o.MaxRevocations),
+	}
+	if o.APIKeyFile != "" {
+		if a.named, err = newNamedKeys(o.APIKeyFile, hashes, o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	if o.CacheBytes > 0 {
 		if a.cache, err = newTokenCache(o.CacheBytes); err != nil {
@@ -191,6 +202,9 @@ func (a *Authority) addIssuers(o Options) (err error) {
 	for _, keys := range remotes {
 		a.fetchers.Go(func() { keys.run(ctx) })
 	}
+	if a.named != nil {
+		a.fetchers.Go(func() { a.named.run(ctx) })
+	}
 	return nil
 }
 
@@ -207,8 +221,8 @@ func (a *Authority) add(src *issuerKeys) {
 // modify it.
 func (a *Authority) JWKS() []byte { return a.own.at(time.Now()).public }
 
-// Close stops the background fetches and waits for them. It is idempotent. What needs no
-// fetch continues to work.
+// Close stops the background fetches and the looks at the API key file, and waits for them. It
+// is idempotent. What needs neither continues to work.
 func (a *Authority) Close() {
 	a.cancel()
 	a.fetchers.Wait()

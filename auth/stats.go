@@ -16,6 +16,8 @@ type Stats struct {
 	JWKSFetchesOK       uint64
 	JWKSFetchesFailed   uint64
 	Revocations         int // revoked token ids held
+
+	KeyRequests map[string]uint64 // by the name of an API key of the file: how often it was authenticated
 }
 
 type counts struct {
@@ -36,5 +38,6 @@ func (a *Authority) Stats() Stats {
 		JWKSFetchesOK:       a.counts.fetchesOK.Load(),
 		JWKSFetchesFailed:   a.counts.fetchesFailed.Load(),
 		Revocations:         a.revocations.len(time.Now()),
+		KeyRequests:         a.named.requests(),
 	}
 }

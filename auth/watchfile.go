@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,19 +11,24 @@ import (
 	"time"
 )
 
-// fileCheckInterval is the minimum time between two looks at a file.
+// fileCheckInterval is the minimum time between two looks at a file, unless it has another one.
 const fileCheckInterval = 5 * time.Second
 
 // watchedFile reads a file again after a change. It has no goroutine: now and then one of the
 // callers of poll looks at the file, while the others continue with the old content.
 type watchedFile struct {
-	path   string
-	logger *slog.Logger
-	next   atomic.Int64 // Unix nanoseconds: not to be looked at before
-	busy   atomic.Bool
+	// Static after construction.
+	path    string
+	logger  *slog.Logger
+	every   time.Duration // minimum time between two looks; 0: fileCheckInterval
+	settles bool          // a change counts once two looks have found the same file
+
+	next atomic.Int64 // Unix nanoseconds: not to be looked at before
+	busy atomic.Bool
 
 	// Owned by whoever has set busy.
 	seen  os.FileInfo // of the last successful read
+	last  os.FileInfo // of the last look at a changed file, if it settles
 	fault string      // what was last logged
 }
 
@@ -33,7 +39,7 @@ func (w *watchedFile) poll(now time.Time, load func([]byte) error) {
 		return
 	}
 	defer w.busy.Store(false)
-	w.next.Store(now.Add(fileCheckInterval).UnixNano())
+	w.next.Store(now.Add(cmp.Or(w.every, fileCheckInterval)).UnixNano())
 	err := w.read(load)
 	switch {
 	case err == nil:
@@ -51,7 +57,11 @@ func (w *watchedFile) read(load func([]byte) error) error {
 	if err != nil {
 		return err
 	}
-	if w.seen != nil && os.SameFile(info, w.seen) && info.ModTime().Equal(w.seen.ModTime()) && info.Size() == w.seen.Size() {
+	if sameVersion(info, w.seen) {
+		return nil
+	}
+	if w.settles && w.seen != nil && !sameVersion(info, w.last) {
+		w.last = info // somebody may still be writing it
 		return nil
 	}
 	data, err := readFile(w.path)
@@ -63,6 +73,11 @@ func (w *watchedFile) read(load func([]byte) error) error {
 	}
 	w.seen = info
 	return nil
+}
+
+// sameVersion reports whether a file is the same as at an earlier look, nil for none.
+func sameVersion(info, earlier os.FileInfo) bool {
+	return earlier != nil && os.SameFile(info, earlier) && info.ModTime().Equal(earlier.ModTime()) && info.Size() == earlier.Size()
 }
 
 // readFile reads a whole file of at most [maxFileBytes], without the byte order mark

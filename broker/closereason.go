@@ -23,7 +23,7 @@ type CloseReason struct {
 // CloseReasons returns every reason for which the server ends a stream, ordered by code.
 func CloseReasons() []CloseReason {
 	return []CloseReason{
-		runEnded(), tokenExpired(), Draining(), SlowConsumer(), maxAge(), EngineUnavailable(),
+		runEnded(), tokenExpired(), Draining(), SlowConsumer(), MaxAge(), EngineUnavailable(),
 		TooManyStreams(), TokenRevoked(), Disconnected(), channelDeleted(""),
 	}
 }
@@ -47,8 +47,9 @@ func SlowConsumer() CloseReason {
 	return CloseReason{Code: 4003, Reason: "slow_consumer", Reconnect: true, RetryAfter: time.Second}
 }
 
-// maxAge ends a stream that has reached the configured maximum age.
-func maxAge() CloseReason {
+// MaxAge ends a stream that has reached the configured maximum age, or has to be asked for
+// again for another reason.
+func MaxAge() CloseReason {
 	return CloseReason{Code: 4004, Reason: "max_age", Reconnect: true, RetryAfter: 250 * time.Millisecond}
 }
 

@@ -310,7 +310,7 @@ func (l *loop) writeSealed(so *socket, p []byte) (n int, all bool) {
 	}
 	l.sealed = out[:0]
 	if so.sealer.Spent() {
-		so.cursor.stream.End(maxAge()) // the next stream has keys of its own
+		so.cursor.stream.End(MaxAge()) // the next stream has keys of its own
 	}
 	return n, so.stall == nil || len(so.stall.sealed) == 0
 }
@@ -355,7 +355,7 @@ func (l *loop) refuseInput(so *socket) bool {
 		return true
 	}
 	if n > 0 {
-		so.cursor.stream.End(maxAge())
+		so.cursor.stream.End(MaxAge())
 	}
 	return false
 }

@@ -256,7 +256,7 @@ func (s *Stream) merges() bool { return s.merging != nil }
 // expire ends a stream whose time is up.
 func (s *Stream) expire() {
 	if s.ages {
-		s.End(maxAge())
+		s.End(MaxAge())
 		return
 	}
 	s.End(tokenExpired())

@@ -139,6 +139,8 @@ type Owner struct {
 	Holder    string    // counted if there is neither; "" for an API key, which is not limited
 	Address   string    // of the client, without the port
 	RequestID string    // of the request that opened it
+	KeyName   string    // of a named API key; "" for any other credential
+	KeyID     string    // stands for that key
 	ExpiresAt time.Time // when the stream must end; zero for never
 }
 
@@ -149,7 +151,7 @@ type owner string
 
 func newOwner(o Owner) owner {
 	b := make([]byte, 0, 128)
-	for _, text := range [...]string{o.Subject, o.TokenID, o.Holder, o.Address, o.RequestID} {
+	for _, text := range [...]string{o.Subject, o.TokenID, o.Holder, o.Address, o.RequestID, o.KeyName, o.KeyID} {
 		b = binary.AppendUvarint(b, uint64(len(text)))
 		b = append(b, text...)
 	}
@@ -173,6 +175,8 @@ func (o owner) tokenID() string   { return o.text(1) }
 func (o owner) holder() string    { return o.text(2) }
 func (o owner) address() string   { return o.text(3) }
 func (o owner) requestID() string { return o.text(4) }
+func (o owner) keyName() string   { return o.text(5) }
+func (o owner) keyID() string     { return o.text(6) }
 
 // limitKey is what streams are counted by: their owner or their address.
 type limitKey struct {
@@ -195,12 +199,14 @@ func (o owner) subjectKey() limitKey {
 type Filter struct {
 	Subject string
 	TokenID string
+	KeyID   string          // as in [Owner]
 	Channel schemas.Channel // read by the stream, by name or by pattern
 	Before  time.Time       // which the stream was opened before
 }
 
 func (f Filter) matches(s *Stream) bool {
-	if f.Subject != "" && f.Subject != s.owner.subject() || f.TokenID != "" && f.TokenID != s.owner.tokenID() {
+	o := s.owner
+	if f.Subject != "" && f.Subject != o.subject() || f.TokenID != "" && f.TokenID != o.tokenID() || f.KeyID != "" && f.KeyID != o.keyID() {
 		return false
 	}
 	if !f.Before.IsZero() && !s.broker.began.Add(s.opened).Before(f.Before) {
@@ -243,6 +249,7 @@ type StreamInfo struct {
 	ID          uint64            `json:"id"`
 	Subject     string            `json:"sub,omitempty"`
 	TokenID     string            `json:"jti,omitempty"`
+	KeyName     string            `json:"key,omitempty"`
 	Address     string            `json:"address"`
 	Channels    []schemas.Pattern `json:"channels"`
 	Topics      []schemas.Topic   `json:"topics"`
@@ -255,7 +262,7 @@ type StreamInfo struct {
 // Info describes s. Safe for concurrent use.
 func (s *Stream) Info() StreamInfo {
 	return StreamInfo{
-		ID: s.id, Subject: s.owner.subject(), TokenID: s.owner.tokenID(), Address: s.owner.address(),
+		ID: s.id, Subject: s.owner.subject(), TokenID: s.owner.tokenID(), KeyName: s.owner.keyName(), Address: s.owner.address(),
 		Channels: s.filter.patterns(), Topics: s.filter.all(), Position: s.Position(),
 		ConnectedAt: schemas.TimeOf(s.broker.began.Add(s.opened)), Format: s.format.String(), RequestID: s.owner.requestID(),
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -95,6 +96,63 @@ func TestKeys_rotated(t *testing.T) {
 	in.expect(t, "status") // the stream that was open all the time
 	if kids := s.publishedKids(t); !slices.Contains(kids, oldKid) || len(kids) != 2 {
 		t.Errorf("the keys %v are published, want %s and %s", kids, oldKid, newKid)
+	}
+}
+
+// TestKeys_named shows a narrow API key from its making to its end, while the server runs.
+func TestKeys_named(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "api_keys.yaml")
+	newKey := func(args ...string) (key, entry string) {
+		t.Helper()
+		p := launch(t, nil, nil, "sluice", append([]string{"keys", "api"}, args...)...)
+		key = strings.TrimSpace(p.succeeds(t))
+		_, entry, _ = strings.Cut(p.stderr.String(), "\n")
+		return key, entry
+	}
+	admin, adminEntry := newKey("deploy", "--admin")
+	worker, workerEntry := newKey("worker", "--publish", "pipeline:*=status", "--subscribe", "pipeline:*")
+	replace(t, file, []byte("keys:\n"+adminEntry))
+	signing, _ := generateKeys(t)
+	s := serve(t, nil, "sluice", "--api-keys-file="+file, "--signing-keys="+signing)
+	c := newClient(t)
+	publish := func(key, topic string) int {
+		t.Helper()
+		return call(t, c, key, http.MethodPost, s.url+"/v1/publish/"+runChannel+"/"+topic, "1", nil)
+	}
+	if got := publish(worker, "status"); got != http.StatusUnauthorized {
+		t.Errorf("before the key is there: %d", got)
+	}
+	replace(t, file, []byte("keys:\n"+adminEntry+workerEntry))
+	eventually(t, func() bool { return publish(worker, "status") == http.StatusCreated })
+	in, _ := subscribe(t, c, s.url+"/v1/subscribe?channel="+runChannel, worker, "")
+	for want, got := range map[string]int{
+		"403 another topic":   publish(worker, "other"),
+		"403 mints":           call(t, c, worker, http.MethodPost, s.url+"/v1/tokens", `{"channel":"pipeline:1"}`, nil),
+		"201 an admin mints":  call(t, c, admin, http.MethodPost, s.url+"/v1/tokens", `{"channel":"pipeline:1"}`, nil),
+		"401 a key in a URL":  call(t, c, "", http.MethodGet, s.url+"/v1/subscribe?channel="+runChannel+"&access_token="+worker, "", nil),
+		"201 an admin writes": publish(admin, "other"),
+	} {
+		if !strings.HasPrefix(want, strconv.Itoa(got)) {
+			t.Errorf("%s: %d", want, got)
+		}
+	}
+	in.expect(t, "other")
+	replace(t, file, []byte("keys:\n"+adminEntry+"  - broken\n"))
+	eventually(t, func() bool { return strings.Contains(s.stderr.String(), "changed key file refused") })
+	if got := publish(worker, "status"); got != http.StatusCreated {
+		t.Errorf("with a broken file: %d", got)
+	}
+	in.expect(t, "status")
+	replace(t, file, []byte("keys:\n"+adminEntry))
+	if e := in.expect(t, "$close"); !strings.Contains(e.Data, "4401") {
+		t.Errorf("the stream ends with %s", e.Data)
+	}
+	if got := publish(worker, "status"); got != http.StatusUnauthorized {
+		t.Errorf("after the key was removed: %d", got)
+	}
+	if log := s.stderr.String(); strings.Contains(log, worker) || strings.Contains(log, admin) {
+		t.Error("a key is logged")
 	}
 }
 

@@ -144,7 +144,7 @@ func (a *api) publishLines(c echo.Context) error {
 	if err := mayStay(c); err != nil {
 		return err
 	}
-	w, who := a.writer(c), principal(c)
+	w, r := a.writer(c), request(c)
 	if err := w.control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) { // HTTP/2 is full duplex by itself
 		return err
 	}
@@ -166,16 +166,16 @@ func (a *api) publishLines(c echo.Context) error {
 		case errors.Is(err, ErrTooLarge):
 			out = append(a.appendProblem(c, out, err), '\n')
 		case err != nil && len(line) == 0: // the end of the body, or of the connection
-			if good := a.stillGood(who); good != nil {
+			if _, good := a.stillGood(r.who); good != nil {
 				out = append(a.appendProblem(c, out, good), '\n')
 			} else if a.Stopping.Err() != nil {
 				out = append(a.appendProblem(c, out, broker.ErrDraining), '\n')
 			} else if !errors.Is(err, io.EOF) {
-				request(c).failed(malformed, errBrokeOff())
+				r.failed(malformed, errBrokeOff())
 			}
 			return w.send(out)
 		case len(bytes.TrimSpace(line)) > 0:
-			if err := a.stillGood(who); err != nil {
+			if r.who, err = a.stillGood(r.who); err != nil {
 				return w.send(append(a.appendProblem(c, out, err), '\n'))
 			}
 			out = append(a.appendOutcome(c, out, line), '\n')
@@ -204,16 +204,21 @@ func (a *api) untilStop(control *http.ResponseController) (undo func() bool) {
 	return context.AfterFunc(a.Stopping, func() { _ = control.SetReadDeadline(time.Now()) })
 }
 
-// stillGood returns [auth.ErrUnauthorized] if the token of a long body has expired or was
-// revoked in the meantime.
-func (a *api) stillGood(who *auth.Principal) error {
+// stillGood returns what the sender of a long body may do by now: the file of API keys may have
+// changed. It returns who and [auth.ErrUnauthorized] if the token has expired or was revoked
+// in the meantime, or the key was removed.
+func (a *api) stillGood(who *auth.Principal) (*auth.Principal, error) {
 	switch {
 	case !who.ExpiresAt.IsZero() && !time.Now().Before(who.ExpiresAt):
-		return fmt.Errorf("%w: the token has expired", auth.ErrUnauthorized)
+		return who, fmt.Errorf("%w: the token has expired", auth.ErrUnauthorized)
 	case who.TokenID != "" && a.Auth.Revoked(who.TokenID):
-		return fmt.Errorf("%w: the token was revoked", auth.ErrUnauthorized)
+		return who, fmt.Errorf("%w: the token was revoked", auth.ErrUnauthorized)
 	}
-	return nil
+	now, err := a.Auth.Current(who)
+	if err != nil {
+		return who, err
+	}
+	return now, nil
 }
 
 // hasLine reports whether a complete line is already buffered, so that its answer can be

@@ -43,7 +43,7 @@ func (a *api) tokenOrQuery(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return a.turnAway(c, err)
 		}
-		if header == "" && principal(c).Admin {
+		if header == "" && principal(c).APIKey() {
 			return errKeyInURL()
 		}
 		return next(c)
@@ -83,11 +83,11 @@ func ownOrigin(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// key admits requests with an API key.
-func (a *api) key(next echo.HandlerFunc) echo.HandlerFunc {
+// admin admits requests with an API key that may do everything.
+func (a *api) admin(next echo.HandlerFunc) echo.HandlerFunc {
 	return a.token(func(c echo.Context) error {
 		if !principal(c).Admin {
-			return fmt.Errorf("%w: only an API key may do this", ErrForbidden)
+			return fmt.Errorf("%w: only an API key that may do everything may do this", ErrForbidden)
 		}
 		return next(c)
 	})
@@ -100,14 +100,14 @@ func (a *api) authenticate(ctx context.Context, r *requestInfo, credential strin
 	}
 	who, err := a.Auth.Authenticate(ctx, credential)
 	r.who = who
-	if err == nil && !who.Admin && who.Subject == "" && who.TokenID == "" {
+	if err == nil && !who.APIKey() && who.Subject == "" && who.TokenID == "" {
 		digest := sha256.Sum256([]byte(credential))
 		r.holder = string(digest[:16]) // otherwise no limit would count its streams
 	}
 	return err
 }
 
-// principal returns the caller. Only handlers behind token, tokenOrQuery or key have one.
+// principal returns the caller. Only handlers behind token, tokenOrQuery or admin have one.
 func principal(c echo.Context) *auth.Principal { return request(c).who }
 
 // bearer returns the credential in the Authorization header, "" if there is none. The

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/broker"
 )
 
 // Mapped returns the errors in the table of problems.
@@ -67,6 +71,11 @@ func Routes(s *Service) []*echo.Route { return s.echo.Routes() }
 // Route adds a route whose handler is h to a service.
 func Route(service http.Handler, path string, h func(http.ResponseWriter) error) {
 	service.(*Service).echo.GET(path, func(c echo.Context) error { return h(c.Response()) })
+}
+
+// Begin is begin.
+func Begin(ctx context.Context, s *Service, sub broker.Subscription, who *auth.Principal) (*broker.Stream, error) {
+	return s.api.begin(ctx, sub, who)
 }
 
 // Answer adds a route that answers with v.

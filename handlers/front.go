@@ -162,7 +162,7 @@ func (a *api) openOn(ctx context.Context, r *front.Request, info *requestInfo, a
 	if err := a.authenticate(ctx, info, credential); err != nil {
 		return err
 	}
-	if info.who.Admin && bearerIn(string(r.Authorization)) == "" {
+	if info.who.APIKey() && bearerIn(string(r.Authorization)) == "" {
 		return errKeyInURL()
 	}
 	sub, err := a.subscription(info, asked, format, a.addressOf(r))

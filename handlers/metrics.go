@@ -14,7 +14,8 @@ import (
 )
 
 // metrics counts requests and streams. Labels come from fixed sets: routes, statuses,
-// problems and close reasons; never a channel, a topic or a subject.
+// problems, close reasons, and the names of API keys in the operator's file; never a channel, a
+// topic or a subject.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -103,10 +104,11 @@ func (g *gauges) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector].
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	b, a, c := g.broker.Stats(), g.auth.Stats(), g.connections()
+	label := "reason"
 	emit := func(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
 		var names []string
 		if len(labels) > 0 {
-			names = []string{"reason"}
+			names = []string{label}
 		}
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, labels...)
 	}
@@ -137,4 +139,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	emit(counter, "sluice_token_cache_misses_total", "Tokens not found in the cache of verified tokens.", float64(a.CacheMisses))
 	emit(counter, "sluice_tokens_refused_total", "Tokens refused.", float64(a.VerificationsFailed))
 	emit(gauge, "sluice_revocations", "Remembered revoked tokens.", float64(a.Revocations))
+	label = "key"
+	for name, n := range a.KeyRequests {
+		emit(counter, "sluice_api_key_requests_total", "Requests with an API key of the file, by its name.", float64(n), name)
+	}
 }

@@ -25,6 +25,7 @@ const (
 	keySeconds   = "seconds"
 	keyAddress   = "address"
 	keySubject   = "subject"
+	keyKey       = "key" // the name of an API key
 	keyProblem   = "problem"
 	keyChannels  = "channels"
 	keyMessages  = "messages"
@@ -164,6 +165,9 @@ func (a *api) logRequest(ctx context.Context, level slog.Level, x exchange, r *r
 	attrs := []slog.Attr{
 		slog.String(keyRequestID, r.id), slog.String(keyMethod, x.method), slog.String(keyRoute, x.route),
 		slog.Int(keyStatus, x.status), slog.Float64(keySeconds, seconds(x.took)), slog.String(keyAddress, address),
+	}
+	if r.who != nil && r.who.KeyName != "" {
+		attrs = append(attrs, slog.String(keyKey, r.who.KeyName))
 	}
 	if r.problem != "" {
 		attrs = append(attrs, slog.String(keyProblem, string(r.problem)))

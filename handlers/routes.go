@@ -128,6 +128,7 @@ func New(o Options) *Service {
 	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies), asks: parameters(subscribeQuery)}
 	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
 	a.done = a.finished
+	o.Auth.OnKeyChange(a.endStreamsOf)
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
 	e.IPExtractor = a.clientOf
@@ -149,10 +150,10 @@ func chain(h echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.HandlerFu
 }
 
 // routes is the route table. After the handler comes who may call it: everybody (open),
-// holders of any valid credential, or holders of an API key; then, for all routes of the
-// API, the parameters of its query.
+// holders of any valid credential, or holders of an API key that may do everything; then, for
+// all routes of the API, the parameters of its query.
 func (a *api) routes(e *echo.Echo) {
-	open, token, key := a.open, a.token, a.key
+	open, token, admin := a.open, a.token, a.admin
 	add := func(method, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
 		e.Add(method, path, chain(h, m...))
 	}
@@ -173,18 +174,18 @@ func (a *api) routes(e *echo.Echo) {
 	add(http.MethodPost, subscribeRoute, a.subscribePost, token, query(""))
 	get("/v1/channels/:channel/messages", a.history, token, query("topic* after before limit order"))
 
-	add(http.MethodPost, "/v1/tokens", a.mintToken, key, query(""))
-	add(http.MethodDelete, "/v1/tokens/:jti", a.revokeToken, key, query(""))
-	get("/v1/subscribers", a.listSubscribers, key, query("channel sub limit"))
-	add(http.MethodDelete, "/v1/subscribers", a.disconnect, key, query("channel sub"))
+	add(http.MethodPost, "/v1/tokens", a.mintToken, admin, query(""))
+	add(http.MethodDelete, "/v1/tokens/:jti", a.revokeToken, admin, query(""))
+	get("/v1/subscribers", a.listSubscribers, admin, query("channel sub limit"))
+	add(http.MethodDelete, "/v1/subscribers", a.disconnect, admin, query("channel sub"))
 
-	get("/v1/channels", a.listChannels, key, query("prefix? after limit"))
+	get("/v1/channels", a.listChannels, admin, query("prefix? after limit"))
 	get("/v1/channels/:channel", a.getChannel, token, query(""))
-	add(http.MethodDelete, "/v1/channels/:channel", a.deleteChannel, key, query(""))
+	add(http.MethodDelete, "/v1/channels/:channel", a.deleteChannel, admin, query(""))
 	get("/v1/schemas", a.listSchemas, token, query(""))
 	get("/v1/schemas/:name", a.getSchema, token, query(""))
-	add(http.MethodPut, "/v1/schemas/:name", a.putSchema, key, query(""))
-	add(http.MethodDelete, "/v1/schemas/:name", a.deleteSchema, key, query(""))
+	add(http.MethodPut, "/v1/schemas/:name", a.putSchema, admin, query(""))
+	add(http.MethodDelete, "/v1/schemas/:name", a.deleteSchema, admin, query(""))
 
 	get("/.well-known/jwks.json", a.jwks, open)
 	get("/healthz", a.healthz, open)

@@ -85,7 +85,7 @@ func (a *api) finished(s *broker.Stream, bytes int64, err error) {
 	a.metrics.streamed(end)
 	info := s.Info()
 	a.Log.LogAttrs(context.Background(), slog.LevelInfo, "stream finished",
-		slog.String(keyRequestID, info.RequestID), slog.Any(keyChannels, info.Channels), slog.String(keySubject, info.Subject),
+		slog.String(keyRequestID, info.RequestID), slog.Any(keyChannels, info.Channels), slog.String(keySubject, info.Subject), slog.String(keyKey, info.KeyName),
 		slog.String(keyAddress, info.Address), slog.Float64(keySeconds, seconds(s.Age())),
 		slog.Int64(keyMessages, s.Messages()), slog.Int64(keyBytes, bytes),
 		slog.Int(keyCode, end.Code), slog.String(keyReason, end.Reason))

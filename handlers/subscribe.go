@@ -70,12 +70,36 @@ func (a *api) begin(ctx context.Context, sub broker.Subscription, who *auth.Prin
 	if err != nil {
 		return nil, err
 	}
-	// Check the token again now that revocations can find the stream: one in between
-	// would have missed it.
+	// Check the credential again now that whoever takes it away can find the stream: one in
+	// between would have missed it.
+	fate := who.KeyFate()
 	if who.TokenID != "" && a.Auth.Revoked(who.TokenID) {
-		s.End(broker.TokenRevoked())
+		fate = auth.KeyRemoved
+	}
+	if reason, ended := endedBy(fate); ended {
+		s.End(reason)
 	}
 	return s, nil
+}
+
+// endedBy returns why a stream ends when that has become of its credential. If the key may do
+// something else now, the client comes back, and finds out what.
+func endedBy(fate auth.KeyFate) (reason broker.CloseReason, ended bool) {
+	switch fate {
+	case auth.KeyRemoved:
+		return broker.TokenRevoked(), true
+	case auth.KeyChanged:
+		return broker.MaxAge(), true
+	case auth.KeyUnchanged:
+	}
+	return broker.CloseReason{}, false
+}
+
+// endStreamsOf ends the streams of an API key that was removed or changed.
+func (a *api) endStreamsOf(keyID string, fate auth.KeyFate) {
+	if reason, ended := endedBy(fate); ended {
+		a.Broker.Disconnect(broker.Filter{KeyID: keyID}, reason)
+	}
 }
 
 // lastEventID returns the position to resume from, as askedInQuery does.

@@ -137,6 +137,7 @@ func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, ad
 		Format:      format,
 		Owner: broker.Owner{
 			Subject: who.Subject, TokenID: who.TokenID, Holder: r.holder, Address: address, RequestID: r.id, ExpiresAt: who.ExpiresAt,
+			KeyName: who.KeyName, KeyID: who.KeyID,
 		},
 	}
 	if sub.Replay, err = ring.ParseReplay(asked.replay); err != nil {

@@ -55,6 +55,7 @@ func (a *api) publishBody(c echo.Context) error {
 	text.Limits = engine.LimitsOf(definition)
 	u := &upload{
 		api: a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), who: principal(c),
+		channel: text.Channel, topic: text.Topic,
 		most: min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-envelopeBytes(&text))/6)),
 	}
 	defer a.bounded(c, u.control)()
@@ -148,19 +149,21 @@ type upload struct {
 	api     *api
 	ctx     context.Context // does not end when the client leaves: its subscribers are still there
 	control *http.ResponseController
-	who     *auth.Principal
+	channel schemas.Channel
+	topic   schemas.Topic
 	text    *texts.Writer
 	goesOn  bool // after a cut, if the publisher wants to
 	most    int  // bytes of a chunk
 
 	mu      sync.Mutex
-	waiting []byte      // guarded by mu; text that no chunk has had yet
-	due     *time.Timer // guarded by mu; runs flush; nil before the first text that waits
-	set     bool        // guarded by mu; due is going to run
-	sent    time.Time   // guarded by mu; when the last chunk left
-	bytes   int64       // guarded by mu; of the body
-	failed  error       // guarded by mu; of flush
-	fault   any         // guarded by mu; what flush has recovered from
+	who     *auth.Principal // guarded by mu
+	waiting []byte          // guarded by mu; text that no chunk has had yet
+	due     *time.Timer     // guarded by mu; runs flush; nil before the first text that waits
+	set     bool            // guarded by mu; due is going to run
+	sent    time.Time       // guarded by mu; when the last chunk left
+	bytes   int64           // guarded by mu; of the body
+	failed  error           // guarded by mu; of flush
+	fault   any             // guarded by mu; what flush has recovered from
 }
 
 // run publishes the body. Whatever happens after the start, subscribers get the end.
@@ -269,7 +272,7 @@ func (u *upload) finish(end error) error {
 	if err == nil && len(u.waiting) > 0 && (errors.Is(end, io.EOF) || !u.goesOn) {
 		err = u.chunk(u.waiting) // an incomplete character. After a cut, whoever goes on sends all of it
 	}
-	good := u.api.stillGood(u.who)
+	good := u.stillMay()
 	switch {
 	case err != nil || errors.Is(end, io.EOF):
 		return err
@@ -300,7 +303,7 @@ func (u *upload) send(due bool) error {
 
 // chunk publishes text. Bytes that are not UTF-8 become U+FFFD. The caller holds u.mu.
 func (u *upload) chunk(text []byte) error {
-	if err := u.api.stillGood(u.who); err != nil {
+	if err := u.stillMay(); err != nil {
 		return err
 	}
 	if err := u.text.Write(u.ctx, validText(text)); err != nil {
@@ -308,6 +311,16 @@ func (u *upload) chunk(text []byte) error {
 	}
 	u.sent = time.Now()
 	return nil
+}
+
+// stillMay returns the error that keeps the publisher from going on. The caller holds u.mu.
+func (u *upload) stillMay() error {
+	who, err := u.api.stillGood(u.who)
+	if who == u.who || err != nil {
+		return err
+	}
+	u.who = who
+	return mayPublish(who, u.channel, u.topic)
 }
 
 // validText returns text with U+FFFD in place of every byte that is not UTF-8.

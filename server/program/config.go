@@ -34,7 +34,8 @@ type Config struct {
 	TLSKey  string `name:"tls-key" placeholder:"FILE" group:"start" help:"Private key of the certificate, in PEM."`
 	HTTP2   bool   `name:"http2" default:"true" group:"start" help:"Offer HTTP/2 over TLS. With --http2=false, TLS clients use HTTP/1.1, where a stream takes a fraction of the memory."`
 
-	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends. Keys shorter than 16 characters can be guessed and cause a warning. Required without --dev. Every user of the machine can see a flag: prefer the variable or its file."`
+	APIKeys        []string       `name:"api-keys" secret:"" placeholder:"KEY" group:"access" help:"Keys of your backends. Keys shorter than 16 characters can be guessed and cause a warning. Without --dev, either these or a file of named keys is required. Every user of the machine can see a flag: prefer the variable or its file."`
+	APIKeysFile    string         `name:"api-keys-file" placeholder:"FILE" group:"access" help:"YAML or JSON file with named API keys, each with what it may publish and read; sluice keys api makes them. A changed file is picked up within a second. If the variable names a file of plain keys, they are those of --api-keys."`
 	SigningKeys    string         `placeholder:"FILE" group:"access" help:"File with a private JWK set that signs tokens. Without --dev, --data or --nats, either this or a secret is required. A changed file is picked up."`
 	SigningSecret  string         `secret:"" placeholder:"SECRET" group:"access" help:"Secret of at least 32 bytes that signs tokens with HS256, instead of keys."`
 	Issuers        string         `placeholder:"FILE" group:"access" help:"File with other issuers whose tokens are also accepted."`
@@ -138,6 +139,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.Bool("tls", c.TLSCert != ""),
 		slog.Bool("http2", c.HTTP2),
 		slog.Int("api_keys", len(c.APIKeys)),
+		slog.String("api_keys_file", c.APIKeysFile),
 		slog.String("signing_keys", c.SigningKeys),
 		slog.Bool("signing_secret", c.SigningSecret != ""),
 		slog.String("issuers", c.Issuers),

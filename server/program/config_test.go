@@ -1,6 +1,8 @@
 package program
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -153,6 +155,67 @@ func TestConfig_secretFromFile(t *testing.T) {
 	if !slices.Equal(got.APIKeys, []string{longKey, longKey + "x"}) || got.SigningSecret != longSecret {
 		t.Errorf("keys %q, secret %q", got.APIKeys, got.SigningSecret)
 	}
+}
+
+// The variable names either a file of plain keys or one of named keys, and both kinds may be
+// given at once.
+func TestConfig_namedKeys(t *testing.T) {
+	named := fileOf(t, "# ours\nkeys:\n  - {name: a, sha256: "+strings.Repeat("0a", 32)+", admin: true}\n")
+	plain := fileOf(t, longKey)
+	base := []string{"SLUICE_SIGNING_SECRET=" + longSecret}
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		environ []string
+		file    string
+		keys    []string
+	}{
+		{"flag", []string{"--api-keys-file", named}, nil, named, nil},
+		{"variable", nil, []string{"SLUICE_API_KEYS_FILE=" + named}, named, nil},
+		{"variable, and plain keys", nil, []string{"SLUICE_API_KEYS_FILE=" + named, "SLUICE_API_KEYS=" + longKey}, named, []string{longKey}},
+		{"variable, and a flag", []string{"--api-keys=" + longKey}, []string{"SLUICE_API_KEYS_FILE=" + named}, named, []string{longKey}},
+		{"flag, and a variable of plain keys", []string{"--api-keys-file", named}, []string{"SLUICE_API_KEYS_FILE=" + plain}, named, []string{longKey}},
+		{"file", []string{"--config", fileOf(t, "api_keys_file: "+named)}, nil, named, nil},
+		{"variable of plain keys", nil, []string{"SLUICE_API_KEYS_FILE=" + plain}, "", []string{longKey}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := configOf(t, tt.args, append(base, tt.environ...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.APIKeysFile != tt.file || !slices.Equal(got.APIKeys, tt.keys) || got.APIKeyMade {
+				t.Errorf("file %q, keys %q", got.APIKeysFile, got.APIKeys)
+			}
+		})
+	}
+	got, err := configOf(t, []string{"--dev", "--api-keys-file", named})
+	if err != nil || !got.APIKeyMade || len(got.APIKeys) != 1 {
+		t.Errorf("in development: %v, %v", got, err)
+	}
+}
+
+// All faults of a file of keys are among those of the configuration.
+func TestConfig_namedKeysFaults(t *testing.T) {
+	path := fileOf(t, "keys:\n  - {name: a, sha256: s3cret}\n  - {admin: true}\n")
+	_, err := configOf(t, nil, "SLUICE_API_KEYS_FILE="+path, "SLUICE_SIGNING_SECRET="+longSecret, "SLUICE_PACE=5")
+	want := strings.ReplaceAll(`5 faults:
+  SLUICE_PACE "5": want a time with a unit, such as 500ms, 90s or 1h30m
+  SLUICE_API_KEYS_FILE "@file": line 2: key a: sha256: want 64 hexadecimal digits, as sluice keys api prints them
+  SLUICE_API_KEYS_FILE "@file": line 2: key a: it may do nothing; give it publish, subscribe or admin: true
+  SLUICE_API_KEYS_FILE "@file": line 3: key 1: name is missing, or not valid
+  SLUICE_API_KEYS_FILE "@file": line 3: key 1: sha256 is missing`, "@file", path)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	_, err = configOf(t, []string{"--dev", "--api-keys=plain-key-plain-key", "--api-keys-file", fileOf(t, "keys:\n  - {name: a, sha256: "+sha256Hex("plain-key-plain-key")+", admin: true}")})
+	if err == nil || !strings.Contains(err.Error(), "line 2: key a: sha256: the key is also a plain one") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func sha256Hex(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
 }
 
 func TestConfig_dev(t *testing.T) {

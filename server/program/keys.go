@@ -1,13 +1,20 @@
 package program
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"text/tabwriter"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/schemas"
 )
 
 // keysGenerateCmd is the command keys generate.
@@ -101,6 +108,100 @@ func (c *keysListCmd) Run(std *streams) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", key.ID, key.Algorithm, stateOf(keys, i, time.Now()))
 	}
 	return table.Flush()
+}
+
+// keysAPICmd is the command keys api.
+type keysAPICmd struct {
+	Name      string   `arg:"" help:"Name of the key, which logs and metrics show: letters, digits, dots, dashes and underscores."`
+	Publish   []string `sep:"none" placeholder:"CHANNEL[=TOPIC,…]" help:"What the key may publish to. Without topics: all of them. Can be given several times."`
+	Subscribe []string `sep:"none" placeholder:"CHANNEL[=TOPIC,…]" help:"What the key may read."`
+	Admin     bool     `help:"The key may do everything, as a plain key may: also make tokens."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*keysAPICmd) Help() string {
+	return `Prints a random API key, which is nowhere else, and on standard error the entry for the file of --api-keys-file, which has only its hash. Add the entry to the list under "keys:"; a running server picks it up.
+
+To replace a key, make one with another name, add its entry, give the key to whoever used the old one, and then remove the old entry.
+
+Examples:
+
+    sluice keys api billing --publish 'invoice:*'
+    sluice keys api worker --publish 'pipeline:*=status,log' --subscribe 'pipeline:*'
+    sluice keys api deploy-2026 --admin`
+}
+
+// Run implements the command.
+func (c *keysAPICmd) Run(std *streams) error {
+	key := apiKeyHead + randomHex(24)
+	hash := sha256.Sum256([]byte(key))
+	entry := apiKeyEntry{Name: c.Name, SHA256: hex.EncodeToString(hash[:]), Admin: c.Admin}
+	if err := c.grants(&entry); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	if err := errors.Join(encoder.Encode([]apiKeyEntry{entry}), encoder.Close()); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(std.out, key); err != nil {
+		return err
+	}
+	fmt.Fprintln(std.err, "The key is on standard output, and nowhere else. Its entry for the file of --api-keys-file, in the list under keys:")
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprint(std.err, "  ", line)
+	}
+	return nil
+}
+
+// grants gives the entry what the flags say, or returns all their faults.
+func (c *keysAPICmd) grants(entry *apiKeyEntry) error {
+	usage := &usageError{}
+	if !auth.ValidKeyName(c.Name) {
+		usage.faults = append(usage.faults, fmt.Sprintf("%q: want 1 to 64 letters, digits, dots, dashes and underscores", c.Name))
+	}
+	if granted := len(c.Publish)+len(c.Subscribe) > 0; granted == c.Admin {
+		usage.faults = append(usage.faults, "give the key --publish, --subscribe or both, or else --admin")
+	}
+	read := func(texts []string) (grants []apiKeyGrant) {
+		for _, text := range texts {
+			channel, topics := text, schemas.AnyTopic
+			if at := strings.LastIndexByte(text, '='); at >= 0 { // no topic has one in it
+				channel, topics = text[:at], text[at+1:]
+			}
+			grant := apiKeyGrant{channel, strings.Split(topics, ",")}
+			if err := (schemas.Grant{Channel: schemas.Pattern(channel), Topics: grant.Topics}).Check(); err != nil {
+				usage.faults = append(usage.faults, err.Error())
+			}
+			grants = append(grants, grant)
+		}
+		return grants
+	}
+	entry.Publish, entry.Subscribe = read(c.Publish), read(c.Subscribe)
+	if len(usage.faults) > 0 {
+		return usage
+	}
+	return nil
+}
+
+// apiKeyHead is what the API keys begin with that are made here, so that those who look for
+// leaked secrets find them.
+const apiKeyHead = "sk_"
+
+// apiKeyEntry is an entry of the file of API keys.
+type apiKeyEntry struct {
+	Name      string        `yaml:"name"`
+	SHA256    string        `yaml:"sha256"`
+	Publish   []apiKeyGrant `yaml:"publish,omitempty"`
+	Subscribe []apiKeyGrant `yaml:"subscribe,omitempty"`
+	Admin     bool          `yaml:"admin,omitempty"`
+}
+
+// apiKeyGrant is a grant in the file of API keys.
+type apiKeyGrant struct {
+	Channel string   `yaml:"channel"`
+	Topics  []string `yaml:"topics,flow"`
 }
 
 // stateOf says what the key at i does now. keys are in the order in which they sign;

@@ -33,7 +33,8 @@ type grammar struct {
 		Generate keysGenerateCmd `cmd:"" help:"Make the key that signs tokens."`
 		Rotate   keysRotateCmd   `cmd:"" help:"Add a new key that takes over from the current one."`
 		List     keysListCmd     `cmd:"" help:"List the keys of a file, without their secrets."`
-	} `cmd:"" help:"Make and rotate the keys that sign tokens."`
+		API      keysAPICmd      `cmd:"" name:"api" help:"Make an API key that may do only what you name."`
+	} `cmd:"" help:"Make and rotate the keys that sign tokens, and make API keys."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

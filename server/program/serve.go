@@ -187,7 +187,7 @@ func newAuthority(ctx context.Context, cfg *Config, store clusterstate.Store, lo
 		}
 	}
 	authority, err := auth.New(auth.Options{
-		APIKeys: cfg.APIKeys, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		APIKeys: cfg.APIKeys, APIKeyFile: cfg.APIKeysFile, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		MaxTTL: cfg.TokenMaxTTL, MaxRevocations: cfg.MaxRevocations, Logger: log,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -45,6 +46,10 @@ type setting struct {
 const (
 	variablePrefix = "SLUICE_"
 	fileSuffix     = "_FILE"
+
+	// apiKeysFile is the variable of --api-keys-file, and also names a file with the secret
+	// --api-keys. Which one it is depends on what is in the file.
+	apiKeysFile = "SLUICE_API_KEYS" + fileSuffix
 )
 
 func newSettings(environ []string) *settings {
@@ -126,6 +131,9 @@ func (s *settings) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag
 func (s *settings) fromEnvironment(known setting) (value, bool) {
 	text := s.environ[known.variable]
 	path := strings.Trim(s.environ[known.variable+fileSuffix], lineEnds)
+	if known.variable == apiKeysFile && !hasNamedKeys(text) || known.variable+fileSuffix == apiKeysFile && hasNamedKeys(path) {
+		return value{text: text, place: known.variable}, text != "" && known.variable != apiKeysFile
+	}
 	switch {
 	case !known.secret || path == "":
 		return value{text: text, place: known.variable}, text != ""
@@ -139,6 +147,17 @@ func (s *settings) fromEnvironment(known setting) (value, bool) {
 		return value{}, false
 	}
 	return value{text: secret, place: known.variable + fileSuffix}, true
+}
+
+// hasNamedKeys reports whether a file is one for --api-keys-file, or its path is not one line,
+// which is a fault of that setting.
+func hasNamedKeys(path string) bool {
+	path, err := oneLine(path)
+	if err != nil {
+		return true
+	}
+	content, err := readSecret(path)
+	return err == nil && auth.HasNamedKeys([]byte(content))
 }
 
 // openFile reads the configuration file that --config or its variable names.

@@ -53,7 +53,7 @@ func (s *settings) config(c *Config) error {
 	for _, name := range unknown {
 		c.Warnings = append(c.Warnings, name+" is not a setting")
 	}
-	if len(c.APIKeys) == 0 {
+	if len(c.APIKeys) == 0 && c.Dev {
 		c.APIKeys, c.APIKeyMade = []string{developmentKeyHead + randomHex(16)}, true
 	}
 	return nil
@@ -155,7 +155,7 @@ func (v *validator) secrets() {
 	if v.Dev {
 		return
 	}
-	if len(v.APIKeys) == 0 {
+	if len(v.APIKeys) == 0 && v.APIKeysFile == "" {
 		v.fault("api-keys", "", "missing; make a key with: openssl rand -hex 32 (or try things out with --dev)")
 	}
 	if v.engine() == memoryEngine && v.SigningKeys == "" && v.SigningSecret == "" && !v.faults.about("signing-secret") {
@@ -185,6 +185,7 @@ func (v *validator) files() {
 	for _, file := range []struct{ name, path string }{
 		{"tls-cert", v.TLSCert},
 		{"tls-key", v.TLSKey},
+		{"api-keys-file", v.APIKeysFile},
 		{"signing-keys", v.SigningKeys},
 		{"issuers", v.Issuers},
 		{"channels", v.Channels},
@@ -202,6 +203,17 @@ func (v *validator) files() {
 		}
 	}
 	v.together("tls-cert", v.TLSCert, "tls-key", v.TLSKey)
+	v.namedKeys()
+}
+
+// namedKeys checks the content of the file of API keys: each of its faults is one to repair.
+func (v *validator) namedKeys() {
+	if v.APIKeysFile == "" || v.faults.about("api-keys-file") {
+		return
+	}
+	for _, fault := range auth.CheckAPIKeyFile(v.APIKeysFile, v.APIKeys) {
+		v.faults = append(v.faults, faultIn("api-keys-file", v.place("api-keys-file"), v.APIKeysFile, fault.Error()))
+	}
 }
 
 // together checks that either both settings are given or neither is.
