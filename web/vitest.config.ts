@@ -19,8 +19,8 @@ export default defineConfig({
     restoreMocks: true,
     unstubGlobals: true,
     // Long, since machines may be busy: only a test that would never end meets them.
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
     include: ["test/**/*.test.{js,ts,tsx}"],
     // Not here: the tests of types, test/*.test-d.ts. They are checked by npm run typecheck.
   },

@@ -10,7 +10,7 @@ import { random } from "./support/random.js";
 const there = !!process.env.SLUICE_BIN;
 if (!there) console.warn("test/server.gather.real.test.ts is skipped: SLUICE_BIN does not name the server's binary");
 
-describe.skipIf(!there)("gathered publishes to the real server", { timeout: 60_000 }, () => {
+describe.skipIf(!there)("gathered publishes to the real server", () => {
   let server: Awaited<ReturnType<typeof startSluice>>;
   let count = 0;
 

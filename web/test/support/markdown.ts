@@ -44,6 +44,20 @@ export function compile(blocks: readonly Block[]): string[] {
   const files = new Map(blocks.map((block) => [pathOf(block), { block, text: prefix(block, blocks) + block.text }]));
   const faults = blocks.filter((block, i) => blocks.some((other, j) => j < i && pathOf(other) === pathOf(block)));
   if (faults.length) return faults.map(({ page, line, name }) => `${page}:${line}: ${name} is there twice`);
+  const host = hostOf(files);
+  const program = ts.createProgram([...files.keys()], OPTIONS, host);
+  // Not the sources that they import: npm run typecheck does that.
+  const diagnostics = [...files.keys()].flatMap((path) => ts.getPreEmitDiagnostics(program, program.getSourceFile(path)));
+  return diagnostics.map(({ file, start = 0, messageText }) => {
+    const message = ts.flattenDiagnosticMessageText(messageText, "\n");
+    const own = file && files.get(file.fileName);
+    if (!own) return `${file?.fileName ?? ""}: ${message}`;
+    return `${own.block.page}:${own.block.line + file.getLineAndCharacterOfPosition(start).line}: ${message}`;
+  });
+}
+
+/** A compiler's host, for which these files lie below ROOT. */
+function hostOf(files: ReadonlyMap<string, { readonly text: string }>): ts.CompilerHost {
   const host = ts.createCompilerHost(OPTIONS);
   const { fileExists, readFile, getSourceFile, directoryExists } = host;
   host.fileExists = (path) => files.has(path) || fileExists(path);
@@ -55,13 +69,7 @@ export function compile(blocks: readonly Block[]): string[] {
     if (!parsed.has(path)) parsed.set(path, getSourceFile(path, version, ...rest));
     return parsed.get(path);
   };
-  const program = ts.createProgram([...files.keys()], OPTIONS, host);
-  return ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
-    const message = ts.flattenDiagnosticMessageText(messageText, "\n");
-    const own = file && files.get(file.fileName);
-    if (!own) return `${file?.fileName ?? ""}: ${message}`;
-    return `${own.block.page}:${own.block.line + file.getLineAndCharacterOfPosition(start).line}: ${message}`;
-  });
+  return host;
 }
 
 /** What was read from disk, so that it is parsed once. */
@@ -123,7 +131,7 @@ function declares(text: string, name: string): boolean {
 /** The names of the members of interfaces that a module of the package exports, what they inherit included. */
 export function membersOf(file: string, names: readonly string[]): string[][] {
   const path = join(WEB, "src", file);
-  const program = ts.createProgram([path], OPTIONS);
+  const program = ts.createProgram([path], OPTIONS, hostOf(new Map()));
   const checker = program.getTypeChecker();
   const exported = checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(path)!)!);
   return names.map((name) => {
