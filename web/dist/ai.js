@@ -367,6 +367,7 @@ function openChat(chatId, options, onUnused) {
 	const asked = /* @__PURE__ */ new Set();
 	const followers = /* @__PURE__ */ new Set();
 	let users = 0;
+	let refusal;
 	const answers = readAnswers(channel(chatId), options, {
 		onBegin(answer) {
 			readers.get(answer.id)?.begin(answer);
@@ -374,6 +375,7 @@ function openChat(chatId, options, onUnused) {
 		},
 		onChunk: (answer, chunk) => readers.get(answer.id)?.grow(answer, chunk),
 		onEnd(error) {
+			refusal = error;
 			onUnused();
 			readers.forEach((reader) => reader.end(error));
 		}
@@ -419,7 +421,7 @@ function openChat(chatId, options, onUnused) {
 		readers.set(id, reader);
 		signal?.addEventListener("abort", leave);
 		const answer = answers.get(id);
-		if (signal?.aborted) leave();
+		if (refusal || signal?.aborted) reader.end(refusal);
 		else if (answer) reader.begin(answer);
 		return reader.parts;
 	}

@@ -320,5 +320,14 @@ describe.skipIf(!there).each([
     expect(refused.faults).toMatchObject([{ code: "unauthorized" }]);
     await refused.chat.resumeStream();
     expect(refused.faults).toHaveLength(2);
+    const slow = open(undefined, {
+      token: "no",
+      api: async () => {
+        await expect(slow.transport.stop(id)).rejects.toMatchObject({ code: "unauthorized" }); // by now, the subscription is refused
+        return { id: "a" };
+      },
+    });
+    await slow.chat.sendMessage({ text: "?" });
+    expect(slow.faults).toMatchObject([{ code: "unauthorized" }]);
   });
 });

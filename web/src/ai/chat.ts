@@ -24,6 +24,7 @@ export function openChat(chatId: string, options: Omit<SluiceChatTransportOption
   const asked = new Set<Promise<string>>();
   const followers = new Set<() => unknown>();
   let users = 0;
+  let refusal: Error | undefined; // why there is no subscription
 
   const answers = readAnswers(channel(chatId), options, {
     onBegin(answer) {
@@ -32,6 +33,7 @@ export function openChat(chatId: string, options: Omit<SluiceChatTransportOption
     },
     onChunk: (answer, chunk) => readers.get(answer.id)?.grow(answer, chunk),
     onEnd(error) {
+      refusal = error;
       onUnused();
       readers.forEach((reader) => reader.end(error));
     },
@@ -86,7 +88,7 @@ export function openChat(chatId: string, options: Omit<SluiceChatTransportOption
     readers.set(id, reader);
     signal?.addEventListener("abort", leave);
     const answer = answers.get(id);
-    if (signal?.aborted) leave();
+    if (refusal || signal?.aborted) reader.end(refusal);
     else if (answer) reader.begin(answer);
     return reader.parts;
   }
