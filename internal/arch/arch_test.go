@@ -52,6 +52,7 @@ func rules() []rule {
 		{"handlers", module + "/handlers", []string{"server"}, true, "only the program puts HTTP in front of the parts"},
 		{"program", module + "/server/program$", []string{"server/main.go", "cmd/sluice"}, false, "the program is started, not used"},
 		{"hangup", module + "/server/program/hangup", []string{"server/program"}, true, "only the program has standard streams"},
+		{"doctor", module + "/server/doctor", []string{"server/program"}, true, "the program tells what is found; the doctor knows a server from outside alone"},
 		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},

@@ -35,6 +35,7 @@ type grammar struct {
 		List     keysListCmd     `cmd:"" help:"List the keys of a file, without their secrets."`
 		API      keysAPICmd      `cmd:"" name:"api" help:"Make an API key that may do only what you name."`
 	} `cmd:"" help:"Make and rotate the keys that sign tokens, and make API keys."`
+	Doctor  doctorCmd  `cmd:"" help:"Look at a running server as its clients see it, and say what to change."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

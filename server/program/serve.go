@@ -24,6 +24,8 @@ import (
 // serveCmd is the command serve.
 type serveCmd struct {
 	Config `embed:""`
+
+	Check bool `setting:"-" group:"start" help:"Check the configuration and the files that it names, print what is wrong, and end."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -38,6 +40,8 @@ Examples:
 
 SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end all streams in order and then the server. A second SIGTERM or SIGINT ends it at once. Log lines that nobody reads are dropped and counted; they delay nothing.
 
+--check ends with status 0 if the configuration is good, and starts nothing.
+
 The exit status is 0 after a drain, 1 if something failed while running, and 2 if the configuration is wrong; all faults are listed.`
 }
 
@@ -45,6 +49,9 @@ The exit status is 0 after a drain, 1 if something failed while running, and 2 i
 func (c *serveCmd) Run(ctx context.Context, std *streams, s *settings) error {
 	if err := s.config(&c.Config); err != nil {
 		return err
+	}
+	if c.Check {
+		return c.report(std)
 	}
 	outliveReaders()
 	var log *slog.Logger
@@ -57,6 +64,18 @@ func (c *serveCmd) Run(ctx context.Context, std *streams, s *settings) error {
 		log.Warn("questionable configuration", "warning", warning)
 	}
 	return serve(ctx, &c.Config, banner, log, lines.Lost)
+}
+
+// report says whether the configuration can be started with.
+func (c *serveCmd) report(std *streams) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	for _, warning := range c.Warnings {
+		fmt.Fprintln(std.err, "warning:", warning)
+	}
+	_, err := fmt.Fprintln(std.out, "the configuration is good")
+	return err
 }
 
 // serve runs the service until ctx ends and it has drained. It puts the parts together,

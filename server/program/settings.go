@@ -76,7 +76,7 @@ func (s *settings) learn(k *kong.Kong) error {
 		}
 		serve := parent.Name == "serve"
 		for _, flag := range parent.Flags {
-			if flag.Name == "help" || !serve && !flag.Tag.Has("variable") {
+			if flag.Name == "help" || flag.Tag.Get("setting") == "-" || !serve && !flag.Tag.Has("variable") {
 				continue
 			}
 			key := strings.ReplaceAll(flag.Name, "-", "_")
