@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -140,3 +142,21 @@ func (c *Client) History(ctx context.Context, channel string, q HistoryQuery) (H
 func (c *Client) Revoke(ctx context.Context, jti string) error {
 	return c.call(ctx, request{method: http.MethodDelete, path: "/v1/tokens/$", query: url.Values{"jti": {jti}}, repeat: ifTransient}, nil)
 }
+
+// Metrics returns the metrics of the node that answers, in the text format of Prometheus. It
+// needs no credential and never retries.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	resp, err := c.send(ctx, request{method: http.MethodGet, path: "/metrics"})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxMetricsBytes))
+	if err != nil {
+		return nil, &networkError{fmt.Errorf("client: reading the metrics: %w", err)}
+	}
+	return text, nil
+}
+
+// maxMetricsBytes is more than a server's metrics take.
+const maxMetricsBytes = 16 << 20

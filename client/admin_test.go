@@ -3,6 +3,7 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sluicehq/sluice/client"
@@ -78,5 +79,17 @@ func TestAdmin(t *testing.T) {
 		if err := c.Revoke(ctx, token.JTI); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestClient_Metrics(t *testing.T) {
+	c, _ := realServer(t)
+	text, err := c.Metrics(t.Context())
+	if err != nil || !strings.Contains(string(text), "\nsluice_streams 0\n") {
+		t.Errorf("%v, %q", err, text)
+	}
+	refused := over(t, problem(503, "draining"))
+	if _, err := refused.Metrics(t.Context()); err == nil {
+		t.Error("an answer that is no success is taken for metrics")
 	}
 }

@@ -53,6 +53,7 @@ func rules() []rule {
 		{"program", module + "/server/program$", []string{"server/main.go", "cmd/sluice"}, false, "the program is started, not used"},
 		{"hangup", module + "/server/program/hangup", []string{"server/program"}, true, "only the program has standard streams"},
 		{"doctor", module + "/server/doctor", []string{"server/program"}, true, "the program tells what is found; the doctor knows a server from outside alone"},
+		{"top", module + "/server/top", []string{"server/program"}, true, "the program shows what top makes of metrics"},
 		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},
@@ -84,7 +85,7 @@ func rules() []rule {
 		{"x-crypto", "golang.org/x/crypto", []string{"internal/tlsrecord"}, false, "the one cipher suite of TLS 1.3 that the standard library keeps for itself"},
 		{"kong", "github.com/alecthomas/kong", []string{"server"}, false, "flags are read by the program, parts are handed values"},
 		{"isatty", "github.com/mattn/go-isatty", []string{"server"}, false, "only the program knows its terminal"},
-		{"prometheus", "github.com/prometheus", []string{"handlers"}, false, "parts count, handlers expose"},
+		{"prometheus", "github.com/prometheus", []string{"handlers", "server/top"}, false, "parts count, handlers expose, and top reads that"},
 		{"jsonschema", "github.com/santhosh-tekuri/jsonschema", []string{"schemas"}, true, "schemas are compiled in one place, with loaders off; tests hold answers to the OpenAPI document"},
 		{"yaml", "go.yaml.in/yaml", []string{"schemas", "auth", "server"}, true, "only what reads configuration files, and tests"},
 	}

@@ -1,15 +1,18 @@
 package program
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/server/top"
 )
 
 // administration is the flags of commands that need an API key: a token will not do.
@@ -102,6 +105,105 @@ func (c *subscribersCmd) Run(ctx context.Context, std *streams) error {
 		}
 	}
 	return list.end()
+}
+
+// topCmd is the command top.
+type topCmd struct {
+	URL string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server, or unix: and the path of its socket."`
+
+	Interval time.Duration `default:"2s" help:"Time between two looks."`
+	Count    int           `default:"0" placeholder:"N" help:"End after this many. Default: when interrupted."`
+}
+
+// Help implements [kong.HelpProvider].
+func (*topCmd) Help() string {
+	return `Shows what a node does, from its metrics: streams, messages, processors, memory, and what is refused or lost. On a terminal the picture is drawn anew each time; in a pipe, each is a line of JSON.
+
+Examples:
+
+    sluice top
+    sluice top --url http://node-2:8080 --count 1 | jq .delivered_per_second`
+}
+
+// Run implements the command.
+func (c *topCmd) Run(ctx context.Context, std *streams) error {
+	const least = 100 * time.Millisecond // so that looking is not what it sees
+	if c.Interval < least {
+		return usagef("--interval: %v is less than %v", c.Interval, least)
+	}
+	server, err := (&connection{URL: c.URL}).client()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	look := func() (top.Sample, error) {
+		text, err := server.Metrics(ctx)
+		if err != nil {
+			return top.Sample{}, err
+		}
+		return top.Read(bytes.NewReader(text), time.Now())
+	}
+	before, err := look()
+	if err != nil {
+		return err
+	}
+	show, restore := std.screen(c.URL, c.Count <= 0)
+	defer restore()
+	ticker := time.NewTicker(c.Interval)
+	defer ticker.Stop()
+	for shown := 0; c.Count <= 0 || shown < c.Count; shown++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		after, err := look()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := show(top.Between(before, after)); err != nil {
+			return err
+		}
+		before = after
+	}
+	return nil
+}
+
+// Sequences of ECMA-48 and xterm.
+const (
+	alternateScreen = "\x1b[?1049h\x1b[?25l" // without a cursor
+	normalScreen    = "\x1b[?25h\x1b[?1049l"
+	home            = "\x1b[H"
+	restOfLine      = "\x1b[K"
+	restOfScreen    = "\x1b[J"
+)
+
+// screen returns what shows views, and what gives the terminal back. In a pipe, views are
+// lines of JSON; on a terminal they are one below the other, or over it if they have no end.
+func (s *streams) screen(of string, endless bool) (show func(top.View) error, restore func()) {
+	if !isTerminal(s.out) {
+		lines := s.list()
+		return func(v top.View) error { return lines.add(v) }, func() {}
+	}
+	colours, begin, end := s.coloured(s.out), "", "\n"
+	restore = func() {}
+	if endless {
+		fmt.Fprint(s.out, alternateScreen)
+		begin, end = home, restOfScreen
+		restore = func() { fmt.Fprint(s.out, normalScreen) }
+	}
+	return func(v top.View) error {
+		var b strings.Builder
+		b.WriteString(begin)
+		for _, line := range append([]string{colours.paint(bold, printable(of)) + "   " + v.At.Local().Format(time.TimeOnly), ""}, v.Lines()...) {
+			b.WriteString(line + restOfLine + "\n")
+		}
+		_, err := fmt.Fprint(s.out, b.String(), end)
+		return err
+	}, restore
 }
 
 // historyCmd is the command history.
