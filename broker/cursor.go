@@ -30,7 +30,7 @@ type cursor struct {
 	topics schemas.TopicSet // of its channel if single: sweeps ask for them often
 	single bool             // exactly one channel, by name: no watermark is needed
 
-	lagging atomic.Bool // its client accepted nothing at its turn: publishers do not wait for it until it has caught up
+	pace atomic.Int32 // one of the paces
 
 	upstream *upstreamRead // what the engine delivers for it; set before anybody else knows the cursor
 
@@ -51,6 +51,39 @@ type cursor struct {
 	live     bool                 // what was there when it came has been handed out
 
 	wakeQueued bool // owned by the shard's notifier: it will be woken at the end of the round
+}
+
+// The paces of a cursor.
+const (
+	keepingUp int32 = iota
+	lagging         // its client accepted nothing at its turn: publishers do not wait for it until it has caught up
+	departed        // it is not counted any more
+)
+
+func (c *cursor) isLagging() bool { return c.pace.Load() == lagging }
+
+// fallBehind makes a cursor that keeps up one that is lagging, and reports whether it was
+// the former.
+func (c *cursor) fallBehind() bool {
+	if !c.pace.CompareAndSwap(keepingUp, lagging) {
+		return false
+	}
+	c.shard.broker.stats.lagging.Add(1)
+	return true
+}
+
+// catchUp undoes fallBehind.
+func (c *cursor) catchUp() {
+	if c.isLagging() && c.pace.CompareAndSwap(lagging, keepingUp) {
+		c.shard.broker.stats.lagging.Add(-1)
+	}
+}
+
+// depart is catchUp for good.
+func (c *cursor) depart() {
+	if c.pace.Swap(departed) == lagging {
+		c.shard.broker.stats.lagging.Add(-1)
+	}
 }
 
 // arrival is what a cursor needs until its client has what was there when it came, and
@@ -128,9 +161,9 @@ func (c *cursor) markPending(ch *channel) {
 // awaited reports whether publishers wait for the cursor when it is behind.
 func (c *cursor) awaited(clock time.Duration) bool {
 	if c.stream.away(clock) {
-		c.lagging.Store(true)
+		c.fallBehind()
 	}
-	return !c.lagging.Load()
+	return !c.isLagging()
 }
 
 // collect puts what the cursor's channels have for the stream into b, in the order of
@@ -146,6 +179,9 @@ func (c *cursor) collect(b *Batch, maxBytes int) {
 	}
 	c.deliverOutOfOrder(b)
 	c.openSources()
+	if b.measured && c.live {
+		b.behind += c.behind()
+	}
 	if c.arrival != nil && c.arrival.hole != nil {
 		bytes, done := c.walk(b, c.arrival.hole.upTo, maxBytes)
 		if !done {
@@ -156,7 +192,7 @@ func (c *cursor) collect(b *Batch, maxBytes int) {
 	}
 	if _, done := c.walk(b, limit, maxBytes); done {
 		c.arrive(limit)
-		c.lagging.Store(false)
+		c.catchUp()
 		c.confirmLosses(b)
 		c.continueArrival()
 	}
@@ -179,6 +215,18 @@ func (c *cursor) walk(b *Batch, limit uint64, maxBytes int) (bytes int, done boo
 		}
 	}
 	return bytes, len(merge) == 0 && !c.outrun
+}
+
+// behind returns how many messages the channels have beyond the cursor's position, wanted
+// or not.
+func (c *cursor) behind() int {
+	n, position := 0, c.position.Load()
+	for ch := range c.sources {
+		ch.mu.Lock()
+		n += ch.log.Frames() - ch.log.After(position)
+		ch.mu.Unlock()
+	}
+	return n
 }
 
 // maxAhead is how many bytes of messages a cursor may have taken out of the logs of its
@@ -293,6 +341,9 @@ func (c *cursor) handOut(b *Batch, src *source, before uint64) int {
 	if c.stream.merges() {
 		c.stream.report()
 		event = f.WithID(c.stream.here(), c.stream.format)
+	}
+	if c.live && b.at == 0 {
+		b.at = f.At
 	}
 	b.addMessage(event)
 	c.reported = f.Seq

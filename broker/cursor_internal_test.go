@@ -100,8 +100,8 @@ func TestCursor_ahead(t *testing.T) {
 				t.Errorf("%d bytes are kept for the next batch", kept)
 			}
 			before := s.Messages()
-			c.lagging.Store(true) // so that publishers do not wait for it
-			last := fill()        // the logs drop what it has not been handed
+			c.fallBehind() // so that publishers do not wait for it
+			last := fill() // the logs drop what it has not been handed
 			gaps := 0
 			for c.position.Load() < last {
 				next()

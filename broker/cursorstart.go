@@ -47,6 +47,7 @@ func (c *cursor) enter(ctx context.Context, sub Subscription) error {
 
 // leave undoes enter.
 func (c *cursor) leave() {
+	c.depart()
 	sh := c.shard
 	defer sh.store.release(c)
 	for _, sel := range c.filter.selectors {

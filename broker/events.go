@@ -98,6 +98,10 @@ func timePtr(t time.Time) *schemas.Time {
 type Batch struct {
 	Events   [][]byte
 	Messages int // how many of Events are messages
+
+	sample
+	measured bool // it will be measured, so the cursors fill in the sample
+	lagged   bool // its reader was not there at its turn
 }
 
 func (b *Batch) add(event []byte) { b.Events = append(b.Events, event) }
@@ -110,6 +114,7 @@ func (b *Batch) addMessage(event []byte) {
 func (b *Batch) reset() {
 	clear(b.Events)
 	b.Events, b.Messages = b.Events[:0], 0
+	b.sample = sample{}
 }
 
 // A batch is bounded, so that a burst on one stream delays neither its own heartbeat

@@ -63,6 +63,7 @@ type loop struct {
 	now        time.Time
 	clock      time.Duration
 	uncounted  tally
+	unmeasured bool // no sweep of this turn has been measured
 }
 
 // inbox is what other goroutines have for a loop.
@@ -190,6 +191,7 @@ func (l *loop) turn() (over bool) {
 		l.startSweep(l.paced[0])
 		l.paced = pop(l.paced)
 	}
+	l.unmeasured, l.batch.measured = true, true
 	for most := maxShift; l.now.Sub(began) < most && len(l.tasks)+len(l.sweeps) > 0; l.readClock() {
 		if most = maxShift; l.work() {
 			most = maxTurn
@@ -297,7 +299,7 @@ type tally struct{ messages, bytes int64 }
 // flushTally adds the tally to the broker's counters.
 func (l *loop) flushTally() {
 	if l.uncounted != (tally{}) {
-		l.shard.broker.Delivered(int(l.uncounted.messages), l.uncounted.bytes)
+		l.shard.broker.stats.count(l.uncounted.messages, l.uncounted.bytes)
 		l.uncounted = tally{}
 	}
 }

@@ -47,6 +47,11 @@ func (p *persistent) start(sh *shard) (engine.Origin, error) {
 
 // append implements [store].
 func (p *persistent) append(ctx context.Context, e engine.Entry) (schemas.Receipt, error) {
+	times, began := p.shard.broker.stats.appends, time.Now()
+	if e.Key != "" || e.Run != nil {
+		times = p.shard.broker.stats.durableAppends
+	}
+	defer func() { times.Observe(int64(time.Since(began))) }()
 	return p.engine.Append(ctx, e)
 }
 

@@ -120,7 +120,12 @@ type counted struct{ *node }
 
 func (*counted) Stats() (s engine.Stats) {
 	for v, i := reflect.ValueOf(&s).Elem(), 0; i < v.NumField(); i++ {
-		v.Field(i).SetInt(1)
+		if field := v.Field(i); field.CanInt() {
+			field.SetInt(1)
+		}
 	}
+	once := engine.NewTimes()
+	once.Observe(1)
+	s.SyncTimes = once.Snapshot()
 	return s
 }

@@ -155,7 +155,11 @@ func (l *loop) drive(so *socket) {
 		if so.group != nil {
 			l.built = 0
 			so.cursor.releaseSources() // the stream goes on from its position, not from what it has read ahead
+			lagged := so.cursor.isLagging()
 			sent, ok := l.sendBatch(so)
+			if sent > 0 {
+				l.measureTask(l.batches[0].sample, lagged || so.state != open)
+			}
 			if so.state != open {
 				return
 			}
@@ -170,6 +174,7 @@ func (l *loop) drive(so *socket) {
 				so.cursor.markPending(c)
 			}
 		}
+		l.batch.lagged = so.cursor.isLagging() // it may have caught up after that
 		s.gather(&l.batch, l.now, maxWrite)
 		if len(l.batch.Events) == 0 {
 			l.tryJoinGroup(so)
@@ -208,10 +213,21 @@ func (l *loop) post(so *socket) int {
 	if l.out = out; cap(out) > 4*maxWriteBatch {
 		l.out = nil
 	}
-	if n, all := l.write(so, out); !all {
+	n, all := l.write(so, out)
+	l.measureTask(l.batch.sample, l.batch.lagged || !all)
+	if !all {
 		l.block(so, out[n:])
 	}
 	return len(out)
+}
+
+// measureTask measures what a task has just written, if nothing of that kind was measured
+// in this turn.
+func (l *loop) measureTask(s sample, lagged bool) {
+	if l.batch.measured && s.at != 0 {
+		l.batch.measured = false
+		l.shard.broker.stats.measure(s, lagged)
+	}
 }
 
 // flush sends what so owes and reports whether nothing is left.
@@ -246,7 +262,7 @@ func (l *loop) block(so *socket, rest []byte) {
 	}
 	so.stall.unsent = bytes.Clone(rest)
 	so.cursor.stream.stall()
-	late := so.cursor.lagging.Swap(true)
+	late := !so.cursor.fallBehind()
 	if late && so.sent < so.stall.minSent { // the write timeout is running
 		so.state = full
 		l.wheel.Set(so, so.stall.deadline)

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/histogram"
 )
 
 // counters are what the broker counts.
@@ -15,12 +17,32 @@ type counters struct {
 	deliveredBytes  atomic.Int64
 	evictedChannels atomic.Int64
 	gaps            map[ring.GapReason]*atomic.Int64 // by reason; static map
+	lagging         atomic.Int64                     // cursors that are lagging now
+	delivery        *histogram.Histogram             // nanoseconds
+	behind          *histogram.Histogram             // messages
+	appends         *histogram.Histogram             // nanoseconds
+	durableAppends  *histogram.Histogram             // nanoseconds
 }
 
+// Bounds of the histograms.
+var (
+	deliveryBounds = [...]time.Duration{
+		time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+		50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, time.Second, 5 * time.Second,
+	}
+	behindBounds = [...]int64{1, 4, 16, 64, 256, 1024, 4096}
+)
+
 func newCounters() *counters {
-	return &counters{gaps: map[ring.GapReason]*atomic.Int64{
-		ring.Overrun: {}, ring.Expired: {}, ring.Restarted: {},
-	}}
+	return &counters{
+		gaps: map[ring.GapReason]*atomic.Int64{
+			ring.Overrun: {}, ring.Expired: {}, ring.Restarted: {},
+		},
+		delivery:       histogram.New(histogram.Durations(deliveryBounds[:]...)),
+		behind:         histogram.New(behindBounds[:]),
+		appends:        engine.NewTimes(),
+		durableAppends: engine.NewTimes(),
+	}
 }
 
 // Stats describes what the broker is doing and has done.
@@ -36,6 +58,19 @@ type Stats struct {
 	DeliveredBytes int64            // bytes written to streams
 	Evicted        int64            // times that a channel lost messages for lack of memory or channels
 	Gaps           map[string]int64 // gaps that streams were told of, by reason
+
+	// Lagging is how many streams are behind because their clients accepted nothing at
+	// their turn.
+	Lagging int64
+	// Delivery is the time from a publish until the message was written to a reader that
+	// keeps up, in nanoseconds. A few deliveries are measured, to the millisecond.
+	Delivery histogram.Snapshot
+	// Behind is how many messages a channel had for a reader when the reader was served.
+	// A few turns are measured.
+	Behind histogram.Snapshot
+	// Appends is how long the engine took to store an ordinary message, DurableAppends
+	// one with a key or a run status, in nanoseconds. In memory, nothing is measured.
+	Appends, DurableAppends histogram.Snapshot
 	engine.Stats
 }
 
@@ -49,6 +84,8 @@ func (b *Broker) Stats() Stats {
 		Streams:   b.streams.size(),
 		Published: b.stats.published.Load(), Waits: b.stats.waits.Load(), Delivered: b.stats.delivered.Load(),
 		DeliveredBytes: b.stats.deliveredBytes.Load(), Evicted: b.stats.evictedChannels.Load(), Gaps: gaps,
+		Lagging: b.stats.lagging.Load(), Delivery: b.stats.delivery.Snapshot(), Behind: b.stats.behind.Snapshot(),
+		Appends: b.stats.appends.Snapshot(), DurableAppends: b.stats.durableAppends.Snapshot(),
 	}
 	for _, sh := range b.shards {
 		s.Channels += sh.registry.count.Load()
@@ -58,8 +95,37 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// Delivered counts what was written to streams that are read with [Stream.Next].
-func (b *Broker) Delivered(messages int, bytes int64) {
-	b.stats.delivered.Add(int64(messages))
-	b.stats.deliveredBytes.Add(bytes)
+// Delivered counts a batch that was written to a stream that is read with [Stream.Next],
+// with the number of bytes that it took.
+func (b *Broker) Delivered(batch *Batch, bytes int64) {
+	b.stats.count(int64(batch.Messages), bytes)
+	if batch.measured {
+		b.stats.measure(batch.sample, batch.lagged)
+	}
+}
+
+// count counts what was written to streams.
+func (c *counters) count(messages, bytes int64) {
+	c.delivered.Add(messages)
+	c.deliveredBytes.Add(bytes)
+}
+
+// sample describes what one stream had to be sent. Of all deliveries only a few are
+// measured: the first sweep and the first task of each turn of a loop, and of streams that
+// have goroutines, every eighth.
+type sample struct {
+	at     int64 // when the oldest message was published, in Unix milliseconds; 0: there was none
+	behind int   // messages that the log had beyond the stream's position
+}
+
+// measure adds a sample that has just been written. The time counts only if the reader
+// was not lagging: else it says more about the client than about the server.
+func (c *counters) measure(s sample, lagged bool) {
+	if s.at == 0 {
+		return
+	}
+	c.behind.Observe(int64(s.behind))
+	if !lagged {
+		c.delivery.Observe(max(0, time.Now().UnixNano()-s.at*int64(time.Millisecond))) // another node's clock may be ahead
+	}
 }

@@ -88,7 +88,9 @@ func (s *Stream) Gather(b *Batch) error {
 		return io.EOF
 	}
 	p, now := s.puller(), time.Now()
-	p.outSince.Store(0)
+	since := time.Duration(p.outSince.Swap(0))
+	b.measured = s.messages%measuredBatches == 0
+	b.lagged = since != 0 && s.broker.clock(now)-since > awayGrace
 	s.gather(b, now, maxBatchBytes)
 	if len(b.Events) > 0 {
 		s.stall() // nobody will say whether the client accepts the batch
@@ -98,6 +100,9 @@ func (s *Stream) Gather(b *Batch) error {
 	p.due.Reset(s.untilDue(now))
 	return nil
 }
+
+// measuredBatches is how many batches Gather gathers for one that is measured, roughly.
+const measuredBatches = 8
 
 // Wait waits until there may be something to gather, or returns the error of ctx. It
 // takes so little of the stack that Go shrinks that to 4 KiB, together with the frames of

@@ -43,11 +43,11 @@ func (set *streamSet) admit(s *Stream) error {
 	case set.closed != nil:
 		return set.closed
 	case set.total > 0 && len(set.streams) >= set.total:
-		return fmt.Errorf("%w: at most %d on this server", ErrTooManyStreams, set.total)
+		return &StreamLimitError{limitTotal, set.total}
 	case by.as != 0 && set.places[by] >= set.perSubject:
-		return fmt.Errorf("%w: at most %d per subject, or per token without one", ErrTooManyStreams, set.perSubject)
+		return &StreamLimitError{limitPerSubject, set.perSubject}
 	case from.as != 0 && set.places[from] >= set.perAddress:
-		return fmt.Errorf("%w: at most %d per address", ErrTooManyStreams, set.perAddress)
+		return &StreamLimitError{limitPerAddress, set.perAddress}
 	}
 	s.place = int32(len(set.streams))
 	set.streams = append(set.streams, s)
@@ -55,6 +55,37 @@ func (set *streamSet) admit(s *Stream) error {
 	set.count(from, 1)
 	return nil
 }
+
+// StreamLimitError says which limit a stream would exceed. It is an [ErrTooManyStreams].
+type StreamLimitError struct {
+	Limit string // name of the setting, as in a configuration file
+	Most  int    // how many streams the limit allows
+}
+
+// Limits of streams.
+const (
+	limitTotal      = "max_streams"
+	limitPerSubject = "max_streams_per_subject"
+	limitPerAddress = "max_streams_per_address"
+)
+
+// StreamLimits returns every Limit of a [StreamLimitError].
+func StreamLimits() []string { return []string{limitTotal, limitPerSubject, limitPerAddress} }
+
+// Error describes the limit.
+func (e *StreamLimitError) Error() string {
+	of := "on this server"
+	switch e.Limit {
+	case limitPerSubject:
+		of = "per subject, or per token without one"
+	case limitPerAddress:
+		of = "per address"
+	}
+	return fmt.Sprintf("%v: at most %d %s", ErrTooManyStreams, e.Most, of)
+}
+
+// Unwrap returns [ErrTooManyStreams].
+func (e *StreamLimitError) Unwrap() error { return ErrTooManyStreams }
 
 // remove removes s and reports whether it was there.
 func (set *streamSet) remove(s *Stream) bool {

@@ -36,19 +36,23 @@ func (l *loop) serveSlice(g *group) {
 		g.next--
 		l.serve(g, so)
 	}
+	if l.unmeasured && l.built > 0 && l.batches[0].messages > 0 {
+		l.unmeasured = false
+		l.shard.broker.stats.measure(l.batches[0].sample, false)
+	}
 }
 
 // serve gives so its turn in a sweep of its group.
 func (l *loop) serve(g *group, so *socket) {
 	c := so.cursor
-	if !c.lagging.Load() && !so.owes() { // else it catches up by a task of its own
+	if !c.isLagging() && !so.owes() { // else it catches up by a task of its own
 		if _, ok := l.sendBatch(so); !ok {
 			l.addTask(so)
 		}
 	}
 	switch position := c.position.Load(); {
 	case so.group == nil: // the stream has ended
-	case c.lagging.Load():
+	case c.isLagging():
 		g.lowLagging = min(g.lowLagging, position)
 	default:
 		g.low = min(g.low, position)
@@ -130,6 +134,7 @@ type writeBatch struct {
 	messages int
 	bytes    []byte
 	cuts     []cut // one for each message
+	sample
 }
 
 // batchKey is what readers must have in common to be sent the same bytes.
@@ -157,7 +162,7 @@ type cut struct {
 // stream has to find out by itself what comes next.
 func (b *writeBatch) build(c *channel, k batchKey) bool {
 	b.batchKey, b.to, b.last, b.messages = k, k.from, 0, 0
-	b.bytes, b.cuts = b.bytes[:0], b.cuts[:0]
+	b.bytes, b.cuts, b.sample = b.bytes[:0], b.cuts[:0], sample{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.log.Cold > max(k.from, c.coldAtStart.Load()) || c.log.LostOf(k.topics) > k.from || c.log.Folded(k.from) {
@@ -166,7 +171,9 @@ func (b *writeBatch) build(c *channel, k batchKey) bool {
 	if r := c.run; r != nil && r.frame.Seq > k.from && !c.log.Reaches(r.frame.Seq) {
 		return false
 	}
-	for i := c.log.After(k.from); i < c.log.Frames(); i++ {
+	first := c.log.After(k.from)
+	b.behind = c.log.Frames() - first
+	for i := first; i < c.log.Frames(); i++ {
 		f := c.log.At(i)
 		if len(b.bytes) >= maxWriteBatch {
 			return true
@@ -179,7 +186,9 @@ func (b *writeBatch) build(c *channel, k batchKey) bool {
 			b.bytes = k.coding.append(b.bytes, f.In(k.format))
 			b.cuts = append(b.cuts, cut{len(b.bytes), f.Seq})
 			b.last = f.Seq
-			b.messages++
+			if b.messages++; b.messages == 1 {
+				b.at = f.At
+			}
 		}
 	}
 	b.to = max(b.to, c.log.Last())

@@ -128,7 +128,7 @@ func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
 
 func (a *api) appendProblem(c echo.Context, b []byte, err error) []byte {
 	k := kindOf(err)
-	a.metrics.problem(k)
+	a.metrics.problem(k, err)
 	p := problemOf(err, requestID(c))
 	p.RetryAfter = k.spec().retryAfter
 	return append(b, encodeProblem(p)...)

@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -67,7 +68,15 @@ func closeAfter(c echo.Context) {
 // connection for long.
 func mayStay(c echo.Context) error {
 	if conn := connection(c.Request()); conn != nil && conn.Reserved() {
-		return fmt.Errorf("%w: the server has no descriptors left for them", broker.ErrTooManyStreams)
+		return errNoRoom()
 	}
 	return nil
+}
+
+// errDescriptors says that the limit on descriptors was reached.
+var errDescriptors = errors.New("descriptors")
+
+// errNoRoom is the error of a stream for which there is no descriptor.
+func errNoRoom() error {
+	return fmt.Errorf("%w: the server has no %w left for it now", broker.ErrTooManyStreams, errDescriptors)
 }

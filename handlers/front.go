@@ -121,7 +121,7 @@ func (a *api) answerSubscribe(ctx context.Context, r *front.Request, info *reque
 	case errors.Is(err, errMerges):
 		return nil, front.Declined
 	case later && !format.Lines():
-		a.metrics.refused(ending)
+		a.metrics.refused(ending, err)
 		body := ending.Refusal(asked.lastEventID)
 		out = a.appendStreamHead(out, format, info, fmt.Sprintf("Content-Length: %d\r\n", len(body)))
 		out, o, info.stream = append(out, body...), front.Ended, true
@@ -178,7 +178,7 @@ func (a *api) openOn(ctx context.Context, r *front.Request, info *requestInfo, a
 		return errMerges
 	}
 	head := a.appendStreamHead(make([]byte, 0, headBytes), s.Format(), info, chunkedFraming)
-	err = a.Broker.TakeOver(s, broker.Takeover{Conn: r.Conn, Head: head, Chunked: true, Done: a.done})
+	err = a.carry(s, onLoop, broker.Takeover{Conn: r.Conn, Head: head, Chunked: true})
 	if err != nil {
 		s.Close() // whoever is turned away finds the place free
 		a.logNotTaken(info.id, err)

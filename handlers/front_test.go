@@ -310,7 +310,7 @@ func TestFront_credentials(t *testing.T) {
 }
 
 // unequal matches what differs in two equal logs, and metrics.
-var unequal = regexp.MustCompile(`"(?:time|request_id|address|stack)":"(?:[^"\\]|\\.)*"|"seconds":[^,}]*|(?m:^(?:#|go_|process_|sluice_http_request_seconds|sluice_ring_bytes).*\n)|id \w+`)
+var unequal = regexp.MustCompile(`"(?:time|request_id|address|stack)":"(?:[^"\\]|\\.)*"|"seconds":[^,}]*|(?m:^(?:#|go_|process_|sluice_\w+_seconds|sluice_reader_behind|sluice_ring_bytes).*\n)|id \w+`)
 
 // traces returns the metrics and the log, without what differs from time to time.
 func (s *server) traces(t *testing.T) string {

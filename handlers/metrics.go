@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +13,10 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/internal/histogram"
+	"github.com/sluicehq/sluice/internal/strictjson"
+	"github.com/sluicehq/sluice/schemas"
 )
 
 // metrics counts requests and streams. Labels come from fixed sets: routes, statuses,
@@ -23,6 +29,59 @@ type metrics struct {
 	problems *prometheus.CounterVec
 	streams  *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+	limits   *prometheus.CounterVec
+	open     [carriages]prometheus.Gauge
+}
+
+// carriage is how a stream gets to its client: by what it is written, and over which
+// protocol.
+type carriage uint8
+
+const (
+	portable carriage = iota // net/http, one goroutine each
+	portableHTTP2
+	onLoop
+	onTLSLoop
+	carriages // how many there are
+)
+
+// labels are the labels of each carriage: path and protocol.
+var labels = [carriages][2]string{
+	portable: {"portable", "http/1"}, portableHTTP2: {"portable", "http/2"}, onLoop: {"loop", "http/1"}, onTLSLoop: {"tls_loop", "http/1"},
+}
+
+// limit names the limit that an error is about: the setting, where there is one.
+type limit struct {
+	err  error
+	name string
+}
+
+// limits has all of them but those of [broker.StreamLimitError], which names its own.
+var limits = [...]limit{
+	{errDescriptors, "descriptors"},
+	{auth.ErrTooManyRevocations, "max_revocations"},
+	{schemas.ErrTooManyDefinitions, "definitions"},
+	{schemas.ErrTooMuchWork, "schema_work"},
+	{strictjson.ErrTooDeep, "json_depth"},
+	{engine.ErrTooLarge, "max_message_bytes"},
+	{ErrTooLarge, "body_bytes"},
+	{broker.ErrTooManyChannels, "max_channels"},
+	{broker.ErrTooManyInStream, "max_channels_per_stream"},
+	{broker.ErrBusy, "backlog"},
+}
+
+// limitOf returns the limit that err is about, "" if none.
+func limitOf(err error) string {
+	var streams *broker.StreamLimitError
+	if errors.As(err, &streams) {
+		return streams.Limit
+	}
+	for _, l := range limits {
+		if errors.Is(err, l.err) {
+			return l.name
+		}
+	}
+	return ""
 }
 
 func newMetrics(o Options) *metrics {
@@ -44,9 +103,18 @@ func newMetrics(o Options) *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_streams_refused_total", Help: "Streams refused for now, by reason.",
 		}, []string{"reason"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_limit_refusals_total", Help: "Requests, streams and batch items refused because of a limit.",
+		}, []string{"limit"}),
+	}
+	open := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "sluice_streams_by_path", Help: "Open streams by what writes them, and by the protocol that they are written to.",
+	}, []string{"path", "protocol"})
+	for by := range m.open {
+		m.open[by] = open.WithLabelValues(labels[by][0], labels[by][1])
 	}
 	m.registry.MustRegister(
-		m.requests, m.seconds, m.problems, m.streams, m.refusals,
+		m.requests, m.seconds, m.problems, m.streams, m.refusals, m.limits, open,
 		&gauges{broker: o.Broker, auth: o.Auth, connections: o.Connections},
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
@@ -57,6 +125,12 @@ func newMetrics(o Options) *metrics {
 	}
 	for _, s := range specs {
 		m.problems.WithLabelValues(string(s.kind))
+	}
+	for _, name := range broker.StreamLimits() {
+		m.limits.WithLabelValues(name)
+	}
+	for _, l := range limits {
+		m.limits.WithLabelValues(l.name)
 	}
 	return m
 }
@@ -71,16 +145,33 @@ func (m *metrics) request(x exchange, r *requestInfo) {
 		m.seconds.WithLabelValues(x.route).Observe(x.took.Seconds())
 	}
 	if r.problem != "" {
-		m.problem(r.problem)
+		m.problem(r.problem, r.cause)
 	}
 }
 
 // methods are the methods that are counted by name.
 var methods = []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"}
 
-func (m *metrics) problem(k kind) { m.problems.WithLabelValues(string(k)).Inc() }
+// problem counts an answer with a problem, and the limit that was its cause.
+func (m *metrics) problem(k kind, cause error) {
+	m.problems.WithLabelValues(string(k)).Inc()
+	m.limited(cause)
+}
 
-func (m *metrics) refused(e broker.CloseReason) { m.refusals.WithLabelValues(e.Reason).Inc() }
+// refused counts a stream that was refused for now, and the limit that was the cause.
+func (m *metrics) refused(e broker.CloseReason, cause error) {
+	m.refusals.WithLabelValues(e.Reason).Inc()
+	m.limited(cause)
+}
+
+func (m *metrics) limited(cause error) {
+	if name := limitOf(cause); name != "" {
+		m.limits.WithLabelValues(name).Inc()
+	}
+}
+
+// carried counts a stream that has begun, with 1, or one that is over, with -1.
+func (m *metrics) carried(by carriage, n float64) { m.open[by].Add(n) }
 
 func (m *metrics) streamed(e broker.CloseReason) { m.streams.WithLabelValues(e.Reason).Inc() }
 
@@ -89,6 +180,9 @@ func (a *api) serveMetrics(c echo.Context) error {
 	promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(c.Response(), c.Request())
 	return nil
 }
+
+// second is a second in nanoseconds.
+const second = float64(time.Second)
 
 // gauges collects the figures of the broker and of auth at each scrape.
 type gauges struct {
@@ -113,6 +207,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, labels...)
 	}
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	spread(ch, &b)
+	emit(gauge, "sluice_streams_lagging", "Open streams that are behind because their clients accepted nothing at their turn.", float64(b.Lagging))
 	emit(gauge, "sluice_channels", "Channels.", float64(b.Channels))
 	emit(gauge, "sluice_streams", "Open streams.", float64(b.Streams))
 	emit(gauge, "sluice_ring_bytes", "Bytes in the replay buffers of all channels.", float64(b.LogBytes))
@@ -143,4 +239,25 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for name, n := range a.KeyRequests {
 		emit(counter, "sluice_api_key_requests_total", "Requests with an API key of the file, by its name.", float64(n), name)
 	}
+}
+
+// spread collects the histograms.
+func spread(ch chan<- prometheus.Metric, b *broker.Stats) {
+	emit := func(name, help string, s histogram.Snapshot, unit float64, labels ...string) {
+		var names []string
+		if len(labels) > 0 {
+			names = []string{"publish"}
+		}
+		buckets, below := make(map[float64]uint64, len(s.Bounds)), uint64(0)
+		for i, bound := range s.Bounds {
+			below += s.Counts[i]
+			buckets[float64(bound)/unit] = below
+		}
+		ch <- prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, names, nil), s.Count(), float64(s.Sum)/unit, buckets, labels...)
+	}
+	emit("sluice_delivery_seconds", "Time from a publish until a reader that keeps up was written the message. Some deliveries are measured.", b.Delivery, second)
+	emit("sluice_reader_behind_messages", "Messages that a reader had yet to be offered at its turn. Some turns are measured.", b.Behind, 1)
+	emit("sluice_engine_append_seconds", "Time that the engine took to store a message, or to fail.", b.Appends, second, "ordinary")
+	emit("sluice_engine_append_seconds", "Time that the engine took to store a message, or to fail.", b.DurableAppends, second, "durable")
+	emit("sluice_sync_seconds", "Time that a sync of the journal took.", b.SyncTimes, second)
 }

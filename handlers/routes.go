@@ -72,8 +72,8 @@ type api struct {
 	outgoing sync.Pool // of *outgoing
 	tally    tally
 	clientOf echo.IPExtractor
-	asks     map[string]parameter                          // of GET /v1/subscribe
-	done     func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
+	asks     map[string]parameter                                     // of GET /v1/subscribe
+	done     [carriages]func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
 }
 
 // Service is the handler of the whole service.
@@ -127,7 +127,9 @@ func New(o Options) *Service {
 	}
 	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies), asks: parameters(subscribeQuery)}
 	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
-	a.done = a.finished
+	for by := range a.done {
+		a.done[by] = func(s *broker.Stream, sent int64, err error) { a.finished(s, carriage(by), sent, err) }
+	}
 	o.Auth.OnKeyChange(a.endStreamsOf)
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail

@@ -64,6 +64,10 @@ func (a *api) stream(c echo.Context, s *broker.Stream) error {
 	}
 	out := a.writer(c)
 	out.stream = s
+	if c.Request().ProtoMajor > 1 {
+		out.by = portableHTTP2
+	}
+	a.metrics.carried(out.by, 1)
 	readsOn(c) // a stream does not wait for a body that nobody needs
 	if !c.Response().Committed {
 		c.Response().WriteHeader(http.StatusOK)
@@ -80,8 +84,9 @@ func (a *api) stream(c echo.Context, s *broker.Stream) error {
 }
 
 // finished counts and logs a stream that has ended.
-func (a *api) finished(s *broker.Stream, bytes int64, err error) {
+func (a *api) finished(s *broker.Stream, by carriage, bytes int64, err error) {
 	end := outcome(s, err)
+	a.metrics.carried(by, -1)
 	a.metrics.streamed(end)
 	info := s.Info()
 	a.Log.LogAttrs(context.Background(), slog.LevelInfo, "stream finished",
@@ -114,6 +119,7 @@ type streamWriter struct {
 	lift    bool           // a deadline must not stay when nothing is written
 	cork    Connection     // sends a large chunk of a body in one go; nil: it leaves in parts
 	stream  *broker.Stream // nil: the answer is not a stream
+	by      carriage       // of the stream
 
 	bytes int64
 	err   error // why the stream is over
@@ -144,8 +150,9 @@ func (w *streamWriter) close() {
 	v := recover()
 	w.stream.Close() // whoever sees that it has finished sees its place free, too
 	if v == nil {
-		w.api.finished(w.stream, w.bytes, w.err)
+		w.api.finished(w.stream, w.by, w.bytes, w.err)
 	} else {
+		w.api.metrics.carried(w.by, -1)
 		w.api.Log.LogAttrs(context.Background(), slog.LevelError, "stream aborted",
 			slog.String(keyRequestID, w.stream.Info().RequestID), slog.Any(keyError, fmt.Errorf("%w: %v", errPanic, v)), slog.String(keyStack, string(debug.Stack())))
 		panic(http.ErrAbortHandler)
@@ -172,7 +179,7 @@ func (w *streamWriter) writeReady() bool {
 		}
 		before := w.bytes
 		if w.err = w.write(out); w.err == nil {
-			w.api.Broker.Delivered(out.Messages, w.bytes-before)
+			w.api.Broker.Delivered(&out.Batch, w.bytes-before)
 		}
 	}
 	return w.err == nil

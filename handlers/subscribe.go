@@ -143,6 +143,7 @@ func (a *api) turnAway(c echo.Context, err error) error {
 	}
 	closeAfter(c)
 	if !format(c.Request()).Lines() {
+		a.metrics.refused(ending, err)
 		return a.refuse(c, ending)
 	}
 	return err
@@ -152,7 +153,6 @@ func (a *api) turnAway(c echo.Context, err error) error {
 // make it give up for good.
 func (a *api) refuse(c echo.Context, e broker.CloseReason) error {
 	streamHeaders(c.Response().Header(), ring.SSE)
-	a.metrics.refused(e)
 	request(c).stream = true
 	c.Response().WriteHeader(http.StatusOK)
 	_, err := c.Response().Write(e.Refusal(lastEventID(c)))

@@ -46,12 +46,23 @@ func (a *api) takeOver(c echo.Context, s *broker.Stream) error {
 	}
 	head := a.appendStreamHead(make([]byte, 0, headBytes), s.Format(), request(c), framing)
 	c.Response().Status, c.Response().Committed = http.StatusOK, true
-	if err := a.Broker.TakeOver(s, broker.Takeover{Conn: conn, Head: head, Chunked: chunked, Done: a.done}); err != nil {
+	if err := a.carry(s, onLoop, broker.Takeover{Conn: conn, Head: head, Chunked: chunked}); err != nil {
 		defer conn.Close()
 		s.Close() // whoever is turned away finds the place free
 		return a.turnAwayOn(c, conn, s.Format(), err)
 	}
 	return nil
+}
+
+// carry gives s to a writer loop, see [broker.Broker.TakeOver].
+func (a *api) carry(s *broker.Stream, by carriage, t broker.Takeover) error {
+	t.Done = a.done[by]
+	a.metrics.carried(by, 1)
+	err := a.Broker.TakeOver(s, t)
+	if err != nil {
+		a.metrics.carried(by, -1)
+	}
+	return err
 }
 
 // tapped returns the tap of the request's connection if it has a TCP connection with TLS
@@ -96,11 +107,12 @@ func (a *api) takeOverTapped(c echo.Context, s *broker.Stream, tap *tlstap.Conn)
 		s.Close() // whoever sees that it has finished sees its place free, too
 		_ = tap.Release()
 		conn.Close()
-		a.finished(s, 0, err)
+		a.metrics.carried(onTLSLoop, 1)
+		a.finished(s, onTLSLoop, 0, err)
 		return true, nil
 	}
-	over := broker.Takeover{Conn: tap.NetConn(), Head: head, Sealer: sealer, Chunked: chunked, Done: a.done}
-	if err := a.Broker.TakeOver(s, over); err != nil {
+	over := broker.Takeover{Conn: tap.NetConn(), Head: head, Sealer: sealer, Chunked: chunked}
+	if err := a.carry(s, onTLSLoop, over); err != nil {
 		defer tap.Close() //nolint:errcheck // nothing is lost with it
 		s.Close()         // whoever is turned away finds the place free
 		a.turnAwaySealed(c, over, s.Format(), err)
@@ -139,7 +151,10 @@ func (a *api) turnAwaySealed(c echo.Context, t broker.Takeover, format ring.Form
 // client is turned away.
 func (a *api) notTaken(requestID string, why error) broker.CloseReason {
 	ending := a.logNotTaken(requestID, why)
-	a.metrics.refused(ending)
+	if _, later := notNow(why); !later {
+		why = errNoRoom()
+	}
+	a.metrics.refused(ending, why)
 	return ending
 }
 
@@ -151,11 +166,6 @@ func (a *api) logNotTaken(requestID string, why error) broker.CloseReason {
 	a.Log.LogAttrs(context.Background(), slog.LevelWarn, "stream not taken over",
 		slog.String(keyRequestID, requestID), slog.Any(keyError, why), slog.Int(keyCode, ending.Code), slog.String(keyReason, ending.Reason))
 	return ending
-}
-
-// errNoRoom is the error of lines that no loop could take over.
-func errNoRoom() error {
-	return fmt.Errorf("%w: the server has no room for it now", broker.ErrTooManyStreams)
 }
 
 // turnAwayOn is turnAway on a connection that net/http no longer owns: no loop could take

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"time"
 
+	"github.com/sluicehq/sluice/internal/histogram"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -172,6 +174,20 @@ type Stats struct {
 	Commits         int64 // groups of messages that were written together
 	Syncs           int64 // times that written data was synced to disk
 	Repaired        int64 // messages that live delivery had missed and that were fetched
+	// SyncTimes is how long the syncs took, in nanoseconds.
+	SyncTimes histogram.Snapshot
+}
+
+// timeBounds are the bounds of the histograms of what an engine waits for.
+var timeBounds = [...]time.Duration{
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2500 * time.Millisecond,
+}
+
+// NewTimes returns a histogram of times in nanoseconds, from those of a fast disk to those
+// that publishers give up on.
+func NewTimes() *histogram.Histogram {
+	return histogram.New(histogram.Durations(timeBounds[:]...))
 }
 
 // Add adds the figures of another engine.
@@ -185,4 +201,5 @@ func (s *Stats) Add(o Stats) {
 	s.Commits += o.Commits
 	s.Syncs += o.Syncs
 	s.Repaired += o.Repaired
+	s.SyncTimes = s.SyncTimes.Add(o.SyncTimes)
 }

@@ -58,6 +58,7 @@ func rules() []rule {
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},
 		{"front", module + "/internal/front", []string{"handlers/front.go", "server"}, true, "the front answers one kind of request, everything else is net/http's and echo's"},
+		{"histogram", module + "/internal/histogram", []string{"broker", "handlers"}, true, "parts count, handlers expose"},
 		{"highwater", module + "/internal/highwater", []string{"broker"}, true, "positions of broker and engines alone are raised by many at once"},
 		{"rawio", module + "/internal/rawio", []string{"internal/door"}, true, "every connection comes in through the door"},
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},

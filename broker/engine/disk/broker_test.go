@@ -113,6 +113,31 @@ func TestBroker_resume(t *testing.T) {
 }
 
 // A change of a run's status is checked against the status on the disk.
+// What takes long is measured: appends, those that wait for the disk apart, and syncs.
+func TestBroker_Stats_times(t *testing.T) {
+	s := serve(t, t.TempDir(), disk.Options{})
+	for n := range 3 {
+		s.publish("a", fmt.Sprint(n))
+	}
+	for _, key := range []string{"one", "two"} {
+		p := broker.Publication{Channel: "a", Topic: "t", Data: []byte("1"), Key: key}
+		if _, err := s.Publish(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := broker.RunPublication{Channel: "a", Change: schemas.RunChange{Status: schemas.RunRunning}}
+	if _, err := s.SetRun(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	stats := s.Stats()
+	if o, d := stats.Appends, stats.DurableAppends; o.Count() != 3 || d.Count() != 3 || o.Sum <= 0 || d.Sum <= 0 {
+		t.Errorf("appends %+v, durable ones %+v: want 3 each", o, d)
+	}
+	if n := stats.SyncTimes.Count(); n < 3 || n > uint64(stats.Syncs) {
+		t.Errorf("%d syncs were measured, of %d", n, stats.Syncs)
+	}
+}
+
 func TestBroker_SetRun(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, dir, thisBoot())

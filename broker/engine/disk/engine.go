@@ -131,6 +131,7 @@ func (e *Engine) Stats() engine.Stats {
 		Dropped:         e.stats.dropped.Load(),
 		Commits:         e.stats.commits.Load(),
 		Syncs:           e.journal.Syncs(),
+		SyncTimes:       e.journal.SyncTimes(),
 	}
 }
 

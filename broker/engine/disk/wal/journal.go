@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/internal/histogram"
 )
 
 // SegmentBytes is the size after which a new segment begins. It bounds the work of a start.
@@ -36,7 +39,7 @@ type Config struct {
 // Journal appends records to the newest segment.
 //
 // The methods belong to one goroutine, the owner. Only [Journal.Fault], [Journal.Synced],
-// [Journal.Written] and [Journal.Syncs] may be called by others, too.
+// [Journal.Written], [Journal.Syncs] and [Journal.SyncTimes] may be called by others, too.
 type Journal struct {
 	Config
 	lost uint64 // as told to New
@@ -56,6 +59,7 @@ type Journal struct {
 	synced  atomic.Uint64         // records up to here are on the disk
 	fault   atomic.Pointer[fault] // a sync failed: what was written since synced may never reach the disk
 	syncs   atomic.Int64
+	times   *histogram.Histogram // of the syncs, in nanoseconds
 
 	wake    chan struct{} // capacity 1: a record awaits its sync
 	outcome chan error    // capacity 1: of StartSync
@@ -71,6 +75,7 @@ type fault struct{ err error }
 func New(c Config, last, lost uint64) *Journal {
 	j := &Journal{
 		Config: c, lost: lost, durable: last,
+		times:   engine.NewTimes(),
 		outcome: make(chan error, 1), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	j.written.Store(last)
@@ -128,6 +133,9 @@ func (j *Journal) Synced() uint64 { return j.synced.Load() }
 
 // Syncs is how many syncs there have been.
 func (j *Journal) Syncs() int64 { return j.syncs.Load() }
+
+// SyncTimes is how long the syncs took, in nanoseconds.
+func (j *Journal) SyncTimes() histogram.Snapshot { return j.times.Snapshot() }
 
 // Fault returns the error of a sync that failed, nil if none has. Nothing can be appended
 // until Next has begun another segment.

@@ -207,8 +207,8 @@ func TestJournal_SyncEvery(t *testing.T) {
 		write(t, j, false, "b")
 		time.Sleep(c.SyncEvery + 1)
 		synctest.Wait()
-		if j.Synced() != 2 || j.Syncs() != 1 {
-			t.Errorf("%d records synced with %d syncs", j.Synced(), j.Syncs())
+		if j.Synced() != 2 || j.Syncs() != 1 || j.SyncTimes().Count() != 1 {
+			t.Errorf("%d records synced with %d syncs, %d of them measured", j.Synced(), j.Syncs(), j.SyncTimes().Count())
 		}
 		time.Sleep(time.Hour)
 		if j.Syncs() != 1 {

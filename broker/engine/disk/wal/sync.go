@@ -29,7 +29,10 @@ func (j *Journal) Sync() error {
 		return nil // a concurrent sync has done it
 	}
 	j.syncs.Add(1)
-	if err := j.file.SyncData(); err != nil {
+	began := time.Now()
+	err := j.file.SyncData()
+	j.times.Observe(int64(time.Since(began)))
+	if err != nil {
 		// The system may have dropped what it could not write. A second sync would succeed
 		// and prove nothing.
 		j.fault.CompareAndSwap(nil, &fault{err})
