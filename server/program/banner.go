@@ -37,7 +37,7 @@ In another terminal:
   %[8]s -N "%[9]s/v1/subscribe?channel=%[6]s&replay=all" -H "Authorization: Bearer $SLUICE_API_KEY"
   %[8]s "%[9]s/v1/publish/%[6]s/%[7]s" -H "Authorization: Bearer $SLUICE_API_KEY" -d '{"message":"Hello"}'
 `, versionName(), shellWord(base), keptIn(cfg), shellWord(cfg.APIKeys[0]), invoked(), sampleChannel, sampleTopic, curl, public)
-	if _, socket := socketPath(cfg.Listen); err != nil || socket {
+	if err != nil || isSocket(addr) {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nIn a browser, %s/ shows every message.\n", base)
@@ -47,7 +47,7 @@ In another terminal:
 // addressOf returns the address of the server for its commands, and curl with the address
 // that it needs.
 func addressOf(cfg *Config, addr net.Addr) (base, curl, forCurl string) {
-	if _, ok := socketPath(cfg.Listen); ok {
+	if isSocket(addr) {
 		return socketPrefix + addr.String(), "curl --unix-socket " + shellWord(addr.String()), "http://localhost"
 	}
 	scheme, host := "http", addr.String()

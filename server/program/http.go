@@ -59,9 +59,6 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients' broken connections
 	}
-	if _, ok := socketPath(cfg.Listen); ok {
-		server.Handler = overSocket(handler)
-	}
 	if cfg.TLSCert == "" {
 		protocols.SetUnencryptedHTTP2(true)
 		return server, nil
@@ -85,6 +82,9 @@ func newHTTPServer(cfg *Config, handler http.Handler, entrance *door.Door, log *
 // front answers their publishes.
 func serveHTTP(server *http.Server, entrance *door.Door, publishes *front.Front, listener net.Listener) (err error) {
 	_, tcp := listener.Addr().(*net.TCPAddr)
+	if isSocket(listener.Addr()) {
+		server.Handler = overSocket(server.Handler)
+	}
 	switch {
 	case server.TLSConfig != nil:
 		err = server.ServeTLS(tlstap.Listener(entrance.Listener(listener)), "", "")

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/sluicehq/sluice/server/program/systemd"
 )
 
 const (
@@ -43,10 +45,21 @@ func checkSocket(path string) string {
 	return ""
 }
 
-// listen listens on host:port or on a Unix socket, which is removed when the listener is
+// listen listens on the socket that systemd passes, if it does, else on cfg.Listen. In
+// development nothing is passed: the address must be loopback.
+func listen(ctx context.Context, cfg *Config) (net.Listener, error) {
+	if !cfg.Dev {
+		if passed, err := systemd.Socket(); passed != nil || err != nil {
+			return passed, err
+		}
+	}
+	return listenOn(ctx, cfg.Listen)
+}
+
+// listenOn listens on host:port or on a Unix socket, which is removed when the listener is
 // closed. A socket that a killed server left behind is replaced; a socket on which
 // another process listens is not.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	path, ok := socketPath(address)
 	if !ok {
 		return new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -84,6 +97,12 @@ func removeStale(ctx context.Context, path string) error {
 		return err
 	}
 	return os.Remove(path)
+}
+
+// isSocket reports whether addr is that of a Unix socket.
+func isSocket(addr net.Addr) bool {
+	_, ok := addr.(*net.UnixAddr)
+	return ok
 }
 
 // overSocket gives an address to requests over a socket, which have none.

@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/server/program/systemd"
 	"github.com/sluicehq/sluice/web"
 )
 
@@ -119,7 +120,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, cfg.Listen)
+	listener, err := listen(ctx, cfg)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s is in use: another process listens there; choose another address with --listen, port 0 for any that is free", cfg.Listen)
 	}
@@ -139,13 +140,30 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	if err := printBanner(stdout, cfg, listener.Addr()); err != nil {
 		return err
 	}
+	defer sayReady(ctx, log)()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("the listener failed: %w", err)
 	case <-ctx.Done():
 	}
+	tell(log, systemd.Stopping())
 	drain(cfg, b, server, publishes, log)
 	return nil
+}
+
+// sayReady tells systemd that the service is ready, and alive until the function that it
+// returns is called: also during the drain, after the end of ctx.
+func sayReady(ctx context.Context, log *slog.Logger) (end func()) {
+	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	tell(log, systemd.Ready(alive))
+	return end
+}
+
+// tell logs that systemd could not be told something. It acts as if it had not happened.
+func tell(log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("systemd not notified", slog.Any("error", err))
+	}
 }
 
 // logListening leaves the configuration out in development, where the line would hide what
