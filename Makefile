@@ -79,7 +79,7 @@ test: setup build $(CHECKS) $(TESTS) ## Everything that CI checks
 	@echo '== all checks'
 	@scripts/total $(TESTS:%=$(CACHE)/%.log)
 
-setup: ## Install what the tests run against: a browser, nginx, curl
+setup: ## Install what the tests run against: a browser, proxies, curl
 	@echo '== $@'
 	@scripts/setup
 
@@ -98,6 +98,7 @@ vet: ## Run go vet, which lint does, too
 	@echo '== $@'
 	@go vet ./...
 	@go vet -C bench ./...
+	@go vet -C deploy ./...
 
 check-generated:
 	@echo '== $@'
@@ -111,6 +112,7 @@ lint: $(LINT) ## Run the linters of Go
 	@echo '== $@'
 	@$(LINT) run ./...
 	@cd bench && ../$(LINT) run ./...
+	@cd deploy && ../$(LINT) run --config ../bench/.golangci.yml ./...
 
 check-dist: $(NPM_DONE) ## Check that web/dist is what web/src gives
 	@echo '== $@'
@@ -140,7 +142,8 @@ check-examples: $(NPM_DONE) $(EXAMPLES) ## Check the types of the examples, and 
 test-go: build $(BENCH_NODE) ## Run the Go tests, with the race detector
 	@echo '== $@'
 	@mkdir -p $(CACHE)
-	@{ SLUICE_BIN=$(CURDIR)/sluice go test $(TEST_FLAGS) ./...; go test -C bench $(TEST_FLAGS) ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
+	@{ SLUICE_BIN=$(CURDIR)/sluice go test $(TEST_FLAGS) ./...; go test -C bench $(TEST_FLAGS) ./...; \
+	  SLUICE_BIN=$(CURDIR)/sluice go test -C deploy $(filter-out -race,$(TEST_FLAGS)) ./...; } | go run ./scripts/testreport | tee $(CACHE)/$@.log
 
 test-web: test-unit test-e2e test-matrix ## Run all tests of web/
 
