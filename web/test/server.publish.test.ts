@@ -36,6 +36,15 @@ describe("createServer", () => {
     await sluice.publish(anything, 1);
     expect(fetch).toHaveBeenCalledOnce();
   });
+
+  test("uses the fetch that Next.js has wrapped", async () => {
+    const sluice = createServer({ url: "http://a", apiKey: "k" });
+    const original = vi.fn().mockResolvedValue(json(receipt(), 201));
+    vi.stubGlobal("fetch", Object.assign(vi.fn(), { _nextOriginalFetch: original }));
+    await sluice.publish(anything, 1);
+    expect(original).toHaveBeenCalledOnce();
+    expect(fetch).not.toHaveBeenCalled();
+  });
 });
 
 describe("publish", () => {

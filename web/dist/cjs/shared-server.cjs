@@ -1500,7 +1500,7 @@ function createServer(options) {
 	const { url, apiKey, fetch, gather = !fetch, retries = 5, retryMinMs: minMs = 250, retryMaxMs: maxMs = 5e3, timeoutMs = 3e4 } = options;
 	if (!url) throw new TypeError("createServer needs a url: is SLUICE_URL set?");
 	if (!apiKey) throw new TypeError("createServer needs an apiKey: is SLUICE_API_KEY set?");
-	const call = (input, init) => (fetch ?? globalThis.fetch)(input, init);
+	const call = (input, init) => (fetch ?? unwrapped(globalThis.fetch))(input, init);
 	const caller = new Caller(new URL(url), apiKey, call, {
 		retries,
 		minMs,
@@ -1515,6 +1515,13 @@ function createServer(options) {
 		define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
 		run: (channel, runId, runOptions = {}) => runOf(caller, publisher, channel, runId, runOptions)
 	};
+}
+/**
+* Next.js wraps `fetch`. While it serves a page or an action in development, its wrapper reads a request's body
+* to the end before it sends anything, which for a text is when all of it is written.
+*/
+function unwrapped(fetch) {
+	return fetch._nextOriginalFetch ?? fetch;
 }
 Object.defineProperty(exports, "createServer", {
 	enumerable: true,

@@ -119,7 +119,7 @@ export function createServer(options: ServerOptions): SluiceServer {
   if (!url) throw new TypeError("createServer needs a url: is SLUICE_URL set?");
   if (!apiKey) throw new TypeError("createServer needs an apiKey: is SLUICE_API_KEY set?");
   // Look up the runtime's fetch at each call: tests and instrumentation replace it.
-  const call: Fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
+  const call: Fetch = (input, init) => (fetch ?? unwrapped(globalThis.fetch))(input, init);
   const caller = new Caller(new URL(url), apiKey, call, { retries, minMs, maxMs }, timeoutMs);
   const publisher = gather ? new Gatherer(caller) : singly(caller);
   return {
@@ -130,4 +130,12 @@ export function createServer(options: ServerOptions): SluiceServer {
     define: (channel, defineOptions = {}) => define(caller, channel, defineOptions),
     run: (channel, runId, runOptions = {}) => runOf(caller, publisher, channel, runId, runOptions),
   };
+}
+
+/**
+ * Next.js wraps `fetch`. While it serves a page or an action in development, its wrapper reads a request's body
+ * to the end before it sends anything, which for a text is when all of it is written.
+ */
+function unwrapped(fetch: Fetch & { _nextOriginalFetch?: Fetch }): Fetch {
+  return fetch._nextOriginalFetch ?? fetch;
 }
