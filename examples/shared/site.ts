@@ -16,7 +16,8 @@ export interface Example {
   readonly routes: Routes;
 }
 
-export type Routes = Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+/** The body is what its JSON says. */
+export type Routes = Readonly<Record<string, (query: URLSearchParams, body: unknown) => unknown>>;
 
 /** Serves an example on a port (0: any free one) and returns the address of its page. */
 export async function serve({ routes }: Example, name: string, port: number): Promise<string> {
@@ -36,7 +37,7 @@ export async function serve({ routes }: Example, name: string, port: number): Pr
   server.on("request", (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
     const route = routes[`${request.method} ${pathname}`];
-    if (route) void answer(request, response, () => route(searchParams));
+    if (route) void answer(request, response, (body) => route(searchParams, body));
     else vite.middlewares(request, response);
   });
   server.listen(port, "127.0.0.1");
@@ -45,10 +46,10 @@ export async function serve({ routes }: Example, name: string, port: number): Pr
 }
 
 /** Answers with what a route returns, or with its error. */
-async function answer(request: IncomingMessage, response: ServerResponse, route: () => unknown): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, route: (body: unknown) => unknown): Promise<void> {
   try {
-    await text(request); // no route needs the body, but it must be read
-    send(response, 200, await route());
+    const body = await text(request);
+    send(response, 200, await route(body && JSON.parse(body)));
   } catch (error) {
     if (error instanceof SluiceError) return send(response, 502, { code: error.code, message: error.message });
     console.error(error);

@@ -10,7 +10,7 @@ import { serve, type Example } from "./site.ts";
 const name = process.argv[2] ?? "";
 const server = new URL(`../${name}/server.ts`, import.meta.url);
 if (!/^[a-z]+$/.test(name) || !existsSync(server)) {
-  console.error("usage: npm --prefix examples start <progress | fanout | approval>");
+  console.error("usage: npm --prefix examples start <progress | fanout | approval | chat>");
   process.exit(2);
 }
 
