@@ -19,6 +19,7 @@ LINT     := $(CACHE)/golangci-lint
 GOFUMPT  := $(CACHE)/gofumpt
 NPM_DONE := web/node_modules/.package-lock.json
 EXAMPLES := examples/node_modules/.package-lock.json
+EXAMPLE_FILES := 'examples/*/*.*' 'examples/next/{app,lib}/**/*.*'
 BENCH_NODE := bench/node/node_modules/.package-lock.json
 
 GO_FILES    = find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0
@@ -50,7 +51,7 @@ quick: check-format vet typecheck ## Check what you work on: formats, vet, types
 fmt: $(GOFUMPT) $(NPM_DONE) ## Format the code
 	$(GO_FILES) | xargs -0 $(GOFUMPT) -l -w
 	npm --prefix web run --silent fmt
-	web/node_modules/.bin/prettier --config web/.prettierrc.json --write --log-level warn 'examples/*/*.*'
+	web/node_modules/.bin/prettier --config web/.prettierrc.json --write --log-level warn $(EXAMPLE_FILES)
 
 dist: $(NPM_DONE) ## Build the TypeScript package, web/dist, which is committed
 	npm --prefix web run --silent build
@@ -137,7 +138,7 @@ check-package: $(NPM_DONE) ## Check what users of the package would get
 check-examples: $(NPM_DONE) $(EXAMPLES) ## Check the types of the examples, and their format
 	@echo '== $@'
 	@npm --prefix examples run --silent typecheck
-	@web/node_modules/.bin/prettier --config web/.prettierrc.json --check --log-level warn 'examples/*/*.*'
+	@web/node_modules/.bin/prettier --config web/.prettierrc.json --check --log-level warn $(EXAMPLE_FILES)
 
 test-go: build $(BENCH_NODE) ## Run the Go tests, with the race detector
 	@echo '== $@'

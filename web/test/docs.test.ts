@@ -10,8 +10,8 @@ import { subscribe } from "../src/index.js";
 import { blocksOf, compile, membersOf, type Block } from "./support/markdown.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-// The code of testing.md is compiled and run by matrix/testrunners.test.js, which has Jest.
-const DOCS = readdirSync(`${ROOT}docs`).filter((name) => name.endsWith(".md") && name !== "testing.md");
+// The matrix compiles and runs the code of testing.md, for which it has Jest, and of nextjs.md.
+const DOCS = readdirSync(`${ROOT}docs`).filter((name) => name.endsWith(".md") && !/^(testing|nextjs)\.md$/.test(name));
 const PAGES = ["README.md", "web/README.md", ...DOCS.map((name) => `docs/${name}`)];
 
 const textOf = (page: string): string => readFileSync(ROOT + page, "utf8");
