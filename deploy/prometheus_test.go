@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,8 +48,8 @@ func alerts(t *testing.T) (all ruleFile) {
 // TestAlerts checks the rules with promtool and runs their tests. Each alert must have one
 // in which it fires, and one in which it does not.
 func TestAlerts(t *testing.T) {
-	promtool(t, "check", "rules", filepath.Base(alertsFile))
-	promtool(t, "test", "rules", filepath.Base(alertTests))
+	promtool(t, "", "check", "rules", filepath.Base(alertsFile))
+	promtool(t, "", "test", "rules", filepath.Base(alertTests))
 	type check struct {
 		Alertname string           `json:"alertname"`
 		ExpAlerts []map[string]any `json:"exp_alerts"`
@@ -83,8 +82,8 @@ func TestAlerts(t *testing.T) {
 // scraped are the series that a server shows, by metric, each with its labels.
 type scraped map[string][]map[string]string
 
-// scrape starts a server on disk, has it do a little of everything, and reads /metrics.
-func scrape(t *testing.T) scraped {
+// scrape starts a server on disk, has it publish, and reads /metrics.
+func scrape(t *testing.T) (page string) {
 	t.Helper()
 	keys := filepath.Join(t.TempDir(), "keys.yaml")
 	named := fmt.Sprintf("keys:\n  - name: test\n    sha256: %x\n    publish: [{channel: \"*\", topics: [\"*\"]}]\n", sha256.Sum256([]byte(testKey)))
@@ -93,13 +92,14 @@ func scrape(t *testing.T) scraped {
 	}
 	s := start(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--api-keys-file", keys)
 	s.call(t, 201, "POST", "/v1/publish/a/t", "1")
-	resp, err := http.Get(s.url + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	return s.call(t, 200, "GET", "/metrics", "")
+}
+
+// parse reads what a server shows.
+func parse(t *testing.T, page string) scraped {
+	t.Helper()
 	text := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := text.TextToMetricFamilies(resp.Body)
+	families, err := text.TextToMetricFamilies(strings.NewReader(page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,10 +180,13 @@ func (all scraped) hasLabel(parsed parser.Expr, label string) (has bool) {
 	return has
 }
 
+// TestMetrics_check runs promtool check metrics.
+func TestMetrics_check(t *testing.T) { promtool(t, scrape(t), "check", "metrics") }
+
 // TestMetrics_exist: a server shows every metric that a rule, the dashboard or the
 // documentation names.
 func TestMetrics_exist(t *testing.T) {
-	all := scrape(t)
+	all := parse(t, scrape(t))
 	for _, rule := range alerts(t).Groups[0].Rules {
 		all.check(t, rule.Alert, rule.Expr)
 		if rule.Annotations["summary"] == "" {
@@ -296,8 +299,8 @@ func checkPanel(t *testing.T, p panel) {
 }
 
 // promtool runs the tool of Prometheus: the one that scripts/setup has put into .cache, or
-// that of the system.
-func promtool(t *testing.T, args ...string) {
+// that of the system. It fails the test if the tool finds anything.
+func promtool(t *testing.T, input string, args ...string) {
 	t.Helper()
 	tool, err := filepath.Abs("../.cache/promtool")
 	if _, missing := os.Stat(tool); missing != nil {
@@ -307,7 +310,7 @@ func promtool(t *testing.T, args ...string) {
 		t.Skip("promtool is not there; scripts/setup gets it where apt-get may be used")
 	}
 	cmd := exec.CommandContext(t.Context(), tool, args...)
-	cmd.Dir = filepath.Dir(alertsFile)
+	cmd.Dir, cmd.Stdin = filepath.Dir(alertsFile), strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
