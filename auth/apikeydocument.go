@@ -145,11 +145,11 @@ func (d *keyDocument) hash(value *yaml.Node, what string, k *namedKey) {
 		d.fault(value, "%s: sha256: want 64 hexadecimal digits, as sluice keys api prints them", what)
 		return
 	}
-	k.principal.KeyID = string(k.hash[:16])
+	k.principal.KeyID = keyID(k.hash)
 	switch {
 	case d.hashes[k.hash]:
 		d.fault(value, "%s: sha256: another key has the same", what)
-	case d.plain.has(k.hash):
+	case d.plain.find(k.hash) >= 0:
 		d.fault(value, "%s: sha256: the key is also a plain one, which may do everything", what)
 	}
 	d.hashes[k.hash] = true

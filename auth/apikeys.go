@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+
+	"github.com/sluicehq/sluice/schemas"
 )
 
 // maxAPIKeyBytes is far more than a key needs, and far less than a header can hold.
@@ -36,12 +38,24 @@ func headerSafe(key string) bool {
 	return key != "" && len(key) <= maxAPIKeyBytes
 }
 
-// has compares with every key, so that its duration reveals nothing about any of them, nor
-// which one matched.
-func (k apiKeys) has(hash [sha256.Size]byte) bool {
-	found := 0
+// find returns the index of the key with the hash, -1 if there is none. It compares with every
+// key, so that its duration reveals nothing about any of them, nor which one matched.
+func (k apiKeys) find(hash [sha256.Size]byte) int {
+	found := -1
 	for i := range k {
-		found |= subtle.ConstantTimeCompare(k[i][:], hash[:])
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(k[i][:], hash[:]), i, found)
 	}
-	return found == 1
+	return found
 }
+
+// admins returns the principals of the keys, which may do everything.
+func (k apiKeys) admins() []*Principal {
+	all := make([]*Principal, len(k))
+	for i := range k {
+		all[i] = &Principal{Admin: true, KeyID: keyID(k[i]), Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll()}
+	}
+	return all
+}
+
+// keyID returns what stands for a key where its name could change, or it has none.
+func keyID(hash [sha256.Size]byte) string { return string(hash[:16]) }

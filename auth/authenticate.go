@@ -31,8 +31,8 @@ func (a *Authority) Authenticate(ctx context.Context, credential string) (*Princ
 		return nil, unauthorized(fmt.Errorf("the credential has more than %d bytes", MaxTokenBytes))
 	}
 	digest := sha256.Sum256([]byte(credential))
-	if a.apiKeys.has(digest) {
-		return a.admin, nil
+	if i := a.apiKeys.find(digest); i >= 0 {
+		return a.admins[i], nil
 	}
 	if key := a.named.find(digest); key != nil {
 		key.requests.Add(1)

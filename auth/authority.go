@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/sluicehq/sluice/schemas"
 )
 
 // Defaults of [Options].
@@ -114,8 +112,8 @@ type issuerKeys struct {
 type Authority struct {
 	// Static after construction.
 	apiKeys apiKeys
-	named   *namedKeys // nil: none
-	admin   *Principal
+	named   *namedKeys   // nil: none
+	admins  []*Principal // of apiKeys, in the same order
 	maxTTL  time.Duration
 	own     *ownKeys
 	issuers []*issuerKeys // own keys first
@@ -147,7 +145,7 @@ func New(o Options) (*Authority, error) {
 	}
 	a := &Authority{
 		apiKeys:     hashes,
-		admin:       &Principal{Admin: true, Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll()},
+		admins:      hashes.admins(),
 		maxTTL:      o.MaxTTL,
 		byName:      make(map[string]int),
 		revocations: newRevocations(o.MaxRevocations),

@@ -11,7 +11,7 @@ import (
 type Principal struct {
 	Admin     bool           // an API key that may do everything
 	KeyName   string         // of an API key from [Options.APIKeyFile]; "" for a plain one and for a token
-	KeyID     string         // 16 bytes that stand for that key, whatever its name; "" where KeyName is
+	KeyID     string         // 16 bytes that stand for an API key; "" for a token
 	Subject   string         // the token's sub; "" for an API key
 	TokenID   string         // the token's jti; "" for an API key and for a token without one, which cannot be revoked
 	Issuer    string         // the token's iss; "" for an API key
@@ -23,7 +23,7 @@ type Principal struct {
 }
 
 // APIKey reports whether the credential is an API key, not a token.
-func (p *Principal) APIKey() bool { return p.Admin || p.KeyName != "" }
+func (p *Principal) APIKey() bool { return p.KeyID != "" }
 
 // KeyFate returns what has become of a named API key since [Authority.Authenticate] has
 // returned p. It is [KeyUnchanged] for any other credential.

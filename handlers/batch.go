@@ -81,11 +81,7 @@ func (a *api) publishArray(c echo.Context, body []byte) error {
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		if o.err != nil {
-			answer = a.appendProblem(c, answer, o.err)
-		} else {
-			answer = o.receipt.AppendJSON(answer)
-		}
+		answer = a.appendOutcome(c, answer, o)
 	}
 	return respond(c, http.StatusOK, echo.MIMEApplicationJSON, append(answer, "]\n"...))
 }
@@ -117,20 +113,19 @@ func splitArray(body []byte) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// appendOutcome publishes one item and appends its receipt or its problem to b.
-func (a *api) appendOutcome(c echo.Context, b, item []byte) []byte {
-	receipt, err := a.publishItem(c, item, "")
-	if err == nil {
-		return receipt.AppendJSON(b)
+// appendOutcome appends the receipt of an item or its problem to b.
+func (a *api) appendOutcome(c echo.Context, b []byte, o itemResult) []byte {
+	if o.err != nil {
+		return a.appendProblem(c, b, o.err)
 	}
-	return a.appendProblem(c, b, err)
+	return o.receipt.AppendJSON(b)
 }
 
 func (a *api) appendProblem(c echo.Context, b []byte, err error) []byte {
 	k := kindOf(err)
 	a.metrics.problem(k, err)
 	p := problemOf(err, requestID(c))
-	p.RetryAfter = k.spec().retryAfter
+	p.RetryAfter = retryAfter(err)
 	return append(b, encodeProblem(p)...)
 }
 
@@ -160,6 +155,15 @@ func (a *api) publishLines(c echo.Context) error {
 
 	in := bufio.NewReaderSize(c.Request().Body, 64<<10)
 	out := make([]byte, 0, 4<<10)
+	if r.limited != nil { // lines are slowed down, once the client has the answers to those before
+		r.limited.pause = func(d time.Duration) error {
+			if err := w.send(out); err != nil {
+				return err
+			}
+			out = out[:0]
+			return a.pauseFor(c.Request().Context(), d)
+		}
+	}
 	for {
 		line, err := readLine(in, int(a.bodyLimit()))
 		switch {
@@ -178,7 +182,11 @@ func (a *api) publishLines(c echo.Context) error {
 			if r.who, err = a.stillGood(r.who); err != nil {
 				return w.send(append(a.appendProblem(c, out, err), '\n'))
 			}
-			out = append(a.appendOutcome(c, out, line), '\n')
+			receipt, err := a.publishItem(c, line, "")
+			out = append(a.appendOutcome(c, out, itemResult{receipt, err}), '\n')
+			if err != nil && (errors.Is(err, auth.ErrUnauthorized) || a.Stopping.Err() != nil) {
+				return w.send(out) // while it was slowed down
+			}
 		}
 		if len(out) > 32<<10 || !hasLine(in) {
 			if err := w.send(out); err != nil {

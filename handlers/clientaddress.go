@@ -49,6 +49,17 @@ func forwardedFor(direct string, header []string, trusted []netip.Prefix) string
 	return at.String()
 }
 
+// networkOf returns what limits know a client as. A client with an IPv6 address usually has all
+// of its /64 network.
+func networkOf(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || addr.Unmap().Is4() {
+		return address
+	}
+	network, _ := addr.WithZone("").Prefix(64) // no address is shorter
+	return network.String()
+}
+
 func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

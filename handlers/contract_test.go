@@ -64,6 +64,7 @@ func (s *suite) all(t *testing.T) {
 		{"channels", s.channels},
 		{"schemas", s.schemas},
 		{"limits", s.limits},
+		{"rates", s.rates},
 		{"draining", s.draining},
 		{"not taken over", s.notTakenOver},
 		{"uncertain", s.uncertain},

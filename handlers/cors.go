@@ -39,7 +39,7 @@ func (a *api) allow(origin string, set func(name, value string)) bool {
 	allowed, credentials := a.allows(origin)
 	if allowed != "" {
 		set("Access-Control-Allow-Origin", allowed)
-		set("Access-Control-Expose-Headers", "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
+		set("Access-Control-Expose-Headers", "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
 	}
 	if credentials {
 		set("Access-Control-Allow-Credentials", "true")

@@ -45,6 +45,9 @@ func (s *Service) Answer(ctx context.Context, r *front.Request, out []byte) (ans
 func (a *api) answerPublish(ctx context.Context, r *front.Request, info *requestInfo, out []byte) (answer []byte, o front.Outcome) {
 	began, data := time.Now(), a.buffers.get()
 	defer a.buffers.put(data)
+	if a.Limits != nil {
+		info.limited = &limitedCaller{network: networkOf(a.addressOf(r))}
+	}
 	p, ok := a.publication(r, data)
 	if !ok {
 		return nil, front.Declined
@@ -58,7 +61,7 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 			return err
 		}
 		p.Sub = info.who.Subject
-		receipt, err = a.put(ctx, p)
+		receipt, err = a.put(ctx, info, p)
 		return err
 	})
 	x := exchange{method: http.MethodPost, route: publishRoute}
@@ -251,8 +254,8 @@ func (a *api) appendRefusal(out []byte, err error, info *requestInfo, connection
 	k := kindOf(err).spec()
 	info.failed(k.kind, err)
 	out = fmt.Appendf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n%s", k.status, http.StatusText(k.status), connection)
-	if k.retryAfter > 0 {
-		out = fmt.Appendf(out, "Retry-After: %d\r\n", k.retryAfter)
+	if after := retryAfter(err); after > 0 {
+		out = fmt.Appendf(out, "Retry-After: %d\r\n", after)
 	}
 	if challenge := challengeFor(k.kind, info); challenge != "" {
 		out = fmt.Appendf(out, "WWW-Authenticate: %s\r\n", challenge)

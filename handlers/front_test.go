@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -438,7 +439,7 @@ func FuzzFront(f *testing.F) {
 	} {
 		f.Add([]byte(input))
 	}
-	servers := pairOf(f)
+	servers := pairOf(f, rates(ratelimit.Options{Key: ratelimit.Rate{Messages: 1 << 30}, Address: ratelimit.Rate{Bytes: 1 << 30}}))
 	helpFor := func(t testing.TB) { servers[0].t, servers[1].t = t, t } // the methods of f may not be called while it runs
 	defer helpFor(f)
 	f.Fuzz(func(t *testing.T, input []byte) {

@@ -13,6 +13,13 @@ var singular = [...]string{
 	echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderOrigin, "Idempotency-Key", "Last-Event-Id",
 }
 
+// Headers that tell publishers of their limits (draft-ietf-httpapi-ratelimit-headers-11), in the
+// form in which net/http writes them.
+const (
+	policyHeader = "Ratelimit-Policy"
+	quotaHeader  = "Ratelimit"
+)
+
 // checkHeaders refuses requests in which a singular header occurs more than once.
 func checkHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

@@ -32,7 +32,7 @@ func (a *api) publishItem(c echo.Context, line []byte, key string) (schemas.Rece
 	if err != nil {
 		return schemas.Receipt{}, err
 	}
-	return a.put(c.Request().Context(), p)
+	return a.put(c.Request().Context(), request(c), p)
 }
 
 // readPublication reads one message of a batch, with the rights of the request. Its JSON is
@@ -87,7 +87,7 @@ func (a *api) publishItems(c echo.Context, items []json.RawMessage) []itemResult
 			placed := make(chan error, 1)
 			p.Placed = func() { placed <- nil }
 			all.Go(func() { // ends with the publish
-				receipt, err := a.put(c.Request().Context(), p)
+				receipt, err := a.put(c.Request().Context(), request(c), p)
 				results[i] = itemResult{receipt, err}
 				a.buffers.put(b)
 				select {

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/internal/histogram"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -115,7 +116,7 @@ func newMetrics(o Options) *metrics {
 	}
 	m.registry.MustRegister(
 		m.requests, m.seconds, m.problems, m.streams, m.refusals, m.limits, open,
-		&gauges{broker: o.Broker, auth: o.Auth, connections: o.Connections},
+		&gauges{broker: o.Broker, auth: o.Auth, connections: o.Connections, limits: o.Limits},
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
 		}, func() float64 { return float64(o.LogLost()) }),
@@ -189,6 +190,7 @@ type gauges struct {
 	broker      *broker.Broker
 	auth        *auth.Authority
 	connections func() ConnectionStats
+	limits      *ratelimit.Limits // nil: none
 }
 
 // Describe implements [prometheus.Collector]. The collector is unchecked, so that Collect
@@ -198,12 +200,9 @@ func (g *gauges) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector].
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	b, a, c := g.broker.Stats(), g.auth.Stats(), g.connections()
-	label := "reason"
+	labelled := []string{"reason"}
 	emit := func(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
-		var names []string
-		if len(labels) > 0 {
-			names = []string{label}
-		}
+		names := labelled[:len(labels)]
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, labels...)
 	}
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
@@ -235,9 +234,20 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	emit(counter, "sluice_token_cache_misses_total", "Tokens not found in the cache of verified tokens.", float64(a.CacheMisses))
 	emit(counter, "sluice_tokens_refused_total", "Tokens refused.", float64(a.VerificationsFailed))
 	emit(gauge, "sluice_revocations", "Remembered revoked tokens.", float64(a.Revocations))
-	label = "key"
+	labelled = []string{"key"}
 	for name, n := range a.KeyRequests {
 		emit(counter, "sluice_api_key_requests_total", "Requests with an API key of the file, by its name.", float64(n), name)
+	}
+	for _, l := range g.limits.Stats() {
+		labelled = []string{"limit"}
+		limit := l.Kind.String()
+		emit(gauge, "sluice_rate_limit_callers", "Callers that a limit of rate remembers.", float64(l.Callers), limit)
+		emit(counter, "sluice_rate_limit_forgotten_total", "Callers that a limit of rate forgot too early, because there were too many.", float64(l.Forgotten), limit)
+		labelled = []string{"limit", "unit"}
+		for unit := range l.Delayed {
+			name := ratelimit.Unit(unit).String()
+			emit(counter, "sluice_rate_delayed_total", "Times that a limit of rate slowed down a streamed body.", float64(l.Delayed[unit]), limit, name)
+		}
 	}
 }
 

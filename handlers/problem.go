@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/broker/texts"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -88,7 +89,7 @@ var specs = []spec{
 	{schemaViolation, 422, "The message does not match its schema", 0, "the message breaks its schema, and `errors` points to the first 32 faults; or checking it took too much work"},
 	{unknownTopic, 422, "The channel has no such topic", 0, "the channel's definition is strict and does not have this topic"},
 	{badSchema, 422, "The definition cannot be used", 0, "the schema does not compile, or the definition is malformed or conflicts with another one"},
-	{rateLimited, 429, "A limit is reached", 5, "there are too many channels, revocations or definitions; with `Retry-After`"},
+	{rateLimited, 429, "A limit is reached", 5, "the caller publishes too much, or there are too many channels, revocations or definitions; with `Retry-After`"},
 	{tooManyStreams, 429, "Too many streams", 5, "there are too many streams; with `Retry-After`. A Server-Sent Events request gets `$close` 4029 instead"},
 	{internal, 500, "Something went wrong here", 0, "something failed in the server. The log has the cause, under the `instance` of the answer"},
 	{draining, 503, "The server is about to stop", 1, "the server is shutting down; with `Retry-After`. A Server-Sent Events request gets `$close` 4002 instead"},
@@ -150,6 +151,7 @@ var mappings = []mapping{
 	{broker.ErrNoChannel, notFound},
 	{broker.ErrTooManyInStream, malformed},
 	{broker.ErrTooManyChannels, rateLimited},
+	{ratelimit.ErrLimited, rateLimited},
 	{broker.ErrBusy, engineUnavailable},
 	{engine.ErrUnavailable, engineUnavailable},
 	{engine.ErrReadOnly, engineUnavailable},
@@ -276,8 +278,8 @@ func (a *api) fail(err error, c echo.Context) {
 	}
 	p := problemOf(err, r.id)
 	h := c.Response().Header()
-	if k.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(k.retryAfter))
+	if after := retryAfter(err); after > 0 {
+		h.Set("Retry-After", strconv.Itoa(after))
 	}
 	if challenge := challengeFor(k.kind, r); challenge != "" {
 		h.Set("WWW-Authenticate", challenge)
@@ -286,6 +288,16 @@ func (a *api) fail(err error, c echo.Context) {
 	body := encodeProblem(p)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_ = c.Blob(k.status, problemType, body)
+}
+
+// retryAfter returns how many seconds a client has to wait after err, 0 if it does not help to
+// wait.
+func retryAfter(err error) int {
+	var limited *ratelimit.Error
+	if errors.As(err, &limited) {
+		return limited.Seconds()
+	}
+	return kindOf(err).spec().retryAfter
 }
 
 func encodeProblem(p schemas.Problem) []byte {

@@ -2,15 +2,18 @@ package handlers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -39,7 +42,7 @@ func (a *api) publish(c echo.Context) error {
 		receipt, err = a.recall(c.Request().Context(), p, err)
 	} else {
 		p.Data = data.Bytes()
-		receipt, err = a.put(c.Request().Context(), p)
+		receipt, err = a.put(c.Request().Context(), request(c), p)
 	}
 	if err != nil {
 		return err
@@ -82,9 +85,14 @@ func (a *api) readData(c echo.Context, raw, data *bytes.Buffer) error {
 // bodyLimit is the limit of a body with one message: white space may double its size.
 func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
 
-// put checks a message against the definition of its channel and publishes it. All
-// publishes go through here, except run statuses and streams of text.
-func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, error) {
+// put checks a message against the limits of the caller and the definition of its channel, and
+// publishes it. All publishes go through here, except run statuses and streams of text.
+func (a *api) put(ctx context.Context, r *requestInfo, p broker.Publication) (schemas.Receipt, error) {
+	if r.limited != nil {
+		if err := a.admit(r, 1, len(p.Data)); err != nil {
+			return schemas.Receipt{}, err
+		}
+	}
 	if err := strictjson.CheckDepth(p.Data); err != nil {
 		return a.recall(ctx, p, err) // here, so that every kind of publish has the same limit
 	}
@@ -95,6 +103,95 @@ func (a *api) put(ctx context.Context, p broker.Publication) (schemas.Receipt, e
 		p.Limits = engine.LimitsOf(definition)
 	}
 	return a.Broker.Publish(ctx, p)
+}
+
+// limitedCaller is a request whose publishes are limited.
+type limitedCaller struct {
+	network string // its address, see networkOf
+	last    ratelimit.Decision
+	decided bool // there is a last one
+	// pause waits, for a body that is slowed down; nil: what is too much is refused.
+	pause func(time.Duration) error
+}
+
+// limited makes publishes of a request count for the limits of its caller.
+func (a *api) limited(next echo.HandlerFunc) echo.HandlerFunc {
+	if a.Limits == nil {
+		return next
+	}
+	return func(c echo.Context) error {
+		request(c).limited = &limitedCaller{network: networkOf(c.RealIP())}
+		return next(c)
+	}
+}
+
+// maxPause is how long a body that is slowed down waits before it looks at its credential again.
+const maxPause = time.Second
+
+// admit charges the limits of the caller with what it publishes. If that is too much, it waits,
+// if the body is to be slowed down, and otherwise returns [ratelimit.ErrLimited]. Requests that
+// are not limited need not call it.
+func (a *api) admit(r *requestInfo, messages, bytes int) error {
+	for delayed := false; ; delayed = true {
+		l := r.limited
+		l.last, l.decided = a.Limits.Take(r.caller(), int64(messages), int64(bytes)), true
+		switch {
+		case l.last.Wait == 0:
+			return nil
+		case l.pause == nil:
+			return a.Limits.Refuse(l.last)
+		case !delayed:
+			a.Limits.Delayed(l.last)
+		}
+		if err := l.pause(min(l.last.Wait, maxPause)); err != nil {
+			return err
+		}
+		who, err := a.stillGood(r.who)
+		if err != nil {
+			return err
+		}
+		r.who = who
+	}
+}
+
+// caller returns whom limits know the sender of a request as: by its API key, or by the subject
+// of its token, or else by the token; and in any case by its address.
+func (r *requestInfo) caller() ratelimit.Caller {
+	c := ratelimit.Caller{Address: r.limited.network}
+	switch who := r.who; {
+	case who.APIKey():
+		c.Key = who.KeyID
+	case who.Subject != "":
+		c.Subject = "s" + who.Subject
+	default:
+		c.Subject = "t" + cmp.Or(who.TokenID, r.holder)
+	}
+	return c
+}
+
+// quotas returns the headers that tell the caller of its limits, "" if it has none.
+func (a *api) quotas(r *requestInfo) (policy, state string) {
+	if r.limited == nil || r.who == nil {
+		return "", ""
+	}
+	if !r.limited.decided {
+		r.limited.last = a.Limits.Take(r.caller(), 0, 0)
+	}
+	return r.limited.last.Fields(a.Limits)
+}
+
+// pauseFor waits until d has passed, or returns why a body must not go on.
+func (a *api) pauseFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-a.Stopping.Done():
+		return broker.ErrDraining
+	case <-ctx.Done():
+		return unsent(ctx.Err())
+	}
 }
 
 // recall returns the first receipt of a durable publish that has already happened: a

@@ -56,6 +56,7 @@ type requestInfo struct {
 	stack      []byte          // of a panic
 	body       requestBody     // without a reader if there is none, and over HTTP/2
 	taken      bool            // the connection is no longer net/http's
+	limited    *limitedCaller  // nil: its publishes are not limited
 	rest       *streamWriter   // with which the answer goes on; nil if it is complete
 }
 
@@ -95,6 +96,10 @@ func (a *api) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				info.body.beforeAnswer(c)
 			}
 			// A stream sets its own deadline with each write.
+			if policy, state := a.quotas(info); policy != "" {
+				c.Response().Header().Set(policyHeader, policy)
+				c.Response().Header().Set(quotaHeader, state)
+			}
 			_ = controller(c).SetWriteDeadline(time.Now().Add(a.WriteTimeout + answerTimeout))
 		})
 		return next(c)

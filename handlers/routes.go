@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -43,6 +44,8 @@ type Options struct {
 	WriteTimeout    time.Duration // how long the socket of a stream may accept nothing
 	CORSOrigins     []string      // as ParseOrigin returns them
 	TrustedProxies  []netip.Prefix
+	// Limits limit what one caller may publish in a second. Default: no limits.
+	Limits *ratelimit.Limits
 	// PublicURL is the URL at which clients reach the service, including the path that a
 	// proxy puts in front, without a slash at the end. Default: the URL of each request.
 	PublicURL string
@@ -152,10 +155,11 @@ func chain(h echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.HandlerFu
 }
 
 // routes is the route table. After the handler comes who may call it: everybody (open),
-// holders of any valid credential, or holders of an API key that may do everything; then, for
-// all routes of the API, the parameters of its query.
+// holders of any valid credential, or holders of an API key that may do everything; then
+// whether it counts for the limits of publishing (limited), and, for all routes of the API, the
+// parameters of its query.
 func (a *api) routes(e *echo.Echo) {
-	open, token, admin := a.open, a.token, a.admin
+	open, token, admin, limited := a.open, a.token, a.admin, a.limited
 	add := func(method, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
 		e.Add(method, path, chain(h, m...))
 	}
@@ -164,13 +168,13 @@ func (a *api) routes(e *echo.Echo) {
 		add(http.MethodHead, path, h, m...)
 	}
 
-	add(http.MethodPost, publishRoute, a.publish, token, query("run_id?"))
-	add(http.MethodPost, "/v1/publish", a.publishMany, token, query(""))
-	add(http.MethodPost, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))
-	add(http.MethodPut, "/v1/publish/:channel/:topic/stream", a.publishBody, token, query("run_id? stream_id attempt offset"))
+	add(http.MethodPost, publishRoute, a.publish, token, limited, query("run_id?"))
+	add(http.MethodPost, "/v1/publish", a.publishMany, token, limited, query(""))
+	add(http.MethodPost, "/v1/publish/:channel/:topic/stream", a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
+	add(http.MethodPut, "/v1/publish/:channel/:topic/stream", a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
 	add(http.MethodHead, "/v1/publish/:channel/:topic/stream", a.textStatus, token, query("run_id? stream_id attempt offset"))
 	add(http.MethodDelete, "/v1/publish/:channel/:topic/stream", a.abortText, token, query("stream_id attempt"))
-	add(http.MethodPut, "/v1/channels/:channel/run", a.setRun, token, query(""))
+	add(http.MethodPut, "/v1/channels/:channel/run", a.setRun, token, limited, query(""))
 
 	get(subscribeRoute, a.subscribe, a.tokenOrQuery, query(subscribeQuery))
 	add(http.MethodPost, subscribeRoute, a.subscribePost, token, query(""))

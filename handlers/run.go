@@ -30,6 +30,11 @@ func (a *api) setRun(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if r := request(c); r.limited != nil {
+		if err := a.admit(r, 1, len(change.Result)+len(change.Error)); err != nil {
+			return err
+		}
+	}
 	receipt, err := a.Broker.SetRun(c.Request().Context(), broker.RunPublication{
 		Channel: channel, Change: change, Sub: principal(c).Subject, Traceparent: traceparent(c), Limits: engine.LimitsOf(a.Catalog.For(channel)),
 	})

@@ -137,7 +137,7 @@ func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, ad
 		Format:      format,
 		Owner: broker.Owner{
 			Subject: who.Subject, TokenID: who.TokenID, Holder: r.holder, Address: address, RequestID: r.id, ExpiresAt: who.ExpiresAt,
-			KeyName: who.KeyName, KeyID: who.KeyID,
+			KeyName: who.KeyName, KeyID: namedKeyID(who),
 		},
 	}
 	if sub.Replay, err = ring.ParseReplay(asked.replay); err != nil {
@@ -147,6 +147,15 @@ func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, ad
 		return sub, err
 	}
 	return sub, asked.shape(&sub)
+}
+
+// namedKeyID returns the id of an API key that can be removed or changed, "" for any other
+// credential: streams keep it as long as they live.
+func namedKeyID(who *auth.Principal) string {
+	if who.KeyName == "" {
+		return ""
+	}
+	return who.KeyID
 }
 
 // selectors returns the requested channels with their topics, without duplicates.

@@ -219,6 +219,9 @@ func (a *api) appendFields(out []byte, r *requestInfo) []byte {
 	if r.origin != "" {
 		a.allow(r.origin, func(name, value string) { out = appendField(out, name, value) })
 	}
+	if policy, state := a.quotas(r); policy != "" {
+		out = appendField(appendField(out, policyHeader, policy), quotaHeader, state)
+	}
 	out = append(out, "Date: "...)
 	out = time.Now().UTC().AppendFormat(out, http.TimeFormat)
 	return append(out, "\r\n"...)

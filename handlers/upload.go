@@ -53,8 +53,16 @@ func (a *api) publishBody(c echo.Context) error {
 		}
 	}
 	text.Limits = engine.LimitsOf(definition)
+	r := request(c)
+	if r.limited != nil {
+		if err := a.admit(r, 1, 0); err != nil {
+			return err
+		}
+		r.limited.pause = func(d time.Duration) error { return a.pauseFor(c.Request().Context(), d) }
+	}
 	u := &upload{
-		api: a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), who: principal(c),
+		request: r,
+		api:     a, ctx: context.WithoutCancel(c.Request().Context()), control: controller(c), who: principal(c),
 		channel: text.Channel, topic: text.Topic,
 		most: min(maxChunk, max(utf8.UTFMax, (a.MaxMessageBytes-envelopeBytes(&text))/6)),
 	}
@@ -147,6 +155,7 @@ func (a *api) textStatus(c echo.Context) error {
 type upload struct {
 	// Static after construction.
 	api     *api
+	request *requestInfo
 	ctx     context.Context // does not end when the client leaves: its subscribers are still there
 	control *http.ResponseController
 	channel schemas.Channel
@@ -198,6 +207,12 @@ func (u *upload) copy(body io.Reader) error {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := body.Read(buf)
+		if u.request.limited != nil && n > 0 {
+			// The client is slowed down: it can send no more than is read.
+			if stop := u.api.admit(u.request, 0, n); stop != nil {
+				n, err = 0, stop
+			}
+		}
 		if done, err := u.take(buf[:n], err); done {
 			return err
 		}

@@ -54,7 +54,7 @@ func (s *suite) cors(t *testing.T) {
 			preflight := map[string]string{"Access-Control-Allow-Origin": "-", "Access-Control-Allow-Methods": "-", "Access-Control-Allow-Headers": "-"}
 			if tt.allowed != "" {
 				wants["Access-Control-Allow-Origin"] = tt.allowed
-				wants["Access-Control-Expose-Headers"] = "Idempotent-Replayed, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id"
+				wants["Access-Control-Expose-Headers"] = "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id"
 				preflight = map[string]string{
 					"Access-Control-Allow-Origin": tt.allowed, "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Control-Max-Age": "600",
 					"Access-Control-Allow-Headers": "authorization, traceparent,baggage,sentry-trace", "Vary": "Origin, Access-Control-Request-Headers",

@@ -61,6 +61,7 @@ func rules() []rule {
 		{"front", module + "/internal/front", []string{"handlers/front.go", "server"}, true, "the front answers one kind of request, everything else is net/http's and echo's"},
 		{"histogram", module + "/internal/histogram", []string{"broker", "handlers"}, true, "parts count, handlers expose"},
 		{"highwater", module + "/internal/highwater", []string{"broker"}, true, "positions of broker and engines alone are raised by many at once"},
+		{"ratelimit", module + "/internal/ratelimit", []string{"handlers", "server"}, true, "handlers know who calls; the program is told how much that may be"},
 		{"rawio", module + "/internal/rawio", []string{"internal/door"}, true, "every connection comes in through the door"},
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},
 		{"strictjson", module + "/internal/strictjson", []string{"auth", "handlers", "schemas"}, true, "what reads JSON from outside"},

@@ -87,6 +87,14 @@ type Config struct {
 	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http with one goroutine each, as for HTTP/2. Without this flag, a few loops write HTTP/1.1 streams on Linux, over TCP and TLS 1.3."`
 	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Maximum number of channels and patterns that one stream may name."`
 
+	MaxPublishesPerKey        int              `default:"0" group:"rates" help:"Maximum number of messages that one API key may publish in a second; 0 means no limit."`
+	MaxPublishesPerSubject    int              `default:"0" group:"rates" help:"Maximum number of messages that one token subject, or one token without a subject, may publish in a second; 0 means no limit."`
+	MaxPublishesPerAddress    int              `default:"0" group:"rates" help:"Maximum number of messages that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
+	MaxPublishBytesPerKey     schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one API key may publish in a second; 0 means no limit."`
+	MaxPublishBytesPerSubject schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one token subject, or one token without a subject, may publish in a second; 0 means no limit."`
+	MaxPublishBytesPerAddress schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
+	PublishBurst              time.Duration    `default:"1s" group:"rates" help:"How many seconds' worth of these limits may come at once, after a pause."`
+
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`
 	LogFormat string     `placeholder:"FORMAT" group:"logs" help:"json or text. Default: text on a terminal, json elsewhere."`
 
@@ -105,6 +113,7 @@ var groups = []kong.Group{
 	{Key: "engine", Title: "Engine:"},
 	{Key: "messages", Title: "Messages:"},
 	{Key: "streams", Title: "Streams:"},
+	{Key: "rates", Title: "Rates:"},
 	{Key: "logs", Title: "Logs:"},
 	{Key: "server", Title: "Server:"},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/server/program/systemd"
 	"github.com/sluicehq/sluice/web"
@@ -112,6 +113,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority),
+		Limits: publishLimits(cfg),
 	})
 	if err := service.Watch(ctx); err != nil {
 		return err
@@ -246,6 +248,16 @@ func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ri
 		return nil, &usageError{[]string{"signing-keys: " + err.Error()}}
 	}
 	return ring, nil
+}
+
+// publishLimits returns the limits of rate, nil if there are none.
+func publishLimits(cfg *Config) *ratelimit.Limits {
+	return ratelimit.New(ratelimit.Options{
+		Key:     ratelimit.Rate{Messages: int64(cfg.MaxPublishesPerKey), Bytes: int64(cfg.MaxPublishBytesPerKey)},
+		Subject: ratelimit.Rate{Messages: int64(cfg.MaxPublishesPerSubject), Bytes: int64(cfg.MaxPublishBytesPerSubject)},
+		Address: ratelimit.Rate{Messages: int64(cfg.MaxPublishesPerAddress), Bytes: int64(cfg.MaxPublishBytesPerAddress)},
+		Burst:   cfg.PublishBurst,
+	})
 }
 
 // pageToken returns what makes tokens that allow everything but what needs an API key, nil

@@ -265,6 +265,16 @@ func (v *validator) limits() {
 	between(v, "max-streams", v.MaxStreams, 0, many)
 	between(v, "max-streams-per-subject", v.MaxStreamsPerSubject, 0, many)
 	between(v, "max-streams-per-address", v.MaxStreamsPerAddress, 0, many)
+	between(v, "max-publishes-per-key", v.MaxPublishesPerKey, 0, many)
+	between(v, "max-publishes-per-subject", v.MaxPublishesPerSubject, 0, many)
+	between(v, "max-publishes-per-address", v.MaxPublishesPerAddress, 0, many)
+	between(v, "max-publish-bytes-per-key", v.MaxPublishBytesPerKey, 0, 1024*schemas.GiB)
+	between(v, "max-publish-bytes-per-subject", v.MaxPublishBytesPerSubject, 0, 1024*schemas.GiB)
+	between(v, "max-publish-bytes-per-address", v.MaxPublishBytesPerAddress, 0, 1024*schemas.GiB)
+	between(v, "publish-burst", v.PublishBurst, time.Second, time.Hour)
+	if v.PublishBurst%time.Second != 0 { // clients are told of it in whole seconds
+		v.fault("publish-burst", v.PublishBurst.String(), "want whole seconds")
+	}
 	if v.Issuer == "" {
 		v.fault("issuer", "", "it is empty")
 	}
