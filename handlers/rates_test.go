@@ -172,7 +172,9 @@ func TestFront_rates(t *testing.T) {
 		func(o *setup) { o.handlers.CORSOrigins = []string{allowedOrigin} })
 	for i, s := range servers {
 		token, stranger := s.token("c", "t"), s.token("d", "t")
-		with := func(credential string) string { return strings.Replace(post("/v1/publish/c/t", "1"), apiKey, credential, 1) }
+		with := func(credential string) string {
+			return strings.Replace(post("/v1/publish/c/t", "1"), apiKey, credential, 1)
+		}
 		input := post("/v1/publish/c/t", "1") + post("/v1/publish/c/t", `"`+strings.Repeat("x", 200)+`"`) + post("/v1/publish/c/t", "2") +
 			with(token) + with("wrong") + with(stranger) + with(token) + with(token) + with(stranger) +
 			post("/v1/publish/c/t", "3", "Origin: "+allowedOrigin) + post("/v1/publish/c/t", "4", "Idempotency-Key: k") + post("/v1/publish/c/t", "{") + post("/v1/publish/c/t", "5")
