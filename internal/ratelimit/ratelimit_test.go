@@ -72,6 +72,25 @@ func greedy(l *ratelimit.Limits, c ratelimit.Caller, each int64, during time.Dur
 	}
 }
 
+// Who comes exactly when it may is not refused because of rounding.
+func TestLimits_exactlyDue(t *testing.T) {
+	clock := &frozen{time.Now()}
+	l := ratelimit.New(ratelimit.Options{Key: ratelimit.Rate{Messages: 10}, Now: clock.now})
+	for early := range 100 {
+		c := ratelimit.Caller{Key: fmt.Sprint(early)}
+		l.Take(c, 10, 0)
+		for _, after := range []time.Duration{time.Duration(100+early) * time.Millisecond, time.Duration(100-early) * time.Millisecond} {
+			clock.at = clock.at.Add(after)
+			if d := l.Take(c, 1, 0); d.Wait != 0 {
+				t.Errorf("%d ms early before: %v missing", early, d.Wait)
+			}
+		}
+		if d := l.Take(c, 1, 0); d.Wait == 0 {
+			t.Errorf("%d ms early before: one too many", early)
+		}
+	}
+}
+
 // A thousand callers at the same time each get what one alone would, and an address that they
 // share gets its own limit.
 func TestLimits_thousandCallers(t *testing.T) {

@@ -46,6 +46,10 @@ func TestConfig_faults(t *testing.T) {
 
 		{name: "message size", args: []string{"--max-message-bytes=2MiB"}, want: `--max-message-bytes "2MiB": want 1KiB to 1MiB`},
 		{name: "memory below a ring", args: []string{"--memory=1KiB"}, want: `--memory "1KiB": want 1MiB to 1024GiB`},
+		{name: "negative rate", file: "max_publishes_per_key: -1", want: `@file:1: max_publishes_per_key "-1": want 0 to 2147483648`},
+		{name: "too high a rate", args: []string{"--max-publish-bytes-per-address=2048GiB"}, want: `--max-publish-bytes-per-address "2048GiB": want 0 to 1024GiB`},
+		{name: "no burst", args: []string{"--publish-burst=0s"}, want: `--publish-burst "0s": want 1s to 1h0m0s`},
+		{name: "half a second", args: []string{"--publish-burst=2500ms"}, want: `--publish-burst "2.5s": want whole seconds`},
 		{name: "negative", args: []string{"--max-streams=-1"}, want: `--max-streams "-1": want 0 to 2147483648`},
 		{name: "none", args: []string{"--replay-messages=0"}, want: `--replay-messages "0": want 1 to 2147483648`},
 		{name: "ttl", args: []string{"--token-max-ttl=1ms"}, want: `--token-max-ttl "1ms": want 1s to 8784h0m0s`},

@@ -62,7 +62,7 @@ func TestConfig_defaults(t *testing.T) {
 		ReplayMessages: 256, ReplayBytes: schemas.MiB, MaxTextBytes: schemas.MiB, TextGrace: 30 * time.Second, ReplayAge: 10 * time.Minute, Memory: 256 * schemas.MiB,
 		MaxMessageBytes: 60 * schemas.KiB, MaxChannels: 1_000_000, RememberBytes: 64 * schemas.MiB, RememberFor: 24 * time.Hour,
 		Pace: time.Millisecond, Heartbeat: 15 * time.Second, WriteTimeout: 10 * time.Second, DrainTimeout: 20 * time.Second,
-		MaxChannelsPerStream: 256, LogLevel: slog.LevelInfo,
+		MaxChannelsPerStream: 256, PublishBurst: time.Second, LogLevel: slog.LevelInfo,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, want\n%+v", *got, *want)
