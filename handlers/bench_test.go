@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/front"
+	"github.com/sluicehq/sluice/internal/ratelimit"
 )
 
 // sink receives the response of a handler that is called without a connection.
@@ -82,6 +86,40 @@ func BenchmarkPublish(b *testing.B) {
 		nothing()
 	}
 	b.ReportMetric(float64(own)/float64(time.Since(began)/time.Duration(b.N)), "×bare-handler")
+}
+
+// BenchmarkPublish_limits publishes through the front and through net/http, without limits of
+// rate, as by default, and with all of them.
+func BenchmarkPublish_limits(b *testing.B) {
+	rate := ratelimit.Rate{Messages: 1 << 30, Bytes: 1 << 40}
+	for name, limits := range map[string]*ratelimit.Limits{"off": nil, "on": ratelimit.New(ratelimit.Options{Key: rate, Subject: rate, Address: rate})} {
+		srv := start(b, asInstalled, func(o *setup) { o.handlers.Limits = limits })
+		b.Run("front, "+name, func(b *testing.B) { benchmarkOf(b, srv.frontPublish(b)) })
+		b.Run("net/http, "+name, func(b *testing.B) {
+			benchmarkOf(b, publishRequest(b, srv.handler, "/v1/publish/pipeline:run_42/tokens"))
+		})
+	}
+}
+
+func benchmarkOf(b *testing.B, publish func()) {
+	b.ReportAllocs()
+	for b.Loop() {
+		publish()
+	}
+}
+
+// frontPublish returns what publishes a message through the front, without a connection.
+func (s *server) frontPublish(t testing.TB) func() {
+	r := &front.Request{
+		Remote: "192.0.2.1:1234", Path: []byte("/v1/publish/pipeline:run_42/tokens"), Host: []byte("localhost"),
+		Authorization: []byte("Bearer " + apiKey), ContentType: []byte("application/json"), Body: []byte(benchBody),
+	}
+	out := make([]byte, 0, 1<<10)
+	return func() {
+		if answer, o := s.service.Answer(t.Context(), r, out); o != front.Answered || !bytes.HasPrefix(answer, []byte("HTTP/1.1 201")) {
+			t.Fatalf("%d: %s", o, answer)
+		}
+	}
 }
 
 // BenchmarkPublish_loopback is BenchmarkPublish over real connections.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
 	"unicode/utf8"
@@ -142,6 +143,8 @@ func (a *api) admit(r *requestInfo, messages, bytes int) error {
 			return a.Limits.Refuse(l.last)
 		case !delayed:
 			a.Limits.Delayed(l.last)
+		default: // somebody else was faster: not all that wait may come back at the same time
+			l.last.Wait += rand.N(8 * l.last.Wait)
 		}
 		if err := l.pause(min(l.last.Wait, maxPause)); err != nil {
 			return err

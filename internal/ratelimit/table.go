@@ -14,6 +14,8 @@ type table struct {
 	buckets [units]bucket
 	seeds   [2]maphash.Seed
 
+	names, policies [units]string // in headers
+
 	refused, delayed [units]atomic.Uint64
 	forgotten        atomic.Uint64 // callers that were forgotten before their buckets were full
 
@@ -47,6 +49,7 @@ func newTable(kind Kind, rate Rate, o Options) *table {
 		kind: kind, buckets: [units]bucket{Messages: {rate.Messages, o.Burst}, Bytes: {rate.Bytes, o.Burst}},
 		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
+	t.describe()
 	for i := range t.shards {
 		t.shards[i].most = max(1, o.Callers/shards)
 		t.shards[i].callers = make(map[callerID]levels)
