@@ -57,7 +57,8 @@ type limit struct {
 	name string
 }
 
-// limits has all of them but those of [broker.StreamLimitError], which names its own.
+// limits has all of them but those of [broker.StreamLimitError] and [ratelimit.Error], which
+// name their own.
 var limits = [...]limit{
 	{errDescriptors, "descriptors"},
 	{auth.ErrTooManyRevocations, "max_revocations"},
@@ -76,6 +77,10 @@ func limitOf(err error) string {
 	var streams *broker.StreamLimitError
 	if errors.As(err, &streams) {
 		return streams.Limit
+	}
+	var rate *ratelimit.Error
+	if errors.As(err, &rate) {
+		return rate.Setting()
 	}
 	for _, l := range limits {
 		if errors.Is(err, l.err) {
@@ -127,7 +132,7 @@ func newMetrics(o Options) *metrics {
 	for _, s := range specs {
 		m.problems.WithLabelValues(string(s.kind))
 	}
-	for _, name := range broker.StreamLimits() {
+	for _, name := range slices.Concat(broker.StreamLimits(), ratelimit.Settings()) {
 		m.limits.WithLabelValues(name)
 	}
 	for _, l := range limits {

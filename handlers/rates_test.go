@@ -49,7 +49,7 @@ func (s *suite) rates(t *testing.T) {
 			over := refused(tt, "at most 2 messages a second per API key")
 			over.sets["RateLimit"] = `"key";r=0;t=1`
 			srv.check(t, over)
-			srv.check(t, call{method: "GET", path: "/metrics", status: 200, says: "\nsluice_rate_limited_total{limit=\"key\",unit=\"messages\"} 1\n"})
+			srv.check(t, call{method: "GET", path: "/metrics", status: 200, says: "\nsluice_limit_refusals_total{limit=\"max_publishes_per_key\"} 1\n"})
 			srv.check(t, call{method: "GET", path: "/v1/channels/c", as: apiKey, status: 200, sets: map[string]string{"RateLimit": "-", "RateLimit-Policy": "-"}})
 		})
 	}
@@ -185,7 +185,7 @@ func TestFront_rates(t *testing.T) {
 		traces[i] = strings.Join(answers, "\n") + strings.Join(s.effect("c"), "\n") + s.traces(t)
 	}
 	sameLines(t, traces[0], traces[1])
-	if !strings.Contains(traces[0], "Ratelimit: ") || !strings.Contains(traces[0], `sluice_rate_limited_total{limit="subject",unit="messages"} 1`) {
+	if !strings.Contains(traces[0], "Ratelimit: ") || !strings.Contains(traces[0], `sluice_limit_refusals_total{limit="max_publishes_per_subject"} 1`) {
 		t.Errorf("got %s", traces[0])
 	}
 }

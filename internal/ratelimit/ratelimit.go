@@ -172,7 +172,7 @@ func (l *Limits) Refuse(d Decision) error {
 		rate = fmt.Sprintf("%d bytes", t.buckets[Bytes].rate)
 	}
 	per := [...]string{Key: "API key", Subject: "token subject, or token without one", Address: "address"}[d.Kind]
-	return &Error{text: fmt.Sprintf("%v: at most %s a second per %s", ErrLimited, rate, per), wait: d.Wait}
+	return &Error{kind: d.Kind, unit: d.Unit, text: fmt.Sprintf("%v: at most %s a second per %s", ErrLimited, rate, per), wait: d.Wait}
 }
 
 // Delayed counts that something was made to wait.
@@ -180,9 +180,29 @@ func (l *Limits) Delayed(d Decision) { l.tables[d.Kind].delayed[d.Unit].Add(1) }
 
 // Error is the error of a refusal. It is an [ErrLimited].
 type Error struct {
+	kind Kind
+	unit Unit
 	text string
 	wait time.Duration
 }
+
+// settings are the names of the limits.
+var settings = [kinds][units]string{
+	Key:     {"max_publishes_per_key", "max_publish_bytes_per_key"},
+	Subject: {"max_publishes_per_subject", "max_publish_bytes_per_subject"},
+	Address: {"max_publishes_per_address", "max_publish_bytes_per_address"},
+}
+
+// Settings returns the names of all limits, as operators set them.
+func Settings() (names []string) {
+	for _, of := range settings {
+		names = append(names, of[:]...)
+	}
+	return names
+}
+
+// Setting returns the name of the limit that has refused.
+func (e *Error) Setting() string { return settings[e.kind][e.unit] }
 
 // Error says which limit it was.
 func (e *Error) Error() string { return e.text }

@@ -179,7 +179,7 @@ func TestLimits_allOrNothing(t *testing.T) {
 	}
 	err := l.Refuse(d)
 	var limited *ratelimit.Error
-	if !errors.Is(err, ratelimit.ErrLimited) || !errors.As(err, &limited) || limited.Seconds() != 1 || !strings.Contains(err.Error(), "at most 5 messages a second per token subject") {
+	if !errors.Is(err, ratelimit.ErrLimited) || !errors.As(err, &limited) || limited.Seconds() != 1 || limited.Setting() != "max_publishes_per_subject" || len(ratelimit.Settings()) != 6 || !strings.Contains(err.Error(), "at most 5 messages a second per token subject") {
 		t.Errorf("got %v", err)
 	}
 	l.Delayed(d)
