@@ -112,8 +112,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority),
-		Limits: publishLimits(cfg),
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority), Limits: publishLimits(cfg),
 	})
 	if err := service.Watch(ctx); err != nil {
 		return err
