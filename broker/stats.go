@@ -111,8 +111,8 @@ func (c *counters) count(messages, bytes int64) {
 }
 
 // sample describes what one stream had to be sent. Of all deliveries only a few are
-// measured: the first sweep and the first task of each turn of a loop, and of streams that
-// have goroutines, every eighth.
+// measured: a sweep and a task of a loop in a millisecond, and of streams that have
+// goroutines, every eighth batch.
 type sample struct {
 	at     int64 // when the oldest message was published, in Unix milliseconds; 0: there was none
 	behind int   // messages that the log had beyond the stream's position
