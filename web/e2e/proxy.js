@@ -25,6 +25,8 @@ export async function startProxy(target) {
 class Proxy extends EventEmitter {
   /** @type {Request[]} */
   requests = [];
+  /** How many bytes have gone to the browser. */
+  received = 0;
   #pairs = new Set();
   #blocked = false;
   #holdAfter = Infinity; // bytes to the browser that the next connection lets through
@@ -97,8 +99,10 @@ class Proxy extends EventEmitter {
       server.write(bytes);
     });
     server.on("data", (bytes) => {
-      if (left > 0) client.write(bytes.subarray(0, left));
+      const passed = bytes.subarray(0, Math.max(0, left));
       left -= bytes.length;
+      this.received += passed.length;
+      if (passed.length) client.write(passed);
     });
     for (const [socket, other] of [pair, [server, client]]) {
       socket.on("end", () => other.end());
