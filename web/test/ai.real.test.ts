@@ -4,7 +4,7 @@
 import * as react6 from "@ai-sdk/react";
 import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import * as react7 from "ai7-react";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { play, script } from "../e2e/script.js";
 import { startSluice } from "../e2e/sluice.js";
 import { answerTopics, publishAnswer, SluiceChatTransport, type AnswerOptions, type SluiceChatTransportOptions } from "../src/ai/index.js";
@@ -122,6 +122,7 @@ describe.skipIf(!there).each([
     expect(page.faults).toEqual([]);
     expect(page.last()).toEqual(await messageOf(parts));
     expect(page.chat.status).toBe("ready");
+    await server.deserted(chats({ id }).$name); // neither page nor publisher waits for anything
   });
 
   test("is shown and goes on after a reload, and on a second page, for no more bytes than it has", async () => {
@@ -163,38 +164,48 @@ describe.skipIf(!there).each([
 
   test("ends for all pages when one of them stops it", async () => {
     const parts = script(200, "m3") as Part[];
-    const first = open(({ signal }) =>
-      play(parts, (i) => (i === 120 ? aborted(signal).then(() => Promise.reject(new Error("stopped"))) : i)),
-    );
+    let stop!: AbortSignal;
+    const first = open(({ signal }) => {
+      stop = signal;
+      return play(parts, async (i) => {
+        if (i === 60) await sluice.publish(chats({ id }).control, { stop: "another" });
+        if (i === 120) await aborted(signal).then(() => Promise.reject(new Error("stopped")));
+      });
+    });
     const sent = first.chat.sendMessage({ text: "?" });
     await shows(first, parts.slice(0, 120));
     const second = open();
     const resumed = second.chat.resumeStream();
     await shows(second, parts.slice(0, 120));
+    expect(stop.aborted).toBe(false);
     await second.transport.stop(id);
     await Promise.all([sent, resumed]);
     const before = await messageOf(parts.slice(0, 120));
     expect([first.last(), second.last()]).toEqual([before, before]);
     expect([first.chat.status, second.chat.status]).toEqual(["ready", "ready"]);
     expect([...first.faults, ...second.faults]).toEqual([]);
+    await server.deserted(chats({ id }).$name);
   });
 
-  test("is stopped before it has begun", async () => {
+  test.each([true, false])("is stopped before the page knows it, published by then: %j", async (published) => {
     let reply!: () => void;
     const replied = new Promise<void>((resolve) => (reply = resolve));
     let begun: AbortSignal | undefined;
+    const source: Source = async ({ signal }) => {
+      begun = signal;
+      await aborted(signal);
+      return [];
+    };
     const page = open(undefined, {
       api: async () => {
-        const answer = await publish(async ({ signal }) => {
-          begun = signal;
-          await aborted(signal);
-          return [];
-        });
+        if (!published) await replied;
+        const answer = await publish(source);
         await replied;
         return answer;
       },
     });
     const sent = page.chat.sendMessage({ text: "?" });
+    if (!published) expect(await page.transport.reconnectToStream({ chatId: id })).toBeNull();
     const stopped = page.transport.stop(id);
     reply();
     await Promise.all([sent, stopped]);
@@ -222,6 +233,8 @@ describe.skipIf(!there).each([
         return answer;
       },
     });
+    const resume = vi.fn();
+    onTestFinished(first.transport.follow(id, resume));
     const sent = first.chat.sendMessage({ text: "?" });
     await shows(first, parts.slice(0, 100));
     await first.chat.stop();
@@ -229,14 +242,14 @@ describe.skipIf(!there).each([
     expect(first.faults).toEqual([]);
     go();
     await done;
+    expect(resume).not.toHaveBeenCalled(); // whoever has left is not taken back
     const second = open(undefined, { messages: [question] });
     await second.chat.resumeStream();
     expect(second.last()).toEqual(await messageOf(parts)); // it had ended, and nobody has shown it
     await second.chat.resumeStream();
     expect(second.chat.messages).toHaveLength(2);
     const third = open(undefined, { messages: [question, second.last()!], isShown: () => true });
-    await third.chat.resumeStream();
-    expect(third.chat.messages).toHaveLength(2);
+    expect(await third.transport.reconnectToStream({ chatId: id })).toBeNull();
   });
 
   test("is replaced when the function that gives it is tried again", async () => {
@@ -283,6 +296,78 @@ describe.skipIf(!there).each([
     await holds(() => watching.chat.status === "ready");
     expect(watching.last()).toEqual(await messageOf(parts));
     expect(watching.chat.messages).toHaveLength(2);
+    expect(await watching.transport.reconnectToStream({ chatId: id })).toBeNull(); // it has all of it
+  });
+
+  test("of another page waits until the one that is read has ended", async () => {
+    const [own, other] = [script(60, "m7"), script(60, "m8", 2)] as [Part[], Part[]];
+    let go!: () => void;
+    let gone = false;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const page = open(() => play(own, (i) => i === 30 && gate));
+    const resumed: boolean[] = [];
+    onTestFinished(page.transport.follow(id, () => (resumed.push(gone), page.chat.resumeStream())));
+    const sent = page.chat.sendMessage({ text: "?" });
+    await shows(page, own.slice(0, 30));
+    await (
+      await publish(() => play(other))
+    ).done;
+    const watching = open();
+    onTestFinished(watching.follow());
+    await shows(watching, other);
+    gone = true;
+    go();
+    await sent;
+    await shows(page, other);
+    await holds(() => page.chat.status === "ready");
+    expect(resumed).toEqual([true]);
+    expect(page.chat.messages.slice(1)).toEqual([await messageOf(own), await messageOf(other)]);
+    expect(page.faults).toEqual([]);
+  });
+
+  test("of another page is shown when the page's own request has failed", async () => {
+    const parts = script(60, "m10") as Part[];
+    let fail!: () => void;
+    let failed = false;
+    const failure = new Promise<void>((resolve) => (fail = resolve));
+    const page = open(undefined, { api: async () => failure.then(() => Promise.reject(new Error("no credit"))) });
+    const resumed: boolean[] = [];
+    onTestFinished(page.transport.follow(id, () => (resumed.push(failed), page.chat.resumeStream())));
+    const sent = page.chat.sendMessage({ text: "?" });
+    await (
+      await publish(() => play(parts))
+    ).done;
+    const watching = open();
+    onTestFinished(watching.follow());
+    await shows(watching, parts);
+    failed = true;
+    fail();
+    await sent;
+    await shows(page, parts);
+    expect(resumed).toEqual([true]);
+    expect(page.faults).toMatchObject([{ message: "no credit" }]);
+  });
+
+  test("is read once by a page, however often that resumes", async () => {
+    const parts = script(60, "m9") as Part[];
+    let go!: () => void;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const { done } = await publish(() => play(parts, (i) => i === 30 && gate));
+    const page = open();
+    onTestFinished(page.follow());
+    await shows(page, parts.slice(0, 30));
+    const read = async (): Promise<number> => {
+      let length = 0;
+      for await (const part of (await page.transport.reconnectToStream({ chatId: id }))!) length += lengthOf([part as Part]);
+      return length;
+    };
+    const first = read();
+    await holds(() => page.chat.status === "ready"); // what it has read has ended
+    const second = read();
+    expect(await first).toBe(lengthOf(parts.slice(0, 30)));
+    go();
+    expect(await second).toBe(lengthOf(parts));
+    await done;
   });
 
   test("is an error if its source fails, and if its publisher is lost", async () => {
@@ -307,6 +392,49 @@ describe.skipIf(!there).each([
     );
     await lost.chat.sendMessage({ text: "?" });
     expect(lost.faults).toMatchObject([{ message: "The answer broke off" }]);
+  });
+
+  test("that is replaced is not generated any further", async () => {
+    let signal!: AbortSignal;
+    let go!: () => void;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const source: Source = (given) => {
+      signal = given.signal;
+      return play(["old", ...Array<string>(1e5).fill(".")], (i) => (i === 1 ? gate : new Promise(setImmediate)));
+    };
+    const first = await publish(source, { id: "a6" });
+    const page = open();
+    onTestFinished(page.follow());
+    await holds(() => shownBy(page.last()) === 3);
+    await (
+      await publish(() => ["the new"], { id: "a6" })
+    ).done;
+    go(); // who writes into an answer that was replaced is told so
+    await expect(first.done).rejects.toMatchObject({ code: "superseded" });
+    expect(signal.aborted).toBe(true);
+    await holds(() => shownBy(page.last()) === 7);
+  });
+
+  test("is stopped, too, after its publisher has lost messages", async () => {
+    const small = await startSluice({ flags: ["--replay-messages", "2"] });
+    onTestFinished(() => small.stop());
+    const cutter = await startCutter(small.port);
+    onTestFinished(() => cutter.stop());
+    const chat = chats({ id });
+    const readers = async (): Promise<number> => (await small.subscribers()).length;
+    const { apiKey } = small;
+    const publisher = createServer({ url: cutter.url, apiKey, retryMinMs: 1, retryMaxMs: 20 });
+    const others = createServer({ url: small.url, apiKey });
+    const source: Source = ({ signal }) => play(["a", "b"], (i) => i && aborted(signal));
+    const { done, id: stop } = await publishAnswer(publisher, chat, source);
+    await holds(async () => (await readers()) === 1);
+    cutter.block();
+    for (let i = 0; i < 10; i++) await others.publish(chat.control, { stop: "another" });
+    await holds(async () => (await readers()) === 0);
+    cutter.unblock();
+    await holds(async () => (await readers()) === 1);
+    await others.publish(chat.control, { stop });
+    await done;
   });
 
   test("cannot be asked for where nothing can be published", async () => {
