@@ -394,6 +394,47 @@ describe.skipIf(!there).each([
     expect(lost.faults).toMatchObject([{ message: "The answer broke off" }]);
   });
 
+  test("is resumed in the middle of a tool's input without doubling that", async () => {
+    const parts = script(400, "m11") as Part[];
+    const middle = parts.findIndex(({ type }) => type === "tool-input-delta") + 20;
+    let go!: () => void;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    await publish(() => play(parts, (i) => i === middle && gate));
+    const page = open();
+    onTestFinished(page.follow());
+    await holds(() => page.last()?.parts.some((part) => "input" in part && part.input));
+    const resumed = page.chat.resumeStream();
+    go();
+    await resumed;
+    expect(page.last()).toEqual(await messageOf(parts));
+    expect(page.chat.messages).toHaveLength(1);
+  });
+
+  test("has its id and its end, even if the source says neither, and is asked for with what the page passes", async () => {
+    const texts = ["a", "b"];
+    const delta: Part[] = [
+      { type: "start" },
+      { type: "text-start", id: "1" },
+      { type: "text-delta", id: "1", delta: "ab" },
+      { type: "text-end", id: "1" },
+    ];
+    for (const source of [texts, delta]) {
+      const asked: unknown[] = [];
+      const page = open(undefined, {
+        api: async ({ plan }, { headers }) => {
+          asked.push(plan, new Headers(headers).get("x-plan"));
+          return publish(() => source);
+        },
+      });
+      await page.chat.sendMessage({ text: "?" }, { body: { plan: 7 }, headers: { "X-Plan": "seven" } });
+      expect(asked).toEqual([7, "seven"]);
+      expect(page.last()).toMatchObject({
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        parts: [{ type: "text", text: "ab", state: "done" }],
+      });
+    }
+  });
+
   test("that is replaced is not generated any further", async () => {
     let signal!: AbortSignal;
     let go!: () => void;
@@ -413,28 +454,6 @@ describe.skipIf(!there).each([
     await expect(first.done).rejects.toMatchObject({ code: "superseded" });
     expect(signal.aborted).toBe(true);
     await holds(() => shownBy(page.last()) === 7);
-  });
-
-  test("is stopped, too, after its publisher has lost messages", async () => {
-    const small = await startSluice({ flags: ["--replay-messages", "2"] });
-    onTestFinished(() => small.stop());
-    const cutter = await startCutter(small.port);
-    onTestFinished(() => cutter.stop());
-    const chat = chats({ id });
-    const readers = async (): Promise<number> => (await small.subscribers()).length;
-    const { apiKey } = small;
-    const publisher = createServer({ url: cutter.url, apiKey, retryMinMs: 1, retryMaxMs: 20 });
-    const others = createServer({ url: small.url, apiKey });
-    const source: Source = ({ signal }) => play(["a", "b"], (i) => i && aborted(signal));
-    const { done, id: stop } = await publishAnswer(publisher, chat, source);
-    await holds(async () => (await readers()) === 1);
-    cutter.block();
-    for (let i = 0; i < 10; i++) await others.publish(chat.control, { stop: "another" });
-    await holds(async () => (await readers()) === 0);
-    cutter.unblock();
-    await holds(async () => (await readers()) === 1);
-    await others.publish(chat.control, { stop });
-    await done;
   });
 
   test("cannot be asked for where nothing can be published", async () => {
