@@ -90,7 +90,7 @@ func scrape(t *testing.T) (page string) {
 	if err := os.WriteFile(keys, []byte(named), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--api-keys-file", keys)
+	s := start(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--api-keys-file", keys, "--max-publishes-per-key", "1000")
 	s.call(t, 201, "POST", "/v1/publish/a/t", "1")
 	return s.call(t, 200, "GET", "/metrics", "")
 }
