@@ -31,7 +31,8 @@ type Patient struct {
 	// URL is the address of the server, as clients use it: http or https, or unix: and the
 	// path of a socket.
 	URL string
-	// APIKey may be empty. Then everything is left out that needs one.
+	// APIKey may be empty, or one that may make no tokens. Then everything is left out that needs
+	// a token.
 	APIKey string
 	// Origins are those of pages that are to read streams, such as https://app.example.com.
 	Origins []string

@@ -173,8 +173,11 @@ func (e *examination) mint(ctx context.Context) bool {
 	case a.StatusCode == http.StatusUnauthorized:
 		e.fault("key", "Is it one of --api-keys, and does the proxy pass on the header Authorization?", "the API key is not accepted")
 		return false
+	case a.StatusCode == http.StatusForbidden:
+		e.skip("key", "the API key is accepted and may make no tokens: publishing and streams were not looked at")
+		return false
 	case a.StatusCode != http.StatusCreated:
-		e.fault("key", "The key must be one that may make tokens.", "no token: %s", a.problem())
+		e.fault("key", "The log of the server says more.", "no token: %s", a.problem())
 		return false
 	}
 	if err := json.Unmarshal(a.body, &e.token); err != nil || e.token.Token == "" {

@@ -22,7 +22,7 @@ type grammar struct {
 
 	Channels    channelsCmd    `cmd:"" help:"List the active channels."`
 	Subscribers subscribersCmd `cmd:"" help:"List the open streams."`
-	Top         topCmd         `cmd:"" help:"Show what a node does, again and again."`
+	Top         topCmd         `cmd:"" help:"Show what a node does, live."`
 
 	Schemas struct {
 		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions in a file."`
