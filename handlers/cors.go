@@ -6,20 +6,22 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/internal/origin"
 )
 
 // cors lets pages of other origins use the service (Fetch standard, section 3.2). Listed
 // origins may send credentials; those that only "*" allows may not.
 func (a *api) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		origin := c.Request().Header.Get(echo.HeaderOrigin)
+		page := c.Request().Header.Get(echo.HeaderOrigin)
 		h := c.Response().Header()
 		h.Add(echo.HeaderVary, "Origin")
-		if origin == "" || len(c.Request().Header[echo.HeaderOrigin]) > 1 {
+		if page == "" || len(c.Request().Header[echo.HeaderOrigin]) > 1 {
 			return next(c)
 		}
-		request(c).origin = origin
-		allowed := a.allow(origin, h.Set)
+		request(c).origin = page
+		allowed := a.allow(page, h.Set)
 		if c.Request().Method != http.MethodOptions || c.Request().Header.Get("Access-Control-Request-Method") == "" {
 			return next(c)
 		}
@@ -35,8 +37,8 @@ func (a *api) cors(next echo.HandlerFunc) echo.HandlerFunc {
 
 // allow sets the headers of an answer to a page of an origin, and reports whether the page
 // may read it.
-func (a *api) allow(origin string, set func(name, value string)) bool {
-	allowed, credentials := a.allows(origin)
+func (a *api) allow(page string, set func(name, value string)) bool {
+	allowed, credentials := a.allows(page)
 	if allowed != "" {
 		set("Access-Control-Allow-Origin", allowed)
 		set("Access-Control-Expose-Headers", "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, Stream-Attempt, Stream-Offset, Stream-State, WWW-Authenticate, X-Request-Id")
@@ -61,12 +63,12 @@ func requestHeaders(asked []string) string {
 }
 
 // allows returns the origin to allow, "" for none, and whether it may send credentials.
-func (a *api) allows(origin string) (allowed string, credentials bool) {
+func (a *api) allows(page string) (allowed string, credentials bool) {
 	switch {
-	case slices.ContainsFunc(a.CORSOrigins, func(p string) bool { return matchesOrigin(p, origin) }), a.Dev && loopbackOrigin(origin):
-		return origin, true
-	case slices.Contains(a.CORSOrigins, AnyOrigin):
-		return AnyOrigin, false
+	case slices.ContainsFunc(a.CORSOrigins, func(p string) bool { return origin.Matches(p, page) }), a.Dev && origin.Loopback(page):
+		return page, true
+	case slices.Contains(a.CORSOrigins, origin.Any):
+		return origin.Any, false
 	}
 	return "", false
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -52,12 +51,6 @@ func ReadLine(in *bufio.Reader, limit int) ([]byte, error) {
 	line, err := readLine(in, limit)
 	return slices.Clone(line), err
 }
-
-// ClientAddress is clientAddress.
-func ClientAddress(trusted []netip.Prefix) func(*http.Request) string { return clientAddress(trusted) }
-
-// MatchesOrigin is matchesOrigin.
-func MatchesOrigin(pattern, origin string) bool { return matchesOrigin(pattern, origin) }
 
 // Whole is whole.
 func Whole(text []byte, most int) int { return whole(text, most) }

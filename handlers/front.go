@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/internal/front"
+	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -46,7 +47,7 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 	began, data := time.Now(), a.buffers.get()
 	defer a.buffers.put(data)
 	if a.Limits != nil {
-		info.limited = &limitedCaller{network: networkOf(a.addressOf(r))}
+		info.limited = &limitedCaller{network: proxies.NetworkOf(a.addressOf(r))}
 	}
 	p, ok := a.publication(r, data)
 	if !ok {
@@ -92,7 +93,7 @@ func (a *api) addressOf(r *front.Request) string {
 	if r.ForwardedFor != nil {
 		forwarded = []string{string(r.ForwardedFor)}
 	}
-	return addressOf(r.Remote, forwarded, a.TrustedProxies)
+	return a.TrustedProxies.Client(r.Remote, forwarded)
 }
 
 // attempt calls f. A panic becomes an error: nobody else would answer.

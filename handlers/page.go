@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/sluicehq/sluice/internal/origin"
 )
 
 // pagePolicy lets the page load its own files and talk to this server, and nothing else.
@@ -59,7 +61,7 @@ func (a *api) index(c echo.Context) error {
 // from elsewhere.
 func openedHere(r *http.Request) bool {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !remote.Addr().Unmap().IsLoopback() || !loopbackName(hostname(r.Host)) {
+	if err != nil || !remote.Addr().Unmap().IsLoopback() || !origin.LoopbackHost(origin.Hostname(r.Host)) {
 		return false
 	}
 	for _, name := range []string{echo.HeaderOrigin, echo.HeaderXForwardedFor, "Forwarded", "Via"} {

@@ -168,7 +168,6 @@ var mappings = []mapping{
 	{ErrNotFound, notFound},
 	{ErrMethodNotAllowed, methodNotAllowed},
 	{ErrBodyTimeout, requestTimeout},
-	{ErrBadOrigin, malformed},
 	{ErrTooLarge, tooLarge},
 	{ErrUnsupportedMediaType, unsupportedMedia},
 }

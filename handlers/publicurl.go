@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -20,7 +19,7 @@ func (a *api) address(c echo.Context) string {
 	if r.TLS != nil {
 		seen.Scheme = "https"
 	}
-	if !fromProxy(r.RemoteAddr, a.TrustedProxies) {
+	if !a.TrustedProxies.Peer(r.RemoteAddr) {
 		return seen.String()
 	}
 	if scheme := strings.ToLower(firstOf(r.Header.Get(echo.HeaderXForwardedProto))); scheme == "http" || scheme == "https" {
@@ -39,13 +38,4 @@ func (a *api) address(c echo.Context) string {
 func firstOf(header string) string {
 	first, _, _ := strings.Cut(header, ",")
 	return strings.TrimSpace(first)
-}
-
-// fromProxy reports whether the peer of the connection is a trusted proxy.
-func fromProxy(remote string, trusted []netip.Prefix) bool {
-	addr, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	return trusts(trusted, addr.Addr().Unmap().WithZone(""))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
 	"github.com/sluicehq/sluice/schemas"
@@ -108,7 +109,7 @@ func (a *api) put(ctx context.Context, r *requestInfo, p broker.Publication) (sc
 
 // limitedCaller is a request whose publishes are limited.
 type limitedCaller struct {
-	network string // its address, see networkOf
+	network string // its address, see proxies.NetworkOf
 	last    ratelimit.Decision
 	decided bool // there is a last one
 	// pause waits, for a body that is slowed down; nil: what is too much is refused.
@@ -121,7 +122,7 @@ func (a *api) limited(next echo.HandlerFunc) echo.HandlerFunc {
 		return next
 	}
 	return func(c echo.Context) error {
-		request(c).limited = &limitedCaller{network: networkOf(c.RealIP())}
+		request(c).limited = &limitedCaller{network: proxies.NetworkOf(c.RealIP())}
 		return next(c)
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sluicehq/sluice/auth"
+	"github.com/sluicehq/sluice/internal/origin"
 )
 
 // Keys of log lines, each declared once.
@@ -217,4 +220,10 @@ func (a *api) guardHost(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// answersFor reports whether requests with this Host header are answered.
+func (a *api) answersFor(hostport string) bool {
+	host := origin.Hostname(hostport)
+	return !a.Dev || origin.LoopbackHost(host) || slices.Contains(a.DevHosts, strings.ToLower(host))
 }

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
+	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -42,8 +42,8 @@ type Options struct {
 
 	MaxMessageBytes int           // largest event; the limits of bodies and lines are multiples of it
 	WriteTimeout    time.Duration // how long the socket of a stream may accept nothing
-	CORSOrigins     []string      // as ParseOrigin returns them
-	TrustedProxies  []netip.Prefix
+	CORSOrigins     []string      // as origin.Parse returns them
+	TrustedProxies  proxies.Trusted
 	// Limits limit what one caller may publish in a second. Default: no limits.
 	Limits *ratelimit.Limits
 	// PublicURL is the URL at which clients reach the service, including the path that a
@@ -128,7 +128,7 @@ func New(o Options) *Service {
 	if o.ClusterState == nil {
 		o.ClusterState = alone
 	}
-	a := &api{Options: o, metrics: newMetrics(o), clientOf: clientAddress(o.TrustedProxies), asks: parameters(subscribeQuery)}
+	a := &api{Options: o, metrics: newMetrics(o), clientOf: o.TrustedProxies.ClientOf, asks: parameters(subscribeQuery)}
 	_ = alone.Watch(context.Background(), a.apply) // nothing is stored yet, so nothing can be refused
 	for by := range a.done {
 		a.done[by] = func(s *broker.Stream, sent int64, err error) { a.finished(s, carriage(by), sent, err) }

@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/sluicehq/sluice/server/program/signals"
 )
 
 // The statuses that the program exits with.
@@ -25,7 +27,7 @@ const (
 // Main runs the program with the arguments, the environment and the streams of the process,
 // and exits.
 func Main() {
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := signals.Context(context.Background(), exitFault)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(report(os.Stderr, err))

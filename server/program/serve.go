@@ -19,6 +19,8 @@ import (
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/server/program/memory"
+	"github.com/sluicehq/sluice/server/program/signals"
 	"github.com/sluicehq/sluice/server/program/systemd"
 	"github.com/sluicehq/sluice/web"
 )
@@ -55,7 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, std *streams, s *settings) error {
 	if c.Check {
 		return c.report(std)
 	}
-	outliveReaders()
+	signals.OutliveReaders()
 	var log *slog.Logger
 	lines := newLineWriter(std.err, func(lost uint64) { log.Warn("log lines lost", "lines", lost) })
 	defer lines.close(flushTimeout)
@@ -134,8 +136,8 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	go func() { failed <- serveHTTP(server, entrance, publishes, listener) }() // ends with server.Close
 	defer server.Close()                                                       //nolint:errcheck // closed already after a drain
 
-	go trimMemory(ctx, func() int { return b.Stats().Streams }) // ends with ctx
-	go gcPace(ctx)                                              // ends with ctx
+	go memory.Trim(ctx, func() int { return b.Stats().Streams }) // ends with ctx
+	go memory.Pace(ctx)                                          // ends with ctx
 
 	logListening(log, cfg, listener.Addr())
 	if err := printBanner(stdout, cfg, listener.Addr()); err != nil {

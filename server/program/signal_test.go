@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sluicehq/sluice/server/program/signals"
 )
 
 // started runs a command until a line of its standard error has text.
@@ -40,7 +42,7 @@ func TestMain_interrupted(t *testing.T) {
 
 // stubborn is a program that does not end when it is told to.
 func stubborn() {
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := signals.Context(context.Background(), exitFault)
 	defer stop()
 	fmt.Fprintln(os.Stderr, "started")
 	<-ctx.Done()

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
-	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/origin"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -171,12 +171,12 @@ func headerSafe(key string) bool {
 
 func (v *validator) origins() {
 	for i, text := range v.CORSOrigins {
-		origin, err := handlers.ParseOrigin(text)
+		parsed, err := origin.Parse(text)
 		if err != nil {
-			v.fault("cors-origins", text, strings.TrimPrefix(err.Error(), handlers.ErrBadOrigin.Error()+": "))
+			v.fault("cors-origins", text, strings.TrimPrefix(err.Error(), origin.ErrBad.Error()+": "))
 			continue
 		}
-		v.CORSOrigins[i] = origin
+		v.CORSOrigins[i] = parsed
 	}
 }
 

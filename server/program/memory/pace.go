@@ -1,4 +1,5 @@
-package program
+// Package memory keeps the heap as small as the work of the garbage collector allows.
+package memory
 
 import (
 	"context"
@@ -10,18 +11,18 @@ import (
 // By default, the garbage collector lets the heap grow to twice what is in use. That makes
 // its work cheap where it has to look at all of the heap: for each byte that is allocated, it
 // looks at one. But of what this server holds, most may be text, which it never looks at, and
-// then the heap is twice as large for nothing. gcPace lets the heap grow by as much as the
+// then the heap is twice as large for nothing. [Pace] lets the heap grow by as much as the
 // collector has to look at, so that its work for each byte stays the same.
 
 const (
-	gcPaceEvery = time.Second
+	paceEvery = time.Second
 	// objectWork is what an object costs the collector, even if it has no pointers, in bytes
 	// that it could have looked at instead.
 	objectWork = 256
 	// minGCPercent bounds how often the collector runs when nearly all is text.
 	minGCPercent = 25
-	// gcPaceFrom is the size of a heap that is too small to matter.
-	gcPaceFrom = 16 << 20
+	// paceFrom is the size of a heap that is too small to matter.
+	paceFrom = 16 << 20
 )
 
 // heapUse is what the collector found when it last ran.
@@ -34,7 +35,7 @@ type heapUse struct {
 
 // percent returns by how much the heap may grow, in percent of what is in use.
 func (u heapUse) percent() int {
-	if u.live < gcPaceFrom {
+	if u.live < paceFrom {
 		return 100
 	}
 	objects := float64(u.objects) * float64(u.live) / float64(max(u.occupied, u.live))
@@ -42,14 +43,14 @@ func (u heapUse) percent() int {
 	return int(min(100, max(minGCPercent, 100*work/float64(u.live))))
 }
 
-// gcPace sets the pace of the garbage collector until ctx ends, unless the environment does
+// Pace sets the pace of the garbage collector until ctx ends, unless the environment does
 // (GOGC).
-func gcPace(ctx context.Context) {
+func Pace(ctx context.Context) {
 	if was := debug.SetGCPercent(100); was != 100 {
 		debug.SetGCPercent(was)
 		return
 	}
-	tick := time.NewTicker(gcPaceEvery)
+	tick := time.NewTicker(paceEvery)
 	defer tick.Stop()
 	percent := 100
 	for {
@@ -57,14 +58,14 @@ func gcPace(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			percent = setGCPace(readHeapUse(), percent)
+			percent = setPace(readHeapUse(), percent)
 		}
 	}
 }
 
-// setGCPace sets the pace for a heap, if it differs from the present one by so much that it
+// setPace sets the pace for a heap, if it differs from the present one by so much that it
 // matters, and returns it.
-func setGCPace(u heapUse, percent int) int {
+func setPace(u heapUse, percent int) int {
 	next := u.percent()
 	if 5*next > 4*percent && 4*next < 5*percent {
 		return percent

@@ -1,4 +1,4 @@
-package handlers_test
+package origin_test
 
 import (
 	"errors"
@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/origin"
 )
 
-func TestParseOrigin(t *testing.T) {
+func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		"*":                             "*",
 		"https://app.example.com":       "https://app.example.com",
@@ -46,34 +46,34 @@ func TestParseOrigin(t *testing.T) {
 		"https://*.*.example.com":       "",
 		"https://b\u00fccher.example":   "",
 	} {
-		got, err := handlers.ParseOrigin(text)
-		if got != want || (want == "") != errors.Is(err, handlers.ErrBadOrigin) {
+		got, err := origin.Parse(text)
+		if got != want || (want == "") != errors.Is(err, origin.ErrBad) {
 			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
 		}
 	}
 }
 
-// FuzzParseOrigin checks that a parsed origin is in normal form, and that a pattern matches only
+// FuzzParse checks that a parsed origin is in normal form, and that a pattern matches only
 // the hosts below it.
-func FuzzParseOrigin(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"https://app.example.com", "https://*.example.com:8443", "http://[::1]:80", "HTTP://A:080/"} {
 		f.Add(seed, "https://a.example.com")
 	}
-	f.Fuzz(func(t *testing.T, text, origin string) {
-		pattern, err := handlers.ParseOrigin(text)
+	f.Fuzz(func(t *testing.T, text, page string) {
+		pattern, err := origin.Parse(text)
 		if err != nil {
 			return
 		}
-		if again, err := handlers.ParseOrigin(pattern); again != pattern || err != nil {
+		if again, err := origin.Parse(pattern); again != pattern || err != nil {
 			t.Errorf("%q is %q, that is %q, %v", text, pattern, again, err)
 		}
-		if !handlers.MatchesOrigin(pattern, origin) || pattern == origin {
+		if !origin.Matches(pattern, page) || pattern == page {
 			return
 		}
 		scheme, host, _ := strings.Cut(pattern, "://*")
-		u, err := url.Parse(origin)
+		u, err := url.Parse(page)
 		if err != nil || u.Scheme+"://" != scheme+"://" || !strings.HasSuffix(u.Host, host) || u.User != nil || u.Path != "" {
-			t.Errorf("%q stands for %q", pattern, origin)
+			t.Errorf("%q stands for %q", pattern, page)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package program
+package memory
 
 import (
 	"runtime"
@@ -29,20 +29,20 @@ func TestHeapUse_percent(t *testing.T) {
 }
 
 // A heap of text grows little, and one of pointers as the collector would have it.
-func TestSetGCPace(t *testing.T) {
+func TestSetPace(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	var texts [][]byte
 	for range 8 << 10 {
 		texts = append(texts, make([]byte, 8<<10))
 	}
 	runtime.GC()
-	if percent := setGCPace(readHeapUse(), 100); percent > 30 || debug.SetGCPercent(100) != percent {
+	if percent := setPace(readHeapUse(), 100); percent > 30 || debug.SetGCPercent(100) != percent {
 		t.Errorf("the heap of texts may grow by %d %%", percent)
 	}
 	runtime.KeepAlive(texts)
 	pointers := make([]*int, 8<<20)
 	runtime.GC()
-	if percent := setGCPace(readHeapUse(), 25); percent < 50 || debug.SetGCPercent(100) != percent {
+	if percent := setPace(readHeapUse(), 25); percent < 50 || debug.SetGCPercent(100) != percent {
 		t.Errorf("the heap of pointers may grow by %d %%", percent)
 	}
 	runtime.KeepAlive(pointers)

@@ -1,4 +1,4 @@
-package program
+package memory
 
 import (
 	"context"
@@ -18,11 +18,11 @@ const (
 	burstBytes = 64 << 20
 )
 
-// trimMemory returns memory to the system once the server is quiet after a burst of
+// Trim returns memory to the system once the server is quiet after a burst of
 // streams that opened or closed, or of publishes. The runtime would keep most of what the
 // burst left behind, which is as much as the streams or the messages themselves take. It
 // ends with ctx.
-func trimMemory(ctx context.Context, streams func() int) {
+func Trim(ctx context.Context, streams func() int) {
 	tick := time.NewTicker(trimInterval)
 	defer tick.Stop()
 	var b burst

@@ -1,4 +1,5 @@
-package handlers
+// Package origin reads the origins of pages (RFC 6454), and patterns of them.
+package origin
 
 import (
 	"errors"
@@ -6,48 +7,47 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// ErrBadOrigin is returned by [ParseOrigin]. Its text says what is wrong.
-var ErrBadOrigin = errors.New("handlers: bad origin")
+// ErrBad is returned by [Parse]. Its text says what is wrong.
+var ErrBad = errors.New("origin: bad origin")
 
-// AnyOrigin is the origin pattern that stands for every origin.
-const AnyOrigin = "*"
+// Any is the origin pattern that stands for every origin.
+const Any = "*"
 
 // wildcard is the leading label that stands for one or more.
 const wildcard = "*."
 
-// ParseOrigin returns an origin in the form in which browsers send it (RFC 6454, section
+// Parse returns an origin in the form in which browsers send it (RFC 6454, section
 // 6.2): in lower case, without the default port of the scheme and without a slash at the
 // end. The host may begin with "*.", which stands for all hosts below it; at least two
-// more labels must follow. [AnyOrigin] is returned as it is. The error is
-// [ErrBadOrigin].
-func ParseOrigin(text string) (string, error) {
-	if text == AnyOrigin {
+// more labels must follow. [Any] is returned as it is. The error is
+// [ErrBad].
+func Parse(text string) (string, error) {
+	if text == Any {
 		return text, nil
 	}
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	switch {
 	case err != nil, u.Scheme == "", u.Host == "", u.Opaque != "":
-		return "", badOrigin("it is not a scheme and a host, such as https://app.example.com")
+		return "", bad("it is not a scheme and a host, such as https://app.example.com")
 	case u.User != nil, u.Path != "", u.RawQuery != "", u.ForceQuery, u.Fragment != "", strings.HasSuffix(text, "#"):
-		return "", badOrigin("an origin has a scheme, a host and a port, and nothing else")
+		return "", bad("an origin has a scheme, a host and a port, and nothing else")
 	}
-	host, err := originHost(u.Hostname())
+	host, err := parseHost(u.Hostname())
 	if err != nil {
 		return "", err
 	}
 	port := u.Port()
 	if strings.HasSuffix(u.Host, ":") {
-		return "", badOrigin("the port is empty")
+		return "", bad("the port is empty")
 	}
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil {
-			return "", badOrigin("the port is not a number up to 65535")
+			return "", bad("the port is not a number up to 65535")
 		}
 		port = ":" + strconv.FormatUint(n, 10)
 	}
@@ -57,7 +57,7 @@ func ParseOrigin(text string) (string, error) {
 	return u.Scheme + "://" + host + port, nil
 }
 
-func originHost(host string) (string, error) {
+func parseHost(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Is6() {
 			return "[" + addr.WithZone("").String() + "]", nil
@@ -68,23 +68,23 @@ func originHost(host string) (string, error) {
 	name, wild := strings.CutPrefix(host, wildcard)
 	switch {
 	case strings.Contains(name, "*"):
-		return "", badOrigin("* can only stand for whole labels in front, as in https://*.example.com")
+		return "", bad("* can only stand for whole labels in front, as in https://*.example.com")
 	case wild && !strings.Contains(strings.Trim(name, "."), "."):
-		return "", badOrigin("below *. there must be two labels, as in https://*.example.com")
+		return "", bad("below *. there must be two labels, as in https://*.example.com")
 	}
 	for i := range len(host) {
 		if host[i] <= ' ' || host[i] > '~' {
-			return "", badOrigin("browsers send names that are not ASCII in their xn-- form")
+			return "", bad("browsers send names that are not ASCII in their xn-- form")
 		}
 	}
 	return host, nil
 }
 
-func badOrigin(why string) error { return fmt.Errorf("%w: %s", ErrBadOrigin, why) }
+func bad(why string) error { return fmt.Errorf("%w: %s", ErrBad, why) }
 
-// matchesOrigin reports whether pattern, as [ParseOrigin] returns it, matches an origin
-// that a browser has sent. It does not treat [AnyOrigin] specially.
-func matchesOrigin(pattern, origin string) bool {
+// Matches reports whether pattern, as [Parse] returns it, matches an origin
+// that a browser has sent. It does not treat [Any] specially.
+func Matches(pattern, origin string) bool {
 	scheme, host, ok := strings.Cut(pattern, "://"+wildcard)
 	if !ok {
 		return pattern == origin
@@ -94,13 +94,8 @@ func matchesOrigin(pattern, origin string) bool {
 	return ok && found && below != "" && !strings.ContainsAny(below, "/:@[]")
 }
 
-// answersFor reports whether requests with this Host header are answered.
-func (a *api) answersFor(hostport string) bool {
-	return !a.Dev || loopbackName(hostname(hostport)) || slices.Contains(a.DevHosts, strings.ToLower(hostname(hostport)))
-}
-
-// hostname returns a Host header without its port.
-func hostname(hostport string) string {
+// Hostname returns a Host header without its port.
+func Hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return hostport
@@ -108,7 +103,8 @@ func hostname(hostport string) string {
 	return host
 }
 
-func loopbackName(host string) bool {
+// LoopbackHost reports whether a host, without its port, is this machine.
+func LoopbackHost(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
@@ -119,8 +115,8 @@ func loopbackName(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// loopbackOrigin reports whether an Origin header names a page of this machine.
-func loopbackOrigin(origin string) bool {
+// Loopback reports whether an Origin header names a page of this machine.
+func Loopback(origin string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && loopbackName(u.Hostname())
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && LoopbackHost(u.Hostname())
 }

@@ -1,28 +1,28 @@
-package handlers_test
+package proxies_test
 
 import (
 	"net/http"
 	"net/netip"
 	"testing"
 
-	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/proxies"
 )
 
-// FuzzClientAddress puts arbitrary text into X-Forwarded-For. The result is always an address, and
+// FuzzTrusted_ClientOf puts arbitrary text into X-Forwarded-For. The result is always an address, and
 // one from the header only if a trusted proxy vouches for it.
-func FuzzClientAddress(f *testing.F) {
+func FuzzTrusted_ClientOf(f *testing.F) {
 	for _, seed := range []string{
 		"", "203.0.113.7", "203.0.113.7:1", "[2001:db8::1]:443", `"[::1]"`, "unknown", "_hidden", ",", "fe80::1%eth0", "::ffff:10.0.0.1, 10.0.0.2",
 	} {
 		f.Add("10.0.0.1:1", seed, seed)
 	}
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	trusted := proxies.Trusted{netip.MustParsePrefix("10.0.0.0/8")}
 	f.Fuzz(func(t *testing.T, remote, one, two string) {
 		if _, err := netip.ParseAddrPort(remote); err != nil {
 			return
 		}
 		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {one, two}}}
-		got := handlers.ClientAddress(trusted)(r)
+		got := trusted.ClientOf(r)
 		addr, err := netip.ParseAddr(got)
 		if err != nil {
 			t.Fatalf("%q", got)
