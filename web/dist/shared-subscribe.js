@@ -1,5 +1,5 @@
 import { c as send, d as SluiceError, n as authorization, o as lost, p as atMost, s as problemOf, t as absent, u as unsupported } from "./shared-request.js";
-import { a as RUN_ENDED, c as epochOf, i as matches, l as notAfter, r as connect, s as askFor } from "./shared-connection.js";
+import { a as RUN_ENDED, c as notAfter, i as matches, o as askFor, r as connect, s as epochOf } from "./shared-connection.js";
 // src/schema.ts
 /**
 * Returns a schema for a type that is not checked at run time.

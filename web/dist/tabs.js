@@ -1,5 +1,5 @@
 import { d as SluiceError, f as after } from "./shared-request.js";
-import { l as notAfter, n as SILENT_BEATS } from "./shared-connection.js";
+import { c as notAfter, n as SILENT_BEATS } from "./shared-connection.js";
 // src/tabs.ts
 /** Increases with each change of {@link Word}, because tabs with different versions of the page must not share. */
 const WORDS = 2;

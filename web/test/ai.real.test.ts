@@ -187,6 +187,26 @@ describe.skipIf(!there).each([
     await server.deserted(chats({ id }).$name);
   });
 
+  test("is stopped although the server has not said for long whether it is", async () => {
+    let lost = 0;
+    const away: typeof fetch = (input, init) => {
+      if (!/\/messages\b/.test(String(input)) || lost === 3) return fetch(input, init);
+      lost++;
+      return Promise.reject(new TypeError("fetch failed"));
+    };
+    const far = createServer({ url: server.url, apiKey: server.apiKey, fetch: away, retries: 0 });
+    let stop!: AbortSignal;
+    const answer = await publishAnswer(far, chats({ id }), async function* ({ signal }) {
+      stop = signal;
+      yield "The weather is ";
+      await aborted(signal);
+    });
+    await sluice.publish(chats({ id }).control, { stop: answer.id });
+    await answer.done;
+    expect(stop.aborted).toBe(true);
+    expect(lost).toBe(3);
+  });
+
   test.each([true, false])("is stopped before the page knows it, published by then: %j", async (published) => {
     let reply!: () => void;
     const replied = new Promise<void>((resolve) => (reply = resolve));

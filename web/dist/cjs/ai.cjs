@@ -1,5 +1,6 @@
 Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 const require_abort = require("./shared-abort.cjs");
+const require_retry = require("./shared-retry.cjs");
 const require_request = require("./shared-request.cjs");
 const require_subscribe = require("./shared-subscribe.cjs");
 const require_publish = require("./publish.cjs");
@@ -181,6 +182,8 @@ const STEP = "answer";
 // src/ai/publish.ts
 /** How long a source may go on after it was told to stop. */
 const STOP_MS = 5e3;
+/** How long to wait before the server is asked for stops again. */
+const RETRY_MS = 1e3;
 /**
 * Publishes an answer while it is generated. Readers get its parts, whether they come early, in the
 * middle or after the end.
@@ -221,10 +224,10 @@ async function publishAnswer(sluice, channel, source, { id = crypto.randomUUID()
 		done
 	};
 }
-/** Waits until a reader stops the answer. It returns false if nobody does before the signal aborts, or the wait fails. */
+/** Waits until a reader stops the answer. It returns false if nobody does before the signal aborts, or the server refuses to say. */
 async function untilStopped(run, { control }, signal) {
 	const match = ({ stop }) => stop === run.id;
-	for (let step = STEP;; step += "'") try {
+	for (let step = STEP;;) try {
 		await run.ask(step, control, { begin: run.id }, {
 			reply: control,
 			match,
@@ -232,7 +235,10 @@ async function untilStopped(run, { control }, signal) {
 		});
 		return true;
 	} catch (error) {
-		if (signal.aborted || error.code !== "gap") return false;
+		const { code } = error;
+		if (signal.aborted || !(code === "gap" || require_retry.mayRepeat(error, true))) return false;
+		if (code === "gap") step += "'";
+		else await require_retry.wait(RETRY_MS, signal).catch(() => void 0);
 	}
 }
 /** Yields what a source yields, but some time after the signal has aborted it throws. A model may not listen to the signal. */

@@ -1,4 +1,17 @@
 const require_request = require("./shared-request.cjs");
+// src/backoff.ts
+/** The longest wait that a server may ask for. */
+const MAX_ASKED_MS = 3e5;
+/**
+* Returns how long to wait before the next attempt. Servers spread the waits that they ask for, so
+* those are taken as they are. Otherwise the wait is random, up to a bound that doubles with each
+* failure in a row ("full jitter"), so that the clients of a server that died do not all return at once.
+*
+* @param failures in a row, without the latest
+*/
+function backoff(failures, minMs, maxMs, askedMs) {
+	return askedMs ? Math.min(askedMs, MAX_ASKED_MS) : Math.random() * Math.min(maxMs, minMs * 2 ** failures);
+}
 // src/position.ts
 /**
 * Returns the epoch of a position: one life of the server's log. Positions of one epoch can be
@@ -33,19 +46,6 @@ function askFor(members, server) {
 		position,
 		topics
 	};
-}
-// src/backoff.ts
-/** The longest wait that a server may ask for. */
-const MAX_ASKED_MS = 3e5;
-/**
-* Returns how long to wait before the next attempt. Servers spread the waits that they ask for, so
-* those are taken as they are. Otherwise the wait is random, up to a bound that doubles with each
-* failure in a row ("full jitter"), so that the clients of a server that died do not all return at once.
-*
-* @param failures in a row, without the latest
-*/
-function backoff(failures, minMs, maxMs, askedMs) {
-	return askedMs ? Math.min(askedMs, MAX_ASKED_MS) : Math.random() * Math.min(maxMs, minMs * 2 ** failures);
 }
 // src/decode.ts
 /** The code of a stream that was to end with its run. */

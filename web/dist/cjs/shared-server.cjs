@@ -1,77 +1,8 @@
 const require_abort = require("./shared-abort.cjs");
 const require_request = require("./shared-request.cjs");
-const require_connection = require("./shared-connection.cjs");
+const require_retry = require("./shared-retry.cjs");
 const require_subscribe = require("./shared-subscribe.cjs");
-// src/server/deadline.ts
-/** The reason of a signal that is done with. The default one would be made anew for each request, with its stack. */
-const DONE = /* @__PURE__ */ new Error("The request is over");
-/**
-* Returns a signal that follows another one and also aborts when time is up.
-*
-* @param ms undefined: there is no time limit
-* @param late returns the reason to abort with when time is up
-*/
-function within(ms, outer, late) {
-	const controller = new AbortController();
-	const follow = () => controller.abort(outer?.reason);
-	if (outer?.aborted) follow();
-	outer?.addEventListener("abort", follow, { once: true });
-	const stop = ms === void 0 ? void 0 : require_request.after(ms, () => controller.abort(late?.()));
-	return {
-		signal: controller.signal,
-		expire: (reason) => controller.abort(reason),
-		done() {
-			stop?.();
-			outer?.removeEventListener("abort", follow);
-			controller.abort(DONE);
-		}
-	};
-}
-/** Waits. If the signal aborts, it throws the signal's reason. */
-function wait(ms, signal) {
-	return new Promise((resolve, reject) => {
-		const abort = () => {
-			stop();
-			reject(signal?.reason);
-		};
-		const stop = require_request.after(ms, () => {
-			signal?.removeEventListener("abort", abort);
-			resolve();
-		});
-		if (signal?.aborted) return abort();
-		signal?.addEventListener("abort", abort, { once: true });
-	});
-}
-// src/server/retry.ts
-/**
-* Reports whether a failed request may be repeated.
-*
-* @param once it has the same effect however often it is made: a read, or a publish under a key.
-*   Other requests are repeated only if it is certain that nothing was done: after 429, and after
-*   the server's own 503. A gateway may answer 503 although the server received the request.
-*/
-function mayRepeat({ code, status }, once) {
-	if (status === 429 || status === 503 && code !== "http-503") return true;
-	return once && (code === "network" || [
-		408,
-		502,
-		503,
-		504
-	].includes(status));
-}
-/** Waits before the next attempt: as long as the server asks for, or with full jitter. */
-function pause({ minMs, maxMs }, failures, error, signal) {
-	return wait(require_connection.backoff(failures, minMs, maxMs, error.retryAfterMs), signal);
-}
-/** Makes attempts until one succeeds or must not be repeated, see {@link mayRepeat}. It throws the last error. */
-async function retrying(policy, { once, signal }, attempt) {
-	for (let failures = 0;; failures++) try {
-		return await attempt();
-	} catch (error) {
-		if (!(error instanceof require_request.SluiceError) || failures >= policy.retries || !mayRepeat(error, once)) throw error;
-		await pause(policy, failures, error, signal);
-	}
-}
+const require_connection = require("./shared-connection.cjs");
 // src/server/caller.ts
 /** Goes with a body that is a stream: `fetch` wants to be told. */
 const STREAMED = { duplex: "half" };
@@ -91,7 +22,7 @@ var Caller = class {
 	}
 	/** Repeats a request until it succeeds or must not be repeated, and reads the answer. */
 	call(question) {
-		return retrying(this.policy, {
+		return require_retry.retrying(this.policy, {
 			once: question.once,
 			signal: question.signal
 		}, () => this.attempt(question));
@@ -100,7 +31,7 @@ var Caller = class {
 	async attempt({ method, path, query = [], body, once, signal: outer }) {
 		const url = require_request.endpoint(this.url, path);
 		for (const [name, value] of query) url.searchParams.append(name, value);
-		const { signal, done } = within(this.timeoutMs, outer, () => unanswered(url, once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
+		const { signal, done } = require_retry.within(this.timeoutMs, outer, () => unanswered(url, once, /* @__PURE__ */ new Error(`no answer within ${this.timeoutMs} ms`)));
 		try {
 			const response = await this.send(url, {
 				method,
@@ -338,7 +269,7 @@ var Gatherer = class {
 		let place = this.#enter(channel, once, !!signal);
 		try {
 			const json = await require_abort.orAbort(item, signal);
-			return await retrying(this.caller.policy, {
+			return await require_retry.retrying(this.caller.policy, {
 				once,
 				signal
 			}, async () => {
@@ -510,12 +441,12 @@ var Batch = class {
 			let last;
 			for (const [i, entry] of pending.entries()) {
 				const outcome = this.results[entry.index] = outcomes[i];
-				if (!(outcome instanceof require_request.SluiceError) || !mayRepeat(outcome, entry.once)) continue;
+				if (!(outcome instanceof require_request.SluiceError) || !require_retry.mayRepeat(outcome, entry.once)) continue;
 				again.push(entry);
 				last = outcome;
 			}
 			if (!last || failures >= policy.retries) return;
-			await pause(policy, failures, last, this.options.signal);
+			await require_retry.pause(policy, failures, last, this.options.signal);
 			pending = again;
 		}
 	}
@@ -580,7 +511,7 @@ const PAGE = 1e3;
 async function ask(caller, run, publish, options) {
 	const { timeout, reply } = options;
 	const late = () => new require_request.SluiceError("timeout", `No answer came on ${reply.topic} of ${reply.channel} within ${timeout} ms`);
-	const { signal, done } = within(timeout, options.signal, late);
+	const { signal, done } = require_retry.within(timeout, options.signal, late);
 	try {
 		const { id } = await publish({ signal });
 		const held = await heldAnswer(caller, options, id, signal);
@@ -841,7 +772,7 @@ var LineStream = class {
 		const exchange = newExchange();
 		const { signal: outer } = this.options;
 		const { timeoutMs } = this.caller;
-		const { signal, expire, done } = within(void 0, outer);
+		const { signal, expire, done } = require_retry.within(void 0, outer);
 		let stop;
 		exchange.waitAnew = () => {
 			stop?.();
@@ -1093,7 +1024,7 @@ var TextRequest = class {
 	/** Sends the request and returns the answer. It throws a {@link SluiceError}, what the source throws, or the signal's reason. */
 	async send(url, outer) {
 		const { timeoutMs } = this.caller;
-		const deadline = within(void 0, outer);
+		const deadline = require_retry.within(void 0, outer);
 		const { signal, expire, done } = deadline;
 		let stop;
 		const body = this.#body(signal, () => {
@@ -1142,7 +1073,7 @@ var TextRequest = class {
 		try {
 			for (let last, had = 0;; last = had) {
 				const { sent } = this;
-				await wait(intervalMs, signal);
+				await require_retry.wait(intervalMs, signal);
 				if (had >= sent) continue;
 				const now = await this.confirm(signal);
 				if (now === void 0 && !this.text.backlog.isFull) continue;
@@ -1167,7 +1098,7 @@ const CODES = {
 */
 async function textState(caller, url, outer) {
 	const late = () => new require_request.SluiceError("network", `The server gave no answer within ${caller.timeoutMs} ms`);
-	const { signal, done } = within(caller.timeoutMs, outer, late);
+	const { signal, done } = require_retry.within(caller.timeoutMs, outer, late);
 	try {
 		return stateOf(await caller.send(url, {
 			method: "HEAD",
@@ -1244,7 +1175,7 @@ var TextPublisher = class {
 			if (this.#confirmed > reached) failures = 0;
 			reached = Math.max(reached, this.#confirmed);
 			if (failures >= policy.retries) throw error;
-			await pause(policy, failures, error, this.signal);
+			await require_retry.pause(policy, failures, error, this.signal);
 		}
 	}
 	/** Reports whether to go on after a failure. A conflict has several reasons, and is final if {@link #goOn} throws it again. */
@@ -1287,7 +1218,7 @@ var TextPublisher = class {
 	/** Ends the text as aborted, so that readers need not wait for more. If that fails, the server does it after a while. */
 	async #giveUp() {
 		if (!this.#request) return;
-		const { signal, done } = within(Math.min(this.caller.timeoutMs, GIVE_UP_MS), void 0);
+		const { signal, done } = require_retry.within(Math.min(this.caller.timeoutMs, GIVE_UP_MS), void 0);
 		const url = this.#url({
 			...this.#names,
 			attempt: String(this.#attempt)
@@ -1355,7 +1286,7 @@ var TextPublisher = class {
 		for (let waits = 0; backlog.isFull; waits++) {
 			const confirmed = await this.#confirm().catch(() => void 0);
 			backlog.drop(confirmed ?? 0);
-			if (backlog.isFull) await wait(require_connection.backoff(waits, minMs, maxMs), this.signal);
+			if (backlog.isFull) await require_retry.wait(require_connection.backoff(waits, minMs, maxMs), this.signal);
 		}
 	}
 	#url(query) {
@@ -1377,7 +1308,7 @@ function lostText(why) {
 /** Publishes a text piece by piece as the source yields it. */
 async function streamText(caller, ref, feed, plan) {
 	checkAttempt(plan.attempt);
-	const { signal, done } = within(void 0, plan.signal);
+	const { signal, done } = require_retry.within(void 0, plan.signal);
 	try {
 		return Object.assign({ duplicate: false }, await new TextPublisher(caller, ref, feed, plan, signal).run());
 	} finally {

@@ -1,5 +1,7 @@
 import { orAbort } from "../abort.js";
 import type { SluiceError } from "../error.js";
+import { wait } from "../server/deadline.js";
+import { mayRepeat } from "../server/retry.js";
 import type { RunHandle } from "../server/run.js";
 import type { SluiceServer } from "../server/server.js";
 import type { StreamReceipt } from "../server/text.js";
@@ -10,6 +12,9 @@ import { STEP, type AnswerChannel } from "./topics.js";
 
 /** How long a source may go on after it was told to stop. */
 const STOP_MS = 5000;
+
+/** How long to wait before the server is asked for stops again. */
+const RETRY_MS = 1000;
 
 /** An answer that is being published. */
 export interface PublishedAnswer {
@@ -72,16 +77,20 @@ export async function publishAnswer(
   return { id, done };
 }
 
-/** Waits until a reader stops the answer. It returns false if nobody does before the signal aborts, or the wait fails. */
+/** Waits until a reader stops the answer. It returns false if nobody does before the signal aborts, or the server refuses to say. */
 async function untilStopped(run: RunHandle, { control }: AnswerChannel, signal: AbortSignal): Promise<boolean> {
   const match = ({ stop }: { stop?: string }): boolean => stop === run.id;
-  for (let step = STEP; ; step += "'") {
+  for (let step = STEP; ;) {
     try {
       await run.ask(step, control, { begin: run.id }, { reply: control, match, signal });
       return true;
     } catch (error) {
+      const { code } = error as SluiceError;
+      if (signal.aborted || !(code === "gap" || mayRepeat(error as SluiceError, true))) return false;
       // What came before a gap is lost. The question is asked anew, so that what comes after it is found.
-      if (signal.aborted || (error as SluiceError).code !== "gap") return false;
+      if (code === "gap") step += "'";
+      // The server has been away for longer than a call tries. The same question finds what has come since it was first asked.
+      else await wait(RETRY_MS, signal).catch(() => undefined);
     }
   }
 }
