@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/watchedfile"
 )
 
 // keyFileInterval is the time between two looks at the file of named API keys. A change takes
@@ -48,7 +50,7 @@ func (k *namedKey) unchanged(later *namedKey) bool {
 // namedKeys are the API keys of a file, which is read again after a change.
 type namedKeys struct {
 	// Static after construction.
-	file   *watchedFile
+	file   *watchedfile.File
 	logger *slog.Logger
 	plain  apiKeys // none of them may also be in the file
 
@@ -60,9 +62,9 @@ type namedKeys struct {
 
 // newNamedKeys reads the file. A nil *namedKeys has no keys.
 func newNamedKeys(path string, plain apiKeys, logger *slog.Logger) (*namedKeys, error) {
-	k := &namedKeys{file: &watchedFile{path: path, logger: logger, every: keyFileInterval / 2, settles: true}, logger: logger, plain: plain}
+	k := &namedKeys{file: &watchedfile.File{Path: path, Log: logger, Every: keyFileInterval / 2, Settles: true}, logger: logger, plain: plain}
 	k.set.Store(&map[[sha256.Size]byte]*namedKey{})
-	if err := k.file.read(k.load); err != nil {
+	if err := k.file.Read(k.load); err != nil {
 		return nil, fmt.Errorf("auth: %s: %w", path, err)
 	}
 	return k, nil
@@ -76,7 +78,7 @@ func CheckAPIKeyFile(path string, plain []string) []error {
 	if err != nil {
 		return nil // it is a fault of the plain keys, which somebody else reports
 	}
-	data, err := readFile(path)
+	data, err := watchedfile.ReadAll(path)
 	if err != nil {
 		return []error{err}
 	}
@@ -93,7 +95,7 @@ func (k *namedKeys) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			k.file.poll(now, k.load)
+			k.file.Poll(now, k.load)
 		}
 	}
 }
@@ -144,7 +146,7 @@ func (k *namedKeys) retire(before, set map[[sha256.Size]byte]*namedKey) {
 		}
 	}
 	if len(before) > 0 {
-		k.logger.Info("API keys read again", slog.String(logPath, k.file.path), slog.Any("keys", namesOf(set)))
+		k.logger.Info("API keys read again", slog.String(logPath, k.file.Path), slog.Any("keys", namesOf(set)))
 	}
 }
 

@@ -288,7 +288,7 @@ func TestAPIKeyFile_changes(t *testing.T) {
 		for _, broken := range []string{"", "keys: [", "keys:\n" + entry("worker", "admin: perhaps"), "sk_plain"} {
 			change(broken)
 			mustAccept(t, a, "worker")
-			if n := strings.Count(log.String(), "changed key file refused"); n != 1 {
+			if n := strings.Count(log.String(), "changed file refused"); n != 1 {
 				t.Errorf("%q is logged %d times: %s", broken, n, &log)
 			}
 			log.reset()
@@ -299,7 +299,7 @@ func TestAPIKeyFile_changes(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		mustAccept(t, a, "worker")
-		if n := strings.Count(log.String(), "changed key file refused"); n != 1 {
+		if n := strings.Count(log.String(), "changed file refused"); n != 1 {
 			t.Errorf("a missing file is logged %d times: %s", n, &log)
 		}
 

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/watchedfile"
 )
 
 // Keys of log lines.
@@ -117,21 +119,21 @@ var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 // fileKeys are the keys of a foreign issuer in a file.
 type fileKeys struct {
 	*foreignKeys
-	file *watchedFile
+	file *watchedfile.File
 }
 
 // newFileKeys reads the file once, so that a wrong path is reported at the start.
 func newFileKeys(issuer Issuer, logger *slog.Logger) (*fileKeys, error) {
 	f := &fileKeys{foreignKeys: newForeignKeys(issuer, logger)}
-	f.file = &watchedFile{path: issuer.JWKSFile, logger: f.logger}
-	if err := f.file.read(f.load); err != nil {
+	f.file = &watchedfile.File{Path: issuer.JWKSFile, Log: f.logger}
+	if err := f.file.Read(f.load); err != nil {
 		return nil, fmt.Errorf("auth: issuer %q: %w", issuer.Issuer, err)
 	}
 	return f, nil
 }
 
 func (f *fileKeys) current(now time.Time) *keySet {
-	f.file.poll(now, f.load)
+	f.file.Poll(now, f.load)
 	return f.set.Load()
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicehq/sluice/internal/watchedfile"
 )
 
 // Issuer is a foreign issuer of tokens that this server accepts.
@@ -50,7 +52,7 @@ type Issuer struct {
 // A relative jwks_file is relative to the directory of that file. The error joins all
 // faults, including unknown fields.
 func LoadIssuers(path string) ([]Issuer, error) {
-	data, err := readFile(path)
+	data, err := watchedfile.ReadAll(path)
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}

@@ -7,17 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// maxFileBytes limits the files that this package reads.
-const maxFileBytes = 1 << 20
+	"github.com/sluicehq/sluice/internal/watchedfile"
+)
 
 // LoadKeyring reads a private JWK set (RFC 7517): keys of kty OKP (Ed25519), EC
 // (P-256), RSA (2048 to 8192 bits) or oct (32 bytes or more), each with an alg
 // that fits. A key may have an "nbf" in Unix seconds, from which it signs. An error names
 // the file and the index of the key, but quotes no key.
 func LoadKeyring(path string) (*Keyring, error) {
-	data, err := readFile(path)
+	data, err := watchedfile.ReadAll(path)
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
@@ -125,8 +124,8 @@ func empty(path string) bool {
 // same default. The permissions of the file stay. Two concurrent calls on one file lose
 // one of the keys.
 func RotateFile(path string, alg Algorithm, publishAhead, maxTTL time.Duration) (kid string, err error) {
-	if publishAhead < fileCheckInterval {
-		return "", fmt.Errorf("auth: a new key is to be published at least %v before it signs", fileCheckInterval)
+	if publishAhead < watchedfile.CheckInterval {
+		return "", fmt.Errorf("auth: a new key is to be published at least %v before it signs", watchedfile.CheckInterval)
 	}
 	if maxTTL <= 0 {
 		maxTTL = DefaultMaxTTL

@@ -6,12 +6,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/watchedfile"
 )
 
 // ownKeys is a keyring over time: keys appear, sign and retire, and the file changes.
 type ownKeys struct {
 	maxTTL time.Duration
-	file   *watchedFile // nil if the ring is not from a file
+	file   *watchedfile.File // nil if the ring is not from a file
 
 	now atomic.Pointer[ownSet]
 	mu  sync.Mutex // held while now is replaced
@@ -29,7 +31,7 @@ type ownSet struct {
 func newOwnKeys(ring *Keyring, maxTTL time.Duration, logger *slog.Logger) (*ownKeys, error) {
 	o := &ownKeys{maxTTL: maxTTL}
 	if ring.path != "" {
-		o.file = &watchedFile{path: ring.path, logger: logger}
+		o.file = &watchedfile.File{Path: ring.path, Log: logger}
 	}
 	set, err := o.view(ring, time.Now())
 	if err != nil {
@@ -42,7 +44,7 @@ func newOwnKeys(ring *Keyring, maxTTL time.Duration, logger *slog.Logger) (*ownK
 // at returns the set at now.
 func (o *ownKeys) at(now time.Time) *ownSet {
 	if o.file != nil {
-		o.file.poll(now, func(data []byte) error { return o.reload(data, now) })
+		o.file.Poll(now, func(data []byte) error { return o.reload(data, now) })
 	}
 	set := o.now.Load()
 	if set.until.IsZero() || now.Before(set.until) {
@@ -55,7 +57,7 @@ func (o *ownKeys) at(now time.Time) *ownSet {
 }
 
 func (o *ownKeys) reload(data []byte, now time.Time) error {
-	ring, err := parseKeyring(o.file.path, data)
+	ring, err := parseKeyring(o.file.Path, data)
 	if err != nil {
 		return err
 	}

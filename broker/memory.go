@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/broker/internal/idempotency"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
@@ -169,6 +170,9 @@ func (m *memory) put(ctx context.Context, e *engine.Entry, since, now time.Time)
 	}
 	e.ID, e.CreatedAt = sh.idOf(sh.seq.Take()), schemas.TimeOf(now)
 	waits := sh.append(c, &e.Message, e.Limits, e.Run)
+	if e.Run != nil && sh.opts.Outbox != nil {
+		m.tell(e)
+	}
 	c.mu.Unlock()
 
 	sh.seq.Complete(e.ID.Seq)
@@ -177,6 +181,14 @@ func (m *memory) put(ctx context.Context, e *engine.Entry, since, now time.Time)
 		sh.shrink(now)
 	}
 	return schemas.ReceiptOf(&e.Message), nil
+}
+
+// tell puts the end of a run into the outbox. The caller holds the channel's lock, so the
+// events of a channel are in order.
+func (m *memory) tell(e *engine.Entry) {
+	if event, ended := outbox.OfRun(&e.Message, e.Run); ended {
+		m.shard.opts.Outbox.Put(event)
+	}
 }
 
 // lockOrCreate returns the channel with its mutex held, and creates it if necessary.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -40,6 +41,9 @@ type Options struct {
 	// Engine keeps the messages. The caller closes it after the broker. Default:
 	// messages are kept in memory alone.
 	Engine engine.Engine
+	// Outbox gets the ends of runs, if there is no engine: engines have outboxes of their own.
+	// Default: nobody is told.
+	Outbox *outbox.Local
 	// Shards are engines that keep a part of the channels each. They are set instead of
 	// Engine: at most [schemas.MaxShards], all of one epoch, and always the same number
 	// in the same order. The limits above hold for all shards together; Memory,

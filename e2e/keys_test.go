@@ -139,7 +139,7 @@ func TestKeys_named(t *testing.T) {
 	}
 	in.expect(t, "other")
 	replace(t, file, []byte("keys:\n"+adminEntry+"  - broken\n"))
-	eventually(t, func() bool { return strings.Contains(s.stderr.String(), "changed key file refused") })
+	eventually(t, func() bool { return strings.Contains(s.stderr.String(), "changed file refused") })
 	if got := publish(worker, "status"); got != http.StatusCreated {
 		t.Errorf("with a broken file: %d", got)
 	}

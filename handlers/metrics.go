@@ -126,6 +126,9 @@ func newMetrics(o Options) *metrics {
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
 		}, func() float64 { return float64(o.LogLost()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if o.Webhooks != nil {
+		m.registry.MustRegister(webhookFigures{o.Webhooks})
+	}
 	for _, e := range broker.CloseReasons() {
 		m.streams.WithLabelValues(e.Reason)
 	}

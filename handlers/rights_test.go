@@ -68,6 +68,7 @@ func tasks() []task {
 		{right: everything, method: "DELETE", path: "/v1/tokens/some", status: 204},
 		{right: everything, method: "GET", path: "/v1/subscribers", status: 200},
 		{right: everything, method: "DELETE", path: "/v1/subscribers?sub=nobody", status: 200},
+		{right: everything, method: "GET", path: "/v1/webhooks", status: 200},
 		{right: everything, method: "GET", path: "/v1/channels", status: 200},
 		{right: everything, method: "DELETE", path: "/v1/channels/d", status: 204},
 		{right: identity, method: "GET", path: "/v1/schemas", status: 200},

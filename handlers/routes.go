@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/webhooks"
 )
 
 // Options are what the handlers need. All pointers are required.
@@ -35,6 +36,9 @@ type Options struct {
 	Log          *slog.Logger
 	// LogLost returns the number of lines that Log had to drop. Default: 0.
 	LogLost func() uint64
+
+	// Webhooks sends events. Default: there are no webhooks.
+	Webhooks *webhooks.Sender
 
 	// Connections returns figures about connections before their first request. Default:
 	// all 0.
@@ -184,6 +188,7 @@ func (a *api) routes(e *echo.Echo) {
 	add(http.MethodDelete, "/v1/tokens/:jti", a.revokeToken, admin, query(""))
 	get("/v1/subscribers", a.listSubscribers, admin, query("channel sub limit"))
 	add(http.MethodDelete, "/v1/subscribers", a.disconnect, admin, query("channel sub"))
+	get("/v1/webhooks", a.listWebhooks, admin, query(""))
 
 	get("/v1/channels", a.listChannels, admin, query("prefix? after limit"))
 	get("/v1/channels/:channel", a.getChannel, token, query(""))

@@ -201,7 +201,7 @@ func TestOpenAPI_responses(t *testing.T) {
 			}
 		}
 	}
-	if operations != 29 {
+	if operations != 30 {
 		t.Errorf("%d operations", operations)
 	}
 }

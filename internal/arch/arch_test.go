@@ -37,14 +37,16 @@ type rule struct {
 // about must satisfy each of them. .golangci.yml has the same rules, for editors.
 func rules() []rule {
 	return []rule{
-		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "server"}, true, "schemas are the words of the wire: every part but the page speaks them"},
+		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "server", "webhooks"}, true, "schemas are the words of the wire: every part but the page speaks them"},
 		{"auth", module + "/auth", []string{"handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
 		{"broker", module + "/broker$", []string{"handlers", "server"}, true, "what the broker is built from does not know the broker; auth does not either, handlers bring them together"},
 		{"broker-parts", module + "/broker/internal/", []string{"broker/*.go"}, true, "loops and timers are how the broker works, engines have nothing to do with it"},
 		{"ring", module + "/broker/ring", []string{"broker/*.go", "broker/texts", "handlers"}, true, "an engine delivers entries, it does not know how the broker holds them"},
 		{"texts", module + "/broker/texts", []string{"broker/*.go", "handlers"}, true, "an engine keeps the record of a text, it does not know what attempts mean"},
-		{"engine", module + "/broker/engine", []string{"broker", "handlers", "server"}, true, "engines are part of the broker"},
+		{"engine", module + "/broker/engine", []string{"broker", "handlers", "server", "webhooks"}, true, "engines are part of the broker"},
 		{"clusterstate", module + "/broker/engine/clusterstate", []string{"broker/engine", "handlers", "server"}, true, "engines keep the state, HTTP and the program know what it means, the broker does neither"},
+		{"outbox", module + "/broker/engine/outbox", []string{"broker", "server", "webhooks"}, true, "engines keep events, the broker has some to tell, and webhooks send them; HTTP does none of that"},
+		{"webhooks", module + "/webhooks", []string{"handlers", "server"}, true, "the program starts them, and HTTP shows how they do; nothing else knows who is told"},
 		{"disk", module + "/broker/engine/disk$", []string{"server"}, true, "an engine is chosen by the program; the broker knows only what engines have in common"},
 		{"disk-parts", module + "/broker/engine/disk/", []string{"broker/engine/disk"}, true, "how an engine works is its own business"},
 		{"nats", module + "/broker/engine/nats$", []string{"server"}, true, "an engine is chosen by the program; the broker knows only what engines have in common"},
@@ -68,6 +70,8 @@ func rules() []rule {
 		{"ratelimit", module + "/internal/ratelimit", []string{"handlers", "server"}, true, "handlers know who calls; the program is told how much that may be"},
 		{"rawio", module + "/internal/rawio", []string{"internal/door"}, true, "every connection comes in through the door"},
 		{"seededhash", module + "/internal/seededhash", []string{"auth/cache.go", "broker/internal/idempotency/receipts.go"}, true, "caches whose keys come from outside"},
+		{"watchedfile", module + "/internal/watchedfile", []string{"auth", "webhooks"}, true, "what has files that are read again"},
+		{"yamldoc", module + "/internal/yamldoc", []string{"auth", "webhooks"}, true, "what has files of its own"},
 		{"strictjson", module + "/internal/strictjson", []string{"auth", "handlers", "schemas"}, true, "what reads JSON from outside"},
 		{"tlsrecord", module + "/internal/tlsrecord", []string{"broker/*.go", "handlers", "internal/tlstap"}, true, "writer loops seal records, handlers pass on what seals them, and who derives keys shows that they are right"},
 		{"tlstap", module + "/internal/tlstap", []string{"handlers", "server"}, true, "the program puts the tap in, handlers take connections over; writer loops get what is left: a socket and what seals"},
@@ -95,7 +99,7 @@ func rules() []rule {
 		{"go-systemd", "github.com/coreos/go-systemd", []string{"server/program/systemd"}, false, "one place talks to systemd"},
 		{"prometheus", "github.com/prometheus", []string{"handlers", "server/top"}, false, "parts count, handlers expose, and top reads that"},
 		{"jsonschema", "github.com/santhosh-tekuri/jsonschema", []string{"schemas"}, true, "schemas are compiled in one place, with loaders off; tests hold answers to the OpenAPI document"},
-		{"yaml", "go.yaml.in/yaml", []string{"schemas", "auth", "server"}, true, "only what reads configuration files, and tests"},
+		{"yaml", "go.yaml.in/yaml", []string{"schemas", "auth", "server", "internal/yamldoc"}, true, "only what reads configuration files, and tests"},
 	}
 }
 

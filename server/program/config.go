@@ -95,6 +95,9 @@ type Config struct {
 	MaxPublishBytesPerAddress schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
 	PublishBurst              time.Duration    `default:"1s" group:"rates" help:"How many seconds' worth of these limits may come at once, after a pause."`
 
+	Webhooks      string         `placeholder:"FILE" group:"webhooks" help:"YAML or JSON file with the URLs that are told when runs end, each with the secret that signs what is sent to it. A changed file is picked up within a second."`
+	WebhooksAllow []netip.Prefix `name:"webhooks-allow" placeholder:"NETWORK" group:"webhooks" help:"Networks that are not public, such as 10.0.0.0/8, to which webhooks may be sent all the same. Default: none, or this machine with --dev."`
+
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`
 	LogFormat string     `placeholder:"FORMAT" group:"logs" help:"json or text. Default: text on a terminal, json elsewhere."`
 
@@ -114,6 +117,7 @@ var groups = []kong.Group{
 	{Key: "messages", Title: "Messages:"},
 	{Key: "streams", Title: "Streams:"},
 	{Key: "rates", Title: "Rates:"},
+	{Key: "webhooks", Title: "Webhooks:"},
 	{Key: "logs", Title: "Logs:"},
 	{Key: "server", Title: "Server:"},
 }
@@ -155,6 +159,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("data", c.Data),
 		slog.Any("nats", withoutUsers(c.NATS)),
 		slog.String("channels", c.Channels),
+		slog.String("webhooks", c.Webhooks),
 		slog.Any("cors_origins", c.CORSOrigins),
 		slog.Any("trusted_proxies", c.TrustedProxies),
 		slog.Int("replay_messages", c.ReplayMessages),

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/broker/engine/nats"
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -20,10 +21,14 @@ import (
 type engines struct {
 	messages     []engine.Engine // one for each shard; none if messages are in memory only
 	clusterState clusterstate.Store
+	outboxes     []outbox.Store // one for each shard; none without webhooks
 }
 
 // chosen sets the engine in the options of the broker.
 func (e *engines) chosen(o *broker.Options) {
+	if len(e.messages) == 0 && len(e.outboxes) == 1 {
+		o.Outbox, _ = e.outboxes[0].(*outbox.Local)
+	}
 	if len(e.messages) == 1 {
 		o.Engine = e.messages[0]
 		return
@@ -37,12 +42,16 @@ func openEngine(ctx context.Context, cfg *Config, catalog *schemas.Catalog, log 
 	switch cfg.engine() {
 	case diskEngine:
 		e, err := disk.Open(cfg.Data, disk.Options{
-			SyncEvery: cfg.DataSync, MaxBytes: int64(cfg.DataBytes), RememberFor: cfg.RememberFor, Log: log,
+			SyncEvery: cfg.DataSync, MaxBytes: int64(cfg.DataBytes), RememberFor: cfg.RememberFor, Outbox: cfg.Webhooks != "", Log: log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("opening %s: %w", cfg.Data, err)
 		}
-		return &engines{[]engine.Engine{e}, e.ClusterState()}, nil
+		kept := &engines{messages: []engine.Engine{e}, clusterState: e.ClusterState()}
+		if cfg.Webhooks != "" {
+			kept.outboxes = []outbox.Store{e.Outbox()}
+		}
+		return kept, nil
 	case natsEngine:
 		return openNATS(ctx, nats.Options{
 			URLs: cfg.NATS, Name: cfg.NATSName, Replicas: cfg.NATSReplicas,
@@ -52,7 +61,11 @@ func openEngine(ctx context.Context, cfg *Config, catalog *schemas.Catalog, log 
 			Timeout: cfg.NATSTimeout, CutOff: cfg.NATSCutOff, Log: log,
 		}, cfg.NATSShards)
 	}
-	return &engines{clusterState: new(clusterstate.Local)}, nil
+	e := &engines{clusterState: new(clusterstate.Local)}
+	if cfg.Webhooks != "" {
+		e.outboxes = []outbox.Store{outbox.NewLocal()}
+	}
+	return e, nil
 }
 
 // openNATS opens an engine for each shard. The first one holds the cluster state, and

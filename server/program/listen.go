@@ -53,7 +53,11 @@ func listen(ctx context.Context, cfg *Config) (net.Listener, error) {
 			return passed, err
 		}
 	}
-	return listenOn(ctx, cfg.Listen)
+	l, err := listenOn(ctx, cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: another process listens there; choose another address with --listen, port 0 for any that is free", cfg.Listen)
+	}
+	return l, err
 }
 
 // listenOn listens on host:port or on a Unix socket, which is removed when the listener is

@@ -36,6 +36,10 @@ type grammar struct {
 		List     keysListCmd     `cmd:"" help:"List the keys of a file, without their secrets."`
 		API      keysAPICmd      `cmd:"" name:"api" help:"Make an API key that may do only what you name."`
 	} `cmd:"" help:"Make and rotate the keys that sign tokens, and make API keys."`
+	Webhooks struct {
+		Secret webhooksSecretCmd `cmd:"" help:"Make the secret that signs what is sent to a webhook."`
+		Test   webhooksTestCmd   `cmd:"" help:"Send a test event to a URL."`
+	} `cmd:"" help:"Make secrets of webhooks, and try them out."`
 	Doctor  doctorCmd  `cmd:"" help:"Look at a running server as its clients see it, and say what to change."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
@@ -95,10 +94,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer engine.close(log)
-	options := brokerOptions(cfg, log)
-	options.LimitsOf = limitsOf(catalog)
-	engine.chosen(&options)
-	b, err := broker.New(options)
+	b, err := broker.New(brokerOptions(cfg, engine, catalog, log))
 	if err != nil {
 		return err
 	}
@@ -109,12 +105,17 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer authority.Close()
+	hooks, err := startWebhooks(cfg, engine, log)
+	if err != nil {
+		return err
+	}
+	defer hooks.Close()
 	entrance := door.New(log)
 	service := handlers.New(handlers.Options{
 		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority), Limits: publishLimits(cfg),
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority), Limits: publishLimits(cfg), Webhooks: hooks,
 	})
 	if err := service.Watch(ctx); err != nil {
 		return err
@@ -124,9 +125,6 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	listener, err := listen(ctx, cfg)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use: another process listens there; choose another address with --listen, port 0 for any that is free", cfg.Listen)
-	}
 	if err != nil {
 		return err
 	}
@@ -275,7 +273,7 @@ func pageToken(cfg *Config, authority *auth.Authority) func() (string, error) {
 	}
 }
 
-func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
+func brokerOptions(cfg *Config, engine *engines, catalog *schemas.Catalog, log *slog.Logger) broker.Options {
 	pace := cfg.Pace
 	if pace == 0 {
 		pace = -1
@@ -284,13 +282,15 @@ func brokerOptions(cfg *Config, log *slog.Logger) broker.Options {
 	if cfg.Portable {
 		loops = -1
 	}
-	return broker.Options{
+	options := broker.Options{
 		Loops: loops, WriteTimeout: cfg.WriteTimeout,
-		Replay: replay(cfg),
+		Replay: replay(cfg), LimitsOf: limitsOf(catalog),
 		Memory: int64(cfg.Memory), MaxChannels: cfg.MaxChannels, MaxEventBytes: int(cfg.MaxMessageBytes),
 		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor, TextGrace: cfg.TextGrace,
 		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
 		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
 		Log: log, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
 	}
+	engine.chosen(&options)
+	return options
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/internal/origin"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/webhooks"
 )
 
 const (
@@ -189,6 +190,7 @@ func (v *validator) files() {
 		{"signing-keys", v.SigningKeys},
 		{"issuers", v.Issuers},
 		{"channels", v.Channels},
+		{"webhooks", v.Webhooks},
 		{"nats-creds", v.NATSCreds},
 		{"nats-nkey", v.NATSNKey},
 		{"nats-ca", v.NATSCA},
@@ -204,6 +206,7 @@ func (v *validator) files() {
 	}
 	v.together("tls-cert", v.TLSCert, "tls-key", v.TLSKey)
 	v.namedKeys()
+	v.webhooks()
 }
 
 // namedKeys checks the content of the file of API keys: each of its faults is one to repair.
@@ -213,6 +216,26 @@ func (v *validator) namedKeys() {
 	}
 	for _, fault := range auth.CheckAPIKeyFile(v.APIKeysFile, v.APIKeys) {
 		v.faults = append(v.faults, faultIn("api-keys-file", v.place("api-keys-file"), v.APIKeysFile, fault.Error()))
+	}
+}
+
+// webhooks checks the content of the file: each of its faults is one to repair.
+func (v *validator) webhooks() {
+	if v.Webhooks == "" {
+		if len(v.WebhooksAllow) > 0 {
+			v.fault("webhooks-allow", "", "it goes with webhooks, which is not set")
+		}
+		return
+	}
+	if v.faults.about("webhooks") {
+		return
+	}
+	if v.engine() == natsEngine {
+		v.fault("webhooks", "", "it does not work with nats yet")
+		return
+	}
+	for _, fault := range webhooks.CheckFile(v.Webhooks) {
+		v.faults = append(v.faults, faultIn("webhooks", v.place("webhooks"), v.Webhooks, fault.Error()))
 	}
 }
 

@@ -231,13 +231,13 @@ func (e *Engine) settle() {
 	e.state = g.state
 	e.packer.was, e.packer.known = g.state, true
 	for _, name := range g.gone {
-		e.metas.drop(name)
+		e.metas.Drop(name)
 	}
 	for hash := range g.keys {
 		e.filter.add(hash)
 	}
 	for hash, f := range g.fences {
-		e.fences.put(hash, f)
+		e.fences.Put(hash, f)
 	}
 	e.head.Store(g.state.head)
 	e.stats.kept.Store(g.state.bytes)
@@ -246,6 +246,9 @@ func (e *Engine) settle() {
 	e.stats.dropped.Add(g.dropped)
 	e.missed += g.dropped
 	e.droppable = e.droppable || g.drops
+	if g.told {
+		e.outbox.poke()
+	}
 	if e.trouble.Load() != nil && e.space.full == nil {
 		e.fail(nil)
 	}
@@ -254,10 +257,10 @@ func (e *Engine) settle() {
 // undo drops the cached channels that the group changed.
 func (e *Engine) undo() {
 	for _, c := range e.group.touched {
-		e.metas.drop(c.name)
+		e.metas.Drop(c.name)
 	}
 	for _, name := range e.group.gone {
-		e.metas.drop(name)
+		e.metas.Drop(name)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/disk/recent"
 	"github.com/sluicehq/sluice/broker/engine/disk/wal"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -31,6 +32,7 @@ type Engine struct {
 	sink    sink   // set by Start
 	started atomic.Bool
 	cluster ClusterState
+	outbox  Outbox
 
 	queue   chan *request
 	pool    sync.Pool // of requests
@@ -43,8 +45,8 @@ type Engine struct {
 	journal *wal.Journal
 	retired []retired
 	state   state
-	metas   recent[schemas.Channel, *meta]
-	fences  recent[keyHash, fence] // as the database has them
+	metas   recent.Cache[schemas.Channel, *meta]
+	fences  recent.Cache[keyHash, fence] // as the database has them
 	filter  *filter
 	filling sync.WaitGroup // goroutines that fill filters
 	group   group

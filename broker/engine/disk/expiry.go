@@ -106,7 +106,7 @@ func (g *group) look(key, value []byte) error {
 		for ; len(value) >= len(keyHash{}); value = value[len(keyHash{}):] {
 			hash := keyHash(value[:len(keyHash{})])
 			g.state.remembered--
-			g.e.fences.drop(hash) // if the group fails, the database still has it
+			g.e.fences.Drop(hash) // if the group fails, the database still has it
 			if err := g.batch.Delete(receiptKey(hash), nil); err != nil {
 				return err
 			}

@@ -33,6 +33,7 @@ type group struct {
 	buf     []byte
 	dropped int64 // messages dropped to enforce MaxBytes
 	drops   bool  // the group deletes something
+	told    bool  // the group adds to the outbox
 }
 
 // begin empties g for the next group.
@@ -148,6 +149,11 @@ func (g *group) put(r *request) error {
 		g.durable = true
 		if err := g.batch.Set(runKey(m.Channel), g.buf, nil); err != nil {
 			return err
+		}
+		if g.e.opts.Outbox {
+			if err := g.tell(r); err != nil {
+				return err
+			}
 		}
 	}
 	if before == 0 {

@@ -24,6 +24,8 @@ const (
 	tableForgotten = 'g' // cell
 	tableItems     = 'f' // kind, 0, name
 	tableSystem    = 's' // name
+	tableEvents    = 'e' // position, who is through with the event (outbox.go)
+	tableOccupied  = 'u' // channel: the outbox says that it is occupied
 )
 
 // keyHash identifies the channel, topic and idempotency key of a durable publish. It is long

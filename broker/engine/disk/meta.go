@@ -120,7 +120,7 @@ func readMeta(db getter, name schemas.Channel) (*meta, error) {
 // creates the channel if create is set. A new channel starts with the loss that is recorded
 // for earlier channels of its name.
 func (g *group) meta(name schemas.Channel, create bool) (*meta, error) {
-	c, cached := g.e.metas.get(name)
+	c, cached := g.e.metas.Get(name)
 	made := false
 	if !cached {
 		var err error
@@ -138,7 +138,7 @@ func (g *group) meta(name schemas.Channel, create bool) (*meta, error) {
 			c, made = &meta{first: 1, lost: lost}, true
 		}
 		c.name = schemas.Channel(strings.Clone(string(name))) // name may be a part of a large string
-		g.e.metas.put(c.name, c)
+		g.e.metas.Put(c.name, c)
 	}
 	if !c.touched {
 		c.touched = true

@@ -55,6 +55,7 @@ func Open(dir string, opts Options) (*Engine, error) {
 		queue: make(chan *request, queueLength), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	e.group.e, e.cluster.e = e, e
+	e.outbox = Outbox{e: e, news: make(chan struct{}, 1)}
 	e.droppable = true
 	spare(fs, dir)
 	if format == 0 {

@@ -25,6 +25,8 @@ type Options struct {
 	// RunsFor is how long the latest run status of a channel is kept after its last change.
 	// Default: 30 days.
 	RunsFor time.Duration
+	// Outbox puts the end of each run into the outbox. Default: nobody is told.
+	Outbox bool
 	// Log gets a line when the disk fails, when it works again, and when messages are dropped
 	// to enforce MaxBytes. Default: no log.
 	Log *slog.Logger

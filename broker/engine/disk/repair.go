@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/sluicehq/sluice/broker/engine/disk/recent"
 	"github.com/sluicehq/sluice/broker/engine/disk/wal"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -172,7 +173,7 @@ func (e *Engine) reopen() error {
 		e.opts.Log.Warn("disk engine: the database that failed", slog.Any("error", err))
 	}
 	e.state, e.group.batch = s, nil
-	e.metas, e.fences = recent[schemas.Channel, *meta]{}, recent[keyHash, fence]{}
+	e.metas, e.fences = recent.Cache[schemas.Channel, *meta]{}, recent.Cache[keyHash, fence]{}
 	e.packer.known = false
 	if n := len(e.retired); n > 0 { // they can go when what was read back is flushed
 		flushed, err := next.db.AsyncFlush()

@@ -88,12 +88,12 @@ func (g *group) fence(hash keyHash) (fence, error) {
 	if f, found := g.fences[hash]; found {
 		return f, nil
 	}
-	if f, found := g.e.fences.get(hash); found {
+	if f, found := g.e.fences.Get(hash); found {
 		return f, nil
 	}
 	f, _, err := readText(g.e.db(), hash)
 	if err == nil && f.revision > 0 {
-		g.e.fences.put(hash, f)
+		g.e.fences.Put(hash, f)
 	}
 	return f, err
 }

@@ -1,0 +1,233 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// hookSecret signs what receivers in tests get.
+const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// hookReceiver is a receiver of webhooks that fails, hangs and comes back as a test says.
+type hookReceiver struct {
+	url string
+
+	mu       sync.Mutex
+	accepted []hookEvent          // guarded by mu; in order
+	attempts map[string]int       // guarded by mu; by webhook-id
+	answer   func(hookEvent) bool // guarded by mu; whether an event is accepted; it may take its time
+}
+
+// hookEvent is an event as it came.
+type hookEvent struct {
+	id   string
+	Type string
+	Data struct {
+		Channel string
+		ID      string
+		RunID   string `json:"run_id"`
+	}
+}
+
+// what returns what has happened.
+func (e *hookEvent) what() string { return e.Type + " " + e.Data.Channel + " " + e.Data.RunID }
+
+func receiveHooks(t testing.TB) *hookReceiver {
+	t.Helper()
+	r := &hookReceiver{attempts: make(map[string]int)}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		e := hookEvent{id: q.Header.Get("webhook-id")}
+		body, err := io.ReadAll(q.Body)
+		if err == nil {
+			err = json.Unmarshal(body, &e)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.mu.Lock()
+		r.attempts[e.id]++
+		answer := r.answer
+		r.mu.Unlock()
+		if answer != nil && !answer(e) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.accepted = append(r.accepted, e)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(s.Close)
+	r.url = s.URL
+	return r
+}
+
+// answers says how events are answered from now on.
+func (r *hookReceiver) answers(f func(hookEvent) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = f
+}
+
+func (r *hookReceiver) attempted() (events, attempts int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.attempts {
+		attempts += n
+	}
+	return len(r.attempts), attempts
+}
+
+// got returns what was accepted, and how often the same event came again.
+func (r *hookReceiver) got() (whats []string, again int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[string]bool)
+	for _, e := range r.accepted {
+		if seen[e.id] {
+			again++
+			continue
+		}
+		seen[e.id] = true
+		whats = append(whats, e.what())
+	}
+	return whats, again
+}
+
+// args returns the flags of a server whose events go to r.
+func (r *hookReceiver) args(t testing.TB) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "webhooks.yaml")
+	replace(t, file, fmt.Appendf(nil, "webhooks: [{url: %s, secret: %s}]", r.url, hookSecret))
+	return []string{"--webhooks=" + file, "--webhooks-allow=127.0.0.0/8"}
+}
+
+// endRun ends a run.
+func (s *server) endRun(t testing.TB, channel, run string) {
+	t.Helper()
+	if a := s.ask(t, "PUT", "/v1/channels/"+channel+"/run", `{"status":"completed","run_id":"`+run+`"}`, ""); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.Detail)
+	}
+}
+
+// TestWebhooks_restart has a server end, in order or not, while its receiver does not answer.
+// The next one sends everything, once and in order.
+func TestWebhooks_restart(t *testing.T) {
+	for name, end := range ends() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, r := t.TempDir(), receiveHooks(t)
+			args := r.args(t)
+			s := onDisk(t, dir, args...)
+			s.endRun(t, "early:1", "r0")
+			eventually(t, func() bool { whats, _ := r.got(); return len(whats) == 1 })
+			s.endRun(t, "early:2", "r0") // whether that was noted when the server ends is open
+			r.answers(func(hookEvent) bool { return false })
+			var want []string
+			for n := range 30 {
+				channel, run := fmt.Sprint("late:", n%3), fmt.Sprint("r", n)
+				s.endRun(t, channel, run)
+				want = append(want, "run.completed "+channel+" "+run)
+			}
+			eventually(t, func() bool { _, attempts := r.attempted(); return attempts > 5 })
+			end(t, s)
+			r.answers(nil)
+			s = onDisk(t, dir, args...)
+			expectHooks(t, r, append(want, "run.completed early:1 r0", "run.completed early:2 r0"))
+			if a := s.ask(t, "GET", "/v1/webhooks", "", ""); a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.Detail)
+			}
+		})
+	}
+}
+
+// expectHooks waits until everything has come, and checks that it came in order for each channel.
+func expectHooks(t testing.TB, r *hookReceiver, want []string) {
+	t.Helper()
+	eventually(t, func() bool { whats, _ := r.got(); return len(whats) >= len(want) })
+	whats, again := r.got()
+	t.Logf("%d events, %d of them came again", len(whats), again)
+	if got, all := slices.Sorted(slices.Values(whats)), slices.Sorted(slices.Values(want)); !slices.Equal(got, all) {
+		t.Errorf("got  %q\nwant %q", got, all)
+	}
+	for _, of := range want {
+		_, channel, _ := strings.Cut(of, " ")
+		channel, _, _ = strings.Cut(channel, " ")
+		other := func(what string) bool { return !strings.Contains(what, " "+channel+" ") }
+		got, expected := slices.DeleteFunc(slices.Clone(whats), other), slices.DeleteFunc(slices.Clone(want), other)
+		if !slices.Equal(got, expected) {
+			t.Fatalf("%s: got %q, want %q", channel, got, expected)
+		}
+	}
+}
+
+// TestWebhooks_command sends a test event.
+func TestWebhooks_command(t *testing.T) {
+	t.Parallel()
+	r := receiveHooks(t)
+	secret := strings.TrimSpace(command(t, "sluice", "webhooks", "secret"))
+	if out := command(t, "sluice", "webhooks", "test", "--url", r.url, "--secret", secret); out != "accepted: 204\n" {
+		t.Errorf("it prints %q", out)
+	}
+	r.answers(func(hookEvent) bool { return false })
+	p := launch(t, nil, nil, "sluice", "webhooks", "test", "--url", r.url, "--secret", secret)
+	if code := p.exitCode(t); code != 1 || !strings.Contains(p.stderr.String(), "it answered 503") {
+		t.Errorf("exit status %d: %s", code, p.stderr)
+	}
+}
+
+// TestDocs_webhooks runs the receivers of docs/webhooks.md.
+func TestDocs_webhooks(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	p := all[slices.IndexFunc(all, func(p page) bool { return p.name == "webhooks.md" })]
+	for lang, run := range map[string]func(t *testing.T, text, dir string) []string{
+		"ts": func(t *testing.T, text, dir string) []string {
+			file := filepath.Join(dir, "receiver.mjs")
+			replace(t, file, []byte(text))
+			return []string{"node", file}
+		},
+		"go": func(t *testing.T, text, dir string) []string {
+			file, program := filepath.Join(dir, "receiver.go"), filepath.Join(dir, "receiver")
+			replace(t, file, []byte(text))
+			if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, file).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			return []string{program}
+		},
+	} {
+		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
+			words, address := run(t, p.of(lang)[0].text, t.TempDir()), freeAddress(t)
+			_, port, _ := strings.Cut(address, ":")
+			receiver := launch(t, nil, []string{"WEBHOOK_SECRET=" + hookSecret, "PORT=" + port}, words[0], words[1:]...)
+			url := "http://" + address + "/"
+			test := func(secret string) string {
+				p := launch(t, nil, nil, "sluice", "webhooks", "test", "--url", url, "--secret", secret)
+				p.exitCode(t)
+				return p.stdout.String() + p.stderr.String()
+			}
+			eventually(t, func() bool { return strings.Contains(test(hookSecret), "accepted: 204") })
+			if out := test("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"); !strings.Contains(out, "it answered 401") {
+				t.Errorf("another secret: %s", out)
+			}
+			file := filepath.Join(t.TempDir(), "webhooks.yaml")
+			replace(t, file, fmt.Appendf(nil, "webhooks: [{url: '%s', secret: %s}]", url, hookSecret))
+			s := start(t, "--webhooks="+file)
+			s.endRun(t, "pipeline:run_42", "run_42")
+			if _, err := receiver.stdout.wait(within(t, patience), 0, `run\.completed pipeline:run_42\n`); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

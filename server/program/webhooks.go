@@ -1,0 +1,27 @@
+package program
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/sluicehq/sluice/webhooks"
+)
+
+// startWebhooks starts what sends events, nil if there are no webhooks. The caller closes it
+// after everything that makes events, and before the engine.
+func startWebhooks(cfg *Config, engine *engines, log *slog.Logger) (*webhooks.Sender, error) {
+	if cfg.Webhooks == "" {
+		return nil, nil
+	}
+	allow := slices.Clone(cfg.WebhooksAllow)
+	if cfg.Dev {
+		allow = append(allow, webhooks.Loopback()...)
+	}
+	sender, err := webhooks.New(webhooks.Options{
+		File: cfg.Webhooks, Outboxes: engine.outboxes, Kept: len(engine.messages) > 0, Allow: allow, Log: log,
+	})
+	if err != nil {
+		return nil, &usageError{[]string{err.Error()}}
+	}
+	return sender, nil
+}

@@ -1,0 +1,30 @@
+package webhooks
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// DialWith has a sender connect with dial, wherever that leads.
+func (o *Options) DialWith(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	o.dial = dial
+}
+
+// ResolveWith has a sender resolve names with r.
+func (o *Options) ResolveWith(r *net.Resolver) { o.resolver = r }
+
+// Parse returns the faults of a document.
+func Parse(text string) []error {
+	_, faults := parse([]byte(text))
+	return faults
+}
+
+// Sign is sign.
+func Sign(secrets []Secret, id string, at time.Time, body []byte) string {
+	return sign(secrets, id, at, body)
+}
+
+// Allows reports whether connections to an address are made.
+func (o *Options) Allows(a netip.Addr) bool { return guard{o.Allow}.allows(a) }
