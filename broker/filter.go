@@ -14,6 +14,8 @@ type Subscription struct {
 	// Channels must not be empty, and have at most [Options.MaxChannelsPerStream]
 	// entries.
 	Channels []Selector
+	// Presence are the channels of which the stream is told who reads them.
+	Presence []schemas.Channel
 	// LastEventID is the position to resume from, as the client sent it; "" for none.
 	// If it is not an id of this log, the client is told that messages are lost.
 	LastEventID string
@@ -78,6 +80,22 @@ func (f *channelFilter) divide(n int) []*channelFilter {
 type Selector struct {
 	Channel schemas.Pattern
 	Topics  schemas.TopicSet
+}
+
+// reads reports whether anything but presence is asked for.
+func (sel Selector) reads() bool {
+	names := sel.Topics.Names()
+	return len(names) != 1 || names[0] != schemas.TopicPresence
+}
+
+// named returns the channels that the stream reads by name, each once.
+func (f *channelFilter) named() (read []schemas.Channel) {
+	for _, sel := range f.selectors {
+		if name, exact := sel.Channel.Exact(); exact && sel.reads() && !slices.Contains(read, name) {
+			read = append(read, name)
+		}
+	}
+	return read
 }
 
 // topics returns the topics of the channel that are asked for.

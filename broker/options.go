@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/audience"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
@@ -52,6 +53,9 @@ type Options struct {
 	// LimitsOf returns the limits of a channel. Zero fields stand for those of Replay.
 	// Default: every channel has the limits of Replay.
 	LimitsOf func(schemas.Channel) engine.Limits
+
+	// Audience hears who reads which channels, and tells streams. Default: nobody does.
+	Audience audience.Audience
 
 	Log *slog.Logger // warns when durable publishes are forgotten early; default none
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/audience"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -26,14 +27,15 @@ type Stream struct {
 	opened  time.Duration // on the broker's clock
 	endsAt  int64         // when the token expires or the maximum age is reached, in Unix milliseconds; 0 for never
 	cursors []*cursor     // one for each shard that it reads
-	merging *merging      // nil if it reads only one shard
 	format  ring.Format
 	ages    bool // endsAt is due to the maximum age
 	until   bool // it ends with the run, see [Subscription.UntilEnd]
 
+	left  bool  // guarded by mu; it gets no seat any more
 	place int32 // in the stream set, guarded by its mutex
 
 	ending atomic.Pointer[CloseReason] // why the server ends it; the first reason counts
+	rare   atomic.Pointer[rare]        // replaced with mu held; nil: it has none of it
 
 	mu      sync.Mutex
 	carrier carrier // guarded by mu; nil: nobody reads the stream yet
@@ -44,6 +46,28 @@ type Stream struct {
 	messages int64
 	live     bool // everything that was there when it came has been handed out
 	closed   bool
+}
+
+// rare is what most streams do not have. It is static after construction.
+type rare struct {
+	merging *merging       // nil if the stream reads only one shard
+	seat    *audience.Seat // nil: nobody wants to know of the stream, and it follows nothing
+}
+
+// merging returns what the stream needs to merge shards, nil if it reads only one.
+func (s *Stream) merging() *merging {
+	if r := s.rare.Load(); r != nil {
+		return r.merging
+	}
+	return nil
+}
+
+// seat returns the stream's place in the audience, nil if it has none.
+func (s *Stream) seat() *audience.Seat {
+	if r := s.rare.Load(); r != nil {
+		return r.seat
+	}
+	return nil
 }
 
 // merging is what a stream over several shards needs besides its cursors.
@@ -213,6 +237,7 @@ func (s *Stream) gather(b *Batch, now time.Time, limit int) {
 	}
 	s.collect(b, limit)
 	s.arrived(b)
+	s.tellAudience(b)
 	if len(b.Events) == 0 && s.broker.clock(now) >= s.beatAt {
 		s.beat(b)
 	}
@@ -225,10 +250,10 @@ func (s *Stream) collect(b *Batch, limit int) {
 		s.cursors[0].collect(b, limit)
 		return
 	}
-	n := len(s.cursors)
-	s.merging.first = (s.merging.first + 1) % n
+	n, m := len(s.cursors), s.merging()
+	m.first = (m.first + 1) % n
 	for i := range n {
-		s.cursors[(s.merging.first+i)%n].collect(b, limit/n)
+		s.cursors[(m.first+i)%n].collect(b, limit/n)
 	}
 	if b.Messages > 0 && s.format.Lines() {
 		b.add(s.positionEvent(eventPosition)) // the id of a message gives the position in one shard only
@@ -256,7 +281,7 @@ func (s *Stream) arrived(b *Batch) {
 
 // merges reports whether the stream reads several shards. Each event tells its client
 // the positions in all of them.
-func (s *Stream) merges() bool { return s.merging != nil }
+func (s *Stream) merges() bool { return s.merging() != nil }
 
 // expire ends a stream whose time is up.
 func (s *Stream) expire() {
@@ -292,6 +317,7 @@ func (s *Stream) Close() {
 	for _, c := range s.cursors {
 		c.leave()
 	}
+	s.leaveSeat()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p, ok := s.carrier.(*puller); ok {
@@ -343,7 +369,7 @@ func (s *Stream) positionAt(c *cursor, p uint64) schemas.Position {
 		}
 		return at
 	}
-	at.Seqs = slices.Clone(s.merging.elsewhere)
+	at.Seqs = slices.Clone(s.merging().elsewhere)
 	for _, other := range s.cursors {
 		at.Seqs[other.shard.number-1] = other.position.Load()
 	}

@@ -23,7 +23,9 @@ func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, erro
 		return nil, err
 	}
 	s := b.newStream(sub)
+	s.follow(sub.Presence)
 	if err := b.streams.admit(s); err != nil {
+		s.leaveSeat()
 		return nil, err
 	}
 	for _, c := range s.cursors {
@@ -33,6 +35,7 @@ func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, erro
 		}
 	}
 	s.initPreamble(sub)
+	s.attend()
 	return s, nil
 }
 
@@ -102,7 +105,7 @@ func (b *Broker) divide(s *Stream, sub Subscription) {
 			elsewhere[i] = sh.seq.Last()
 		}
 	}
-	s.merging = &merging{elsewhere: elsewhere}
+	s.rare.Store(&rare{merging: &merging{elsewhere: elsewhere}})
 }
 
 // millisUp returns t in Unix milliseconds, rounded up.

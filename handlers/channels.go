@@ -81,6 +81,23 @@ func (a *api) getChannel(c echo.Context) error {
 	return answer(c, http.StatusOK, info)
 }
 
+// getPresence answers GET /v1/channels/{channel}/presence.
+func (a *api) getPresence(c echo.Context) error {
+	channel, err := channelParam(c)
+	if err != nil {
+		return err
+	}
+	if err := maySeePresence(principal(c), schemas.Pattern(channel)); err != nil {
+		return err
+	}
+	list, err := a.Presence.Presence(c.Request().Context(), channel)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return answer(c, http.StatusOK, list)
+}
+
 // deleteChannel answers DELETE /v1/channels/{channel}.
 func (a *api) deleteChannel(c echo.Context) error {
 	channel, err := channelParam(c)

@@ -62,6 +62,7 @@ func (s *suite) all(t *testing.T) {
 		{"tokens", s.tokens},
 		{"subscribers", s.subscribers},
 		{"channels", s.channels},
+		{"presence", s.presence},
 		{"schemas", s.schemas},
 		{"limits", s.limits},
 		{"rates", s.rates},

@@ -134,22 +134,39 @@ func mayPublish(who *auth.Principal, channel schemas.Channel, topic schemas.Topi
 
 // mayRead returns the granted topics of the channels, or the requested topics if there
 // are any: asked is their set. It leaves out nothing silently: an error names what is not
-// granted.
+// granted. Presence must be asked for, unless it is all that is granted.
 func mayRead(who *auth.Principal, channels schemas.Pattern, topics []string, asked schemas.TopicSet) (schemas.TopicSet, error) {
 	granted, ok := who.Subscribe.TopicsOf(channels)
 	if !ok {
 		return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q", ErrForbidden, channels)
 	}
 	if len(topics) == 0 {
+		if rest, some := granted.Without(schemas.TopicPresence); some {
+			return rest, nil
+		}
 		return granted, nil
 	}
 	for _, topic := range topics {
-		if topic == string(schemas.TopicRun) {
-			continue // every reader gets it
-		}
-		if !granted.Has(schemas.Topic(topic)) { // a list of names never contains *
-			return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q, topic %q", ErrForbidden, channels, topic)
+		switch allowed := granted.Has(schemas.Topic(topic)); topic { // a list of names never contains *
+		case string(schemas.TopicRun): // every reader gets it
+		case string(schemas.TopicPresence):
+			if err := maySeePresence(who, channels); err != nil {
+				return schemas.TopicSet{}, err
+			}
+		default:
+			if !allowed {
+				return schemas.TopicSet{}, fmt.Errorf("%w: reading channel %q, topic %q", ErrForbidden, channels, topic)
+			}
 		}
 	}
 	return asked, nil
+}
+
+// maySeePresence returns an error unless the topic of presence is granted by its name. An API
+// key that may do everything needs no grant.
+func maySeePresence(who *auth.Principal, channels schemas.Pattern) error {
+	if !who.Admin && !who.Subscribe.Names(channels, schemas.TopicPresence) {
+		return fmt.Errorf("%w: reading channel %q, topic %q, which must be granted by its name", ErrForbidden, channels, schemas.TopicPresence)
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/histogram"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -121,7 +122,7 @@ func newMetrics(o Options) *metrics {
 	}
 	m.registry.MustRegister(
 		m.requests, m.seconds, m.problems, m.streams, m.refusals, m.limits, open,
-		&gauges{broker: o.Broker, auth: o.Auth, connections: o.Connections, limits: o.Limits},
+		&gauges{broker: o.Broker, auth: o.Auth, presence: o.Presence, connections: o.Connections, limits: o.Limits},
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
 		}, func() float64 { return float64(o.LogLost()) }),
@@ -197,6 +198,7 @@ const second = float64(time.Second)
 type gauges struct {
 	broker      *broker.Broker
 	auth        *auth.Authority
+	presence    *presence.Registry
 	connections func() ConnectionStats
 	limits      *ratelimit.Limits // nil: none
 }
@@ -236,6 +238,10 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range b.Gaps {
 		emit(counter, "sluice_gaps_total", "Gaps reported to streams.", float64(n), reason)
 	}
+	p := g.presence.Stats()
+	emit(gauge, "sluice_presence_members", "Subjects in channels whose readers are tracked, on all nodes. 0 while nobody wants to know.", float64(p.Members))
+	emit(gauge, "sluice_presence_followers", "Channels that open streams of this node follow the presence of.", float64(p.Followers))
+	emit(gauge, "sluice_presence_nodes", "Other nodes that have told of their readers lately.", float64(p.Nodes))
 	emit(counter, "sluice_accept_failures_total", "Times that a connection could not be accepted because descriptors had run out.", float64(c.AcceptFailures))
 	emit(counter, "sluice_shed_connections_total", "Idle connections closed because descriptors were running out.", float64(c.Shed))
 	emit(counter, "sluice_token_cache_hits_total", "Tokens found in the cache of verified tokens.", float64(a.CacheHits))

@@ -166,13 +166,14 @@ func topicParams(c echo.Context) ([]string, error) {
 	return topics, checkTopics(topics)
 }
 
-// checkTopics checks the requested topics: names, *, and $run, which every reader gets.
-func checkTopics(topics []string) error {
+// checkTopics checks the requested topics: names, *, $run, which every reader gets, and more
+// of the system's own.
+func checkTopics(topics []string, more ...schemas.Topic) error {
 	if len(topics) > maxTopics {
 		return fmt.Errorf("%w: %d topics, at most %d are allowed", ErrMalformed, len(topics), maxTopics)
 	}
 	for _, topic := range topics {
-		if topic == schemas.AnyTopic || topic == string(schemas.TopicRun) {
+		if topic == schemas.AnyTopic || topic == string(schemas.TopicRun) || slices.Contains(more, schemas.Topic(topic)) {
 			continue
 		}
 		if _, err := schemas.ParseTopic(topic); err != nil {

@@ -29,6 +29,7 @@ const (
 	publishing              // a grant to publish to topic t of channel c
 	running                 // a grant to publish to topic $run of channel c
 	reading                 // a grant to read topic t of channel c
+	seeing                  // a grant to read topic $presence of channel c, by its name
 	everything              // an API key that may do everything
 )
 
@@ -64,6 +65,8 @@ func tasks() []task {
 		{right: reading, method: "POST", path: "/v1/subscribe", body: `{"channels":[{"channel":"c","topics":["t"]}]}`, status: 200},
 		{right: reading, method: "GET", path: "/v1/channels/c/messages", status: 200},
 		{right: reading, method: "GET", path: "/v1/channels/c", status: 200},
+		{right: seeing, method: "GET", path: "/v1/channels/c/presence", status: 200},
+		{right: seeing, method: "GET", path: "/v1/subscribe?channel=c&topic=$presence", status: 200},
 		{right: everything, method: "POST", path: "/v1/tokens", body: `{"channel":"c"}`, status: 201},
 		{right: everything, method: "DELETE", path: "/v1/tokens/some", status: 204},
 		{right: everything, method: "GET", path: "/v1/subscribers", status: 200},
@@ -103,8 +106,8 @@ func (s *server) holders() []holder {
 	all := []holder{
 		{name: "nobody"},
 		{name: "wrong key", credential: "wrong"},
-		{name: "plain key", key: true, credential: apiKey, rights: []right{identity, publishing, running, reading, everything}, grants: true},
-		{name: "admin key", key: true, credential: "admin", rights: []right{identity, publishing, running, reading, everything}, grants: true},
+		{name: "plain key", key: true, credential: apiKey, rights: []right{identity, publishing, running, reading, seeing, everything}, grants: true},
+		{name: "admin key", key: true, credential: "admin", rights: []right{identity, publishing, running, reading, seeing, everything}, grants: true},
 	}
 	for _, g := range narrow() {
 		all = append(all, holder{name: g.name + " key", key: true, credential: g.name, rights: g.rights, grants: g.publish != ""})
@@ -133,6 +136,7 @@ func narrow() []narrowGrant {
 		{"run", "c", "", "$run", []right{identity, running}},
 		{"read", "", "c", "t", []right{identity, reading}},
 		{"read-all", "", "*", "*", []right{identity, reading}},
+		{"presence", "", "c", "$presence", []right{identity, seeing}},
 		{"both", "c", "c", "*", []right{identity, publishing, running, reading}},
 		{"elsewhere", "other:*", "other:*", "*", []right{identity}},
 		{"other-topic", "c", "c", "u", []right{identity}},
@@ -183,7 +187,7 @@ func (o task) want(h holder) (status, item int) {
 	allowed := o.right == nothing || slices.Contains(h.rights, o.right)
 	if o.path == "/v1/channels/c" || strings.HasSuffix(o.path, "/messages") {
 		// Any topic of a channel is enough to ask for it.
-		allowed = allowed || slices.Contains([]string{"other-topic key", "other-topic token"}, h.name)
+		allowed = allowed || slices.Contains([]string{"other-topic key", "other-topic token", "presence key", "presence token"}, h.name)
 	}
 	switch {
 	case o.query && h.key: // whatever it may do

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/webhooks"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	Broker   *broker.Broker
 	Auth     *auth.Authority
 	Catalog  *schemas.Catalog
+	// Presence is the audience of Broker. Default: it knows no reader.
+	Presence *presence.Registry
 	// ClusterState brings revocations, definitions and orders to disconnect to every
 	// node. [Service.Watch] must be called before the first request. Default: this
 	// node is the only one, and Watch need not be called.
@@ -128,6 +131,9 @@ func New(o Options) *Service {
 	if o.Connections == nil {
 		o.Connections = func() ConnectionStats { return ConnectionStats{} }
 	}
+	if o.Presence == nil {
+		o.Presence = presence.New(presence.Options{})
+	}
 	alone := new(clusterstate.Local)
 	if o.ClusterState == nil {
 		o.ClusterState = alone
@@ -183,6 +189,7 @@ func (a *api) routes(e *echo.Echo) {
 	get(subscribeRoute, a.subscribe, a.tokenOrQuery, query(subscribeQuery))
 	add(http.MethodPost, subscribeRoute, a.subscribePost, token, query(""))
 	get("/v1/channels/:channel/messages", a.history, token, query("topic* after before limit order"))
+	get("/v1/channels/:channel/presence", a.getPresence, token, query(""))
 
 	add(http.MethodPost, "/v1/tokens", a.mintToken, admin, query(""))
 	add(http.MethodDelete, "/v1/tokens/:jti", a.revokeToken, admin, query(""))

@@ -19,6 +19,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/handlers"
 	"github.com/sluicehq/sluice/internal/tlstap"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -30,18 +31,19 @@ const maxEvent = 60 << 10
 
 // server is the complete service behind a real net/http server.
 type server struct {
-	t       testing.TB
-	url     string
-	broker  *broker.Broker
-	auth    *auth.Authority
-	catalog *schemas.Catalog
-	handler http.Handler
-	service *handlers.Service
-	fronted *fronted // nil without a front
-	http    *http.Client
-	dial    func(context.Context) (net.Conn, error)
-	log     *journal
-	observe func(*answer) // called with every answer; may be nil
+	t        testing.TB
+	url      string
+	broker   *broker.Broker
+	auth     *auth.Authority
+	catalog  *schemas.Catalog
+	presence *presence.Registry
+	handler  http.Handler
+	service  *handlers.Service
+	fronted  *fronted // nil without a front
+	http     *http.Client
+	dial     func(context.Context) (net.Conn, error)
+	log      *journal
+	observe  func(*answer) // called with every answer; may be nil
 }
 
 // setup has the settings of a server that a test may change.
@@ -73,7 +75,12 @@ func start(t testing.TB, change ...func(*setup)) *server {
 	}
 	logger := slog.New(slog.NewJSONHandler(o.log, &slog.HandlerOptions{Level: o.level}))
 	o.auth.Logger = logger
-	s := &server{t: t, log: o.log, auth: must(auth.New(o.auth)), broker: must(broker.New(o.broker)), catalog: schemas.NewCatalog(schemas.Limits{})}
+	readers := presence.New(presence.Options{Grace: time.Second / 5, Log: logger})
+	o.broker.Audience, o.handlers.Presence = readers, readers
+	s := &server{t: t, log: o.log, auth: must(auth.New(o.auth)), broker: must(broker.New(o.broker)), presence: readers, catalog: schemas.NewCatalog(schemas.Limits{})}
+	if err := readers.Start(s.broker.ReportStreams); err != nil {
+		t.Fatal(err)
+	}
 	o.handlers.Broker, o.handlers.Auth, o.handlers.Log = s.broker, s.auth, logger
 	if o.handlers.Catalog == nil {
 		o.handlers.Catalog = s.catalog
@@ -130,6 +137,7 @@ func (s *server) serve(o *setup) {
 		if err := s.broker.Close(); err != nil {
 			s.t.Error(err)
 		}
+		s.presence.Close()
 		s.auth.Close()
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -41,7 +42,7 @@ func askedInQuery(q url.Values, lastEventID string) (*asking, error) {
 	if q.Has("last_event_id") && q.Has("lastEventId") {
 		return nil, fmt.Errorf("%w: the query: lastEventId is another name for last_event_id", ErrMalformed)
 	}
-	if err := checkTopics(q["topic"]); err != nil {
+	if err := checkTopics(q["topic"], schemas.TopicPresence); err != nil {
 		return nil, err
 	}
 	a := &asking{
@@ -106,7 +107,7 @@ func (a *api) askedInBody(c echo.Context) (*asking, error) {
 		if err := decodeStrict(raw, &channel); err != nil {
 			return nil, fmt.Errorf("%w: /channels/%d: %w", ErrMalformed, i, err)
 		}
-		if err := checkTopics(channel.Topics); err != nil {
+		if err := checkTopics(channel.Topics, schemas.TopicPresence); err != nil {
 			return nil, err
 		}
 		asked.channels = append(asked.channels, channelAsked{channel.Channel, channel.Topics})
@@ -143,7 +144,7 @@ func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, ad
 	if sub.Replay, err = ring.ParseReplay(asked.replay); err != nil {
 		return sub, err
 	}
-	if sub.Channels, err = selectors(who, asked); err != nil {
+	if sub.Channels, sub.Presence, err = selectors(who, asked); err != nil {
 		return sub, err
 	}
 	return sub, asked.shape(&sub)
@@ -158,14 +159,15 @@ func namedKeyID(who *auth.Principal) string {
 	return who.KeyID
 }
 
-// selectors returns the requested channels with their topics, without duplicates.
-func selectors(who *auth.Principal, asked *asking) (list []broker.Selector, err error) {
+// selectors returns the requested channels with their topics, without duplicates, and those of
+// which presence is requested.
+func selectors(who *auth.Principal, asked *asking) (list []broker.Selector, presence []schemas.Channel, err error) {
 	shared := schemas.NewTopicSet(asked.topics) // for all channels without topics of their own
 	seen := make(map[string]bool, len(asked.channels))
 	for _, channel := range asked.channels {
 		pattern, err := schemas.ParsePattern(channel.name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		topics, set := asked.topics, shared
 		if len(channel.topics) > 0 {
@@ -173,14 +175,31 @@ func selectors(who *auth.Principal, asked *asking) (list []broker.Selector, err 
 		}
 		wanted, err := mayRead(who, pattern, topics, set)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		follows, err := asksPresence(pattern, topics, wanted)
+		if err != nil {
+			return nil, nil, err
+		}
+		if name := schemas.Channel(pattern); follows && !slices.Contains(presence, name) {
+			presence = append(presence, name)
 		}
 		if key := channel.name + "\n" + fmt.Sprint(channel.topics); !seen[key] {
 			seen[key] = true
 			list = append(list, broker.Selector{Channel: pattern, Topics: wanted})
 		}
 	}
-	return list, nil
+	return list, presence, nil
+}
+
+// asksPresence reports whether the topics, or those that the client gets without naming any,
+// include that of presence, which a channel has and a pattern has not.
+func asksPresence(channels schemas.Pattern, topics []string, wanted schemas.TopicSet) (bool, error) {
+	asks := slices.Contains(topics, string(schemas.TopicPresence)) || len(topics) == 0 && !wanted.All() && wanted.Has(schemas.TopicPresence)
+	if _, exact := channels.Exact(); asks && !exact {
+		return false, fmt.Errorf("%w: the topic %s needs a channel that is named, and %q is a pattern", ErrMalformed, schemas.TopicPresence, channels)
+	}
+	return asks, nil
 }
 
 // shape sets when the stream ends and in which form its events are sent.

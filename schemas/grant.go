@@ -58,7 +58,7 @@ func (p Pattern) prefix() (string, bool) {
 	return strings.CutSuffix(string(p), "*")
 }
 
-// AnyTopic in [Grant.Topics] stands for every topic, $run included.
+// AnyTopic in [Grant.Topics] stands for every topic, $run included, but not $presence.
 const AnyTopic = "*"
 
 // Grant allows a list of topics of the channels that a pattern names.
@@ -68,7 +68,7 @@ type Grant struct {
 }
 
 // Check reports the first fault of g as [ErrBadGrant]: no topic, or a name
-// that is not legal. [TopicRun] may be granted by its name.
+// that is not legal. [TopicRun] and [TopicPresence] may be granted by their names.
 func (g Grant) Check() error {
 	if _, err := ParsePattern(string(g.Channel)); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadGrant, err)
@@ -77,7 +77,7 @@ func (g Grant) Check() error {
 		return fmt.Errorf("%w: channel %q has no topics", ErrBadGrant, g.Channel)
 	}
 	for _, topic := range g.Topics {
-		if topic == AnyTopic || topic == string(TopicRun) {
+		if topic == AnyTopic || topic == string(TopicRun) || topic == string(TopicPresence) {
 			continue
 		}
 		if _, err := ParseTopic(topic); err != nil {
@@ -101,6 +101,14 @@ func (gs Grants) Allows(channel Channel, topic Topic) bool {
 		}
 	}
 	return false
+}
+
+// Names reports whether one of the grants names the topic for every channel that p names.
+// [AnyTopic] is not its name.
+func (gs Grants) Names(p Pattern, topic Topic) bool {
+	return slices.ContainsFunc(gs, func(g Grant) bool {
+		return g.Channel.Covers(p) && slices.Contains(g.Topics, string(topic))
+	})
 }
 
 // TopicsOf returns the topics that are granted for every channel that p names,
@@ -157,6 +165,15 @@ func (s TopicSet) Has(topic Topic) bool {
 	}
 	_, found := slices.BinarySearch(*s.names, topic)
 	return found
+}
+
+// Without returns s without a topic that is named in it, and whether anything is left.
+func (s TopicSet) Without(topic Topic) (rest TopicSet, some bool) {
+	if s.All() || !s.Has(topic) {
+		return s, true
+	}
+	others := slices.DeleteFunc(slices.Clone(*s.names), func(name Topic) bool { return name == topic })
+	return TopicSet{&others}, len(others) > 0
 }
 
 // Equal reports whether the same topics are in both.

@@ -89,6 +89,10 @@ type Topic string
 // to it, so [ParseTopic] refuses it.
 const TopicRun Topic = "$run"
 
+// TopicPresence is the system's topic for who reads a channel. Nothing can be published to
+// it, so [ParseTopic] refuses it. It must be asked for and granted by its name.
+const TopicPresence Topic = "$presence"
+
 // ParseTopic checks s against the rules for topic names: 1 to [MaxTopicBytes] of the
 // characters A-Z a-z 0-9 _ . -; none of the event names that clients use themselves; and
 // neither . nor .., as in channel names. It returns [ErrBadTopic].

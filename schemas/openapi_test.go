@@ -201,7 +201,7 @@ func TestOpenAPI_responses(t *testing.T) {
 			}
 		}
 	}
-	if operations != 30 {
+	if operations != 31 {
 		t.Errorf("%d operations", operations)
 	}
 }

@@ -37,9 +37,11 @@ type rule struct {
 // about must satisfy each of them. .golangci.yml has the same rules, for editors.
 func rules() []rule {
 	return []rule{
-		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "server", "webhooks"}, true, "schemas are the words of the wire: every part but the page speaks them"},
+		{"schemas", module + "/schemas", []string{"auth", "broker", "client", "handlers", "presence", "server", "webhooks"}, true, "schemas are the words of the wire: every part but the page speaks them"},
 		{"auth", module + "/auth", []string{"handlers", "server"}, true, "auth and broker do not know each other: handlers bring them together"},
 		{"broker", module + "/broker$", []string{"handlers", "server"}, true, "what the broker is built from does not know the broker; auth does not either, handlers bring them together"},
+		{"audience", module + "/broker/audience", []string{"broker/*.go", "presence"}, true, "a broker tells who reads, presence makes something of it"},
+		{"presence", module + "/presence", []string{"handlers", "server"}, true, "the broker knows an audience, not what it is for"},
 		{"broker-parts", module + "/broker/internal/", []string{"broker/*.go"}, true, "loops and timers are how the broker works, engines have nothing to do with it"},
 		{"ring", module + "/broker/ring", []string{"broker/*.go", "broker/texts", "handlers"}, true, "an engine delivers entries, it does not know how the broker holds them"},
 		{"texts", module + "/broker/texts", []string{"broker/*.go", "handlers"}, true, "an engine keeps the record of a text, it does not know what attempts mean"},

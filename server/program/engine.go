@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/disk"
 	"github.com/sluicehq/sluice/broker/engine/nats"
 	"github.com/sluicehq/sluice/broker/engine/outbox"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -22,6 +23,7 @@ type engines struct {
 	messages     []engine.Engine // one for each shard; none if messages are in memory only
 	clusterState clusterstate.Store
 	outboxes     []outbox.Store // one for each shard; none without webhooks
+	bus          presence.Bus   // between the nodes; nil: this one is alone
 }
 
 // chosen sets the engine in the options of the broker.
@@ -79,7 +81,7 @@ func openNATS(ctx context.Context, opts nats.Options, shards int) (*engines, err
 			all.messages = append(all.messages, e)
 			if opts.Shard == 0 {
 				first, opts.Epoch = e.ClusterState(), e.Epoch()
-				all.clusterState = first
+				all.clusterState, all.bus = first, e
 			} else {
 				err = first.Belongs(ctx, e)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/ratelimit"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/server/program/memory"
 	"github.com/sluicehq/sluice/server/program/signals"
@@ -94,10 +95,11 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer engine.close(log)
-	b, err := broker.New(brokerOptions(cfg, engine, catalog, log))
+	b, readers, err := newBroker(cfg, engine, catalog, log)
 	if err != nil {
 		return err
 	}
+	defer readers.Close()
 	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
 	// The engine, which the broker has started, may keep the keys.
 	authority, err := newAuthority(ctx, cfg, engine.clusterState, log)
@@ -112,7 +114,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	defer hooks.Close()
 	entrance := door.New(log)
 	service := handlers.New(handlers.Options{
-		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Presence: readers, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority), Limits: publishLimits(cfg), Webhooks: hooks,
@@ -249,6 +251,22 @@ func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ri
 	return ring, nil
 }
 
+// newBroker returns the broker, and the registry of its readers. The caller closes both, the
+// broker first.
+func newBroker(cfg *Config, on *engines, catalog *schemas.Catalog, log *slog.Logger) (*broker.Broker, *presence.Registry, error) {
+	readers := presence.New(presence.Options{Bus: on.bus, Log: log})
+	options := brokerOptions(cfg, on, catalog, log)
+	options.Audience = readers
+	b, err := broker.New(options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := readers.Start(b.ReportStreams); err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return b, readers, nil
+}
+
 // publishLimits returns the limits of rate, nil if there are none.
 func publishLimits(cfg *Config) *ratelimit.Limits {
 	return ratelimit.New(ratelimit.Options{
@@ -265,9 +283,10 @@ func pageToken(cfg *Config, authority *auth.Authority) func() (string, error) {
 	if !cfg.Dev {
 		return nil
 	}
+	reading := append(schemas.AllowAll(), schemas.Grant{Channel: "*", Topics: []string{string(schemas.TopicPresence)}})
 	return func() (string, error) {
 		token, err := authority.Mint(auth.TokenRequest{
-			Subscribe: schemas.AllowAll(), Publish: schemas.AllowAll(), TTL: min(24*time.Hour, cfg.TokenMaxTTL),
+			Subscribe: reading, Publish: schemas.AllowAll(), TTL: min(24*time.Hour, cfg.TokenMaxTTL),
 		})
 		return token.Token, err
 	}

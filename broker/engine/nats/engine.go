@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
@@ -161,6 +162,22 @@ func (e *Engine) Close() error {
 		<-e.gone
 	})
 	return nil
+}
+
+// Broadcast sends a payload to every node that listens to the topic, this one included. It
+// is best effort: nothing is stored or repeated. The topic consists of letters.
+func (e *Engine) Broadcast(topic string, payload []byte) error {
+	return e.conn.Publish(e.names.broadcasts+topic, payload)
+}
+
+// Listen calls take, in one goroutine, with each payload that is broadcast on the topic until
+// stop is called or the engine is closed.
+func (e *Engine) Listen(topic string, take func(payload []byte)) (stop func(), err error) {
+	sub, err := e.conn.Subscribe(e.names.broadcasts+topic, func(m *natsio.Msg) { take(m.Data) })
+	if err != nil {
+		return nil, fmt.Errorf("nats: listening to %s: %w", topic, err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil // it fails only if the connection is closed
 }
 
 // connectionLost hears of a connection that broke, or that drops messages.

@@ -12,19 +12,20 @@ import (
 
 // subjects are the subjects of one shard's stream. All begin with "<name>.<shard>.".
 type subjects struct {
-	messages  string // + channel: what is published
-	runs      string // + channel: records of the latest run message
-	keys      string // + hash: records of keys
-	archives  string // + hash: blocks of a channel; they are among the keys, where nodes of older versions keep them, too
-	latests   string // + hash: the latest messages of quiet topics of a channel; among the keys for the same reason
-	texts     string // + hash: records of texts; among the keys for the same reason
-	control   string // marks and deletions, in one order
-	marks     string // + number of the interval, see markSlot
-	deletions string // + channel
-	canaries  string // + node
-	published string // what nodes tell each other, see [latest]; not stored
-	live      string // replaces all where the stream republishes
-	all       string
+	messages   string // + channel: what is published
+	runs       string // + channel: records of the latest run message
+	keys       string // + hash: records of keys
+	archives   string // + hash: blocks of a channel; they are among the keys, where nodes of older versions keep them, too
+	latests    string // + hash: the latest messages of quiet topics of a channel; among the keys for the same reason
+	texts      string // + hash: records of texts; among the keys for the same reason
+	control    string // marks and deletions, in one order
+	marks      string // + number of the interval, see markSlot
+	deletions  string // + channel
+	canaries   string // + node
+	published  string // what nodes tell each other, see [latest]; not stored
+	broadcasts string // + topic: what nodes broadcast, see [Engine.Broadcast]; not stored
+	live       string // replaces all where the stream republishes
+	all        string
 }
 
 func subjectsOf(name string, shard int) subjects {
@@ -32,7 +33,7 @@ func subjectsOf(name string, shard int) subjects {
 	return subjects{
 		messages: all + "m.", runs: all + "r.", keys: all + "k.", archives: all + "k.a-", latests: all + "k.l-", texts: all + "k.t-",
 		control: all + "x.", marks: all + "x.t.", deletions: all + "x.d.",
-		canaries: all + "c.", published: all + "p", live: all + "live.", all: all,
+		canaries: all + "c.", published: all + "p", broadcasts: all + "b.", live: all + "live.", all: all,
 	}
 }
 

@@ -1,0 +1,138 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/sluicehq/sluice/broker"
+	"github.com/sluicehq/sluice/broker/audience"
+	"github.com/sluicehq/sluice/schemas"
+)
+
+// crowd is an audience that keeps what it hears.
+type crowd struct {
+	mu      sync.Mutex
+	round   uint64   // guarded by mu
+	heard   []string // guarded by mu
+	follows []string // guarded by mu; what is followed now
+}
+
+func (c *crowd) Round() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.round
+}
+
+func (c *crowd) begin(round uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.round = round
+}
+
+func (c *crowd) note(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = append(c.heard, fmt.Sprintf(format, args...))
+}
+
+func (c *crowd) Came(round uint64, channel schemas.Channel, subject string) {
+	c.note("%d +%s %s", round, subject, channel)
+}
+
+func (c *crowd) Went(round uint64, channel schemas.Channel, subject string) {
+	c.note("%d -%s %s", round, subject, channel)
+}
+
+func (c *crowd) Follow(channel schemas.Channel, _ func()) audience.Following {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.follows = append(c.follows, string(channel))
+	return following{c, string(channel)}
+}
+
+type following struct {
+	crowd   *crowd
+	channel string
+}
+
+func (f following) Next() []byte { return nil }
+
+func (f following) Close() {
+	f.crowd.mu.Lock()
+	defer f.crowd.mu.Unlock()
+	f.crowd.follows = slices.DeleteFunc(f.crowd.follows, func(name string) bool { return name == f.channel })
+}
+
+// takes returns what was heard since the last call, sorted.
+func (c *crowd) takes() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	heard := c.heard
+	c.heard = nil
+	slices.Sort(heard)
+	return heard
+}
+
+func TestBroker_audience(t *testing.T) {
+	c := new(crowd)
+	b := must(broker.New(broker.Options{Audience: c, MaxStreams: 4, Pace: -1}))
+	t.Cleanup(func() { _ = b.Close() })
+	open := func(sub string, selectors ...broker.Selector) *broker.Stream {
+		t.Helper()
+		return must(b.Subscribe(t.Context(), broker.Subscription{Channels: selectors, Owner: broker.Owner{Subject: sub}}))
+	}
+	topic := func(channel string, topics ...string) broker.Selector {
+		return broker.Selector{Channel: schemas.Pattern(channel), Topics: schemas.NewTopicSet(topics)}
+	}
+	hears := func(what string, want ...string) {
+		t.Helper()
+		if got := c.takes(); !slices.Equal(got, want) {
+			t.Errorf("%s: heard %q, want %q", what, got, want)
+		}
+	}
+
+	ann := open("ann", topic("a", "t"), topic("a", "u"), topic("b"), topic("b:*"))
+	watching := open("w", topic("a", "$presence"))
+	hears("before a round")
+	c.begin(1)
+	b.ReportStreams()
+	b.ReportStreams()
+	hears("at the beginning of a round", "1 +ann a", "1 +ann b")
+	bob := open("bob", topic("a", "$presence", "t"), topic("*"))
+	hears("in a round", "1 +bob a")
+	bob.Close()
+	bob.Close()
+	watching.Close()
+	hears("a stream that ends", "1 -bob a")
+	c.begin(0)
+	zoe := open("zoe", topic("a"))
+	hears("after the round")
+	c.begin(2)
+	b.ReportStreams()
+	hears("in the next round", "2 +ann a", "2 +ann b", "2 +zoe a")
+	ann.Close()
+	zoe.Close()
+	b.ReportStreams()
+	hears("after the end", "2 -ann a", "2 -ann b", "2 -zoe a")
+}
+
+// TestBroker_audienceFollows gives up what a stream follows when it ends, or never begins.
+func TestBroker_audienceFollows(t *testing.T) {
+	c := new(crowd)
+	b := must(broker.New(broker.Options{Audience: c, MaxStreams: 1, Pace: -1}))
+	t.Cleanup(func() { _ = b.Close() })
+	sub := broker.Subscription{Channels: []broker.Selector{{Channel: "a"}}, Presence: []schemas.Channel{"a"}}
+	s := must(b.Subscribe(t.Context(), sub))
+	if _, err := b.Subscribe(t.Context(), sub); !errors.Is(err, broker.ErrTooManyStreams) {
+		t.Errorf("a second stream: %v", err)
+	}
+	s.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.follows) > 0 {
+		t.Errorf("%q are still followed", c.follows)
+	}
+}

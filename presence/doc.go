@@ -1,0 +1,26 @@
+// Package presence knows who reads which channel, on all nodes.
+//
+// A stream is present on the channels that it names and asks for anything but
+// [schemas.TopicPresence]. A stream that reads by a pattern is present nowhere.
+//
+//   - Who comes back within [Grace], on whatever node, has not left.
+//   - Who follows a channel is told its state first and then the changes, gathered for
+//     [Gather]: everything that is told has been true, and each name comes and goes in turn.
+//   - The readers of a node that dies are gone [silence] after it was last heard. After a
+//     partition, the nodes find out by themselves what the others have.
+//   - Nothing is tracked, and nothing is sent, unless somebody on some node wants to know:
+//     who follows a channel, who has asked for a list in the last minute, and who watches
+//     which channels are occupied. Then every node holds the readers of all.
+//
+// # How nodes agree
+//
+// Each node has the truth about its own readers and tells the others what changes, in
+// numbered letters over a [Bus] that may lose any of them. An entry says how many streams a
+// subject has in a channel on that node, not how many came or went, so it may arrive
+// twice. A beat every [beatEvery] says which number is the newest. Whoever misses a number
+// asks that node for a snapshot and takes it in place of everything that it had of the
+// node. A node's view is the sum over the nodes; the grace is applied to the sum, where it
+// is told, so a reader that moves from one node to another is in it all the time.
+//
+// The package knows nothing of HTTP, tokens or messages.
+package presence
