@@ -53,7 +53,7 @@ fmt: $(GOFUMPT) $(NPM_DONE) ## Format the code
 	npm --prefix web run --silent fmt
 	web/node_modules/.bin/prettier --config web/.prettierrc.json --write --log-level warn $(EXAMPLE_FILES)
 
-dist: $(NPM_DONE) ## Build the TypeScript package, web/dist, which is committed
+dist: $(NPM_DONE) ## Build the TypeScript package and the dashboard, web/dist and web/page, which are committed
 	npm --prefix web run --silent build
 
 generate: ## Write generated files of Go anew
@@ -115,7 +115,7 @@ lint: $(LINT) ## Run the linters of Go
 	@cd bench && ../$(LINT) run ./...
 	@cd deploy && ../$(LINT) run --config ../bench/.golangci.yml ./...
 
-check-dist: $(NPM_DONE) ## Check that web/dist is what web/src gives
+check-dist: $(NPM_DONE) ## Check that web/dist and web/page are what their sources give
 	@echo '== $@'
 	@npm --prefix web run --silent check:dist
 

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/internal/meter"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -50,6 +51,7 @@ type Broker struct {
 	began   time.Time
 	stats   *counters
 	streams *streamSet
+	meter   meter.Meter
 
 	draining atomic.Bool
 	stop     chan struct{}

@@ -71,6 +71,7 @@ func (sh *shard) publish(ctx context.Context, e *engine.Entry) (schemas.Receipt,
 	r, err := sh.store.append(ctx, *e)
 	if err == nil && !r.Duplicate {
 		sh.broker.stats.published.Add(1)
+		sh.broker.meter.Count(e.Channel)
 	}
 	r.ID.Shard = sh.number
 	return r, err

@@ -7,6 +7,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/internal/histogram"
+	"github.com/sluicehq/sluice/schemas"
 )
 
 // counters are what the broker counts.
@@ -95,12 +96,44 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// Delivered counts a batch that was written to a stream that is read with [Stream.Next],
-// with the number of bytes that it took.
-func (b *Broker) Delivered(batch *Batch, bytes int64) {
-	b.stats.count(int64(batch.Messages), bytes)
+// Busy describes a channel that messages were published to.
+type Busy struct {
+	Channel     schemas.Channel `json:"channel"`
+	Published   int64           `json:"published"` // through this node, in the interval
+	Subscribers int             `json:"subscribers"`
+}
+
+// Meter switches on or off what [Broker.Busiest] needs. While it is off, it costs nothing.
+func (b *Broker) Meter(on bool) {
+	if on {
+		b.meter.Start()
+	} else {
+		b.meter.Stop()
+	}
+}
+
+// Busiest returns up to n channels, the busiest first, to which messages were published
+// through this node since the last call, or since [Broker.Meter] was switched on; none
+// while that is off.
+func (b *Broker) Busiest(n int) []Busy {
+	rates, _ := b.meter.Take(n)
+	busiest := make([]Busy, len(rates))
+	for i, r := range rates {
+		registry := b.shardFor(r.Channel).registry
+		busiest[i] = Busy{Channel: r.Channel, Published: r.Published, Subscribers: len(registry.waitingStreams(r.Channel))}
+		if c := registry.get(r.Channel); c != nil {
+			busiest[i].Subscribers = c.readers.size()
+		}
+	}
+	return busiest
+}
+
+// Delivered counts a batch of the stream that was written by who calls [Stream.Next], with
+// the number of bytes that it took.
+func (s *Stream) Delivered(batch *Batch, bytes int64) {
+	s.broker.stats.count(int64(batch.Messages), bytes)
 	if batch.measured {
-		b.stats.measure(batch.sample, batch.lagged)
+		s.broker.stats.measure(batch.sample, batch.lagged)
 	}
 }
 

@@ -35,9 +35,9 @@ var errNoLoops = errors.New("broker: no writer loops")
 // support it and [Options.Loops] must allow it.
 func (b *Broker) HasLoops() bool { return b.opts.Loops >= 0 && netpoll.Supported }
 
-// TakesOver reports whether [Broker.TakeOver] can be called for s: there must be loops,
-// and all channels of s must be in one shard.
-func (b *Broker) TakesOver(s *Stream) bool { return b.HasLoops() && !s.merges() }
+// TakesOver reports whether [Broker.TakeOver] can be called for s: there must be loops, s
+// must be of this broker, and all its channels must be in one shard.
+func (b *Broker) TakesOver(s *Stream) bool { return b.HasLoops() && s.broker == b && !s.merges() }
 
 // TakeOver gives s and its connection to a writer loop, which closes both in the end.
 // If it returns an error, for instance because no descriptor is free, the caller must

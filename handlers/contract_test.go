@@ -63,6 +63,7 @@ func (s *suite) all(t *testing.T) {
 		{"subscribers", s.subscribers},
 		{"channels", s.channels},
 		{"presence", s.presence},
+		{"system", s.system},
 		{"schemas", s.schemas},
 		{"limits", s.limits},
 		{"rates", s.rates},

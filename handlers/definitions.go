@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -35,11 +36,16 @@ func (a *api) getSchema(c echo.Context) error {
 	return answer(c, http.StatusOK, def)
 }
 
-// putSchema answers PUT /v1/schemas/{name}. It stores the whole definition or nothing.
+// putSchema answers PUT /v1/schemas/{name}. It stores the whole definition or nothing; in a dry
+// run nothing, and the answer is that of a run that is not dry.
 func (a *api) putSchema(c echo.Context) error {
 	name, err := pathParam(c, "name")
 	if err != nil {
 		return err
+	}
+	dry := c.QueryParam("dry_run") == "true"
+	if c.QueryParams().Has("dry_run") && !dry {
+		return fmt.Errorf("%w: dry_run must be true, or left out", ErrMalformed)
 	}
 	media, err := mediaType(c)
 	if err != nil {
@@ -68,7 +74,11 @@ func (a *api) putSchema(c echo.Context) error {
 	if _, err := a.Catalog.Get(name); err != nil {
 		status = http.StatusCreated
 	}
-	if err := a.define(c.Request().Context(), def); err != nil {
+	put := a.define
+	if dry {
+		put = func(_ context.Context, def schemas.Definition) error { return a.Catalog.Check(def) }
+	}
+	if err := put(c.Request().Context(), def); err != nil {
 		return err
 	}
 	return answer(c, status, def)

@@ -125,7 +125,7 @@ func (a *api) answerSubscribe(ctx context.Context, r *front.Request, info *reque
 	case errors.Is(err, errMerges):
 		return nil, front.Declined
 	case later && !format.Lines():
-		a.metrics.refused(ending, err)
+		a.metrics.turnedAway(ending, err)
 		body := ending.Refusal(asked.lastEventID)
 		out = a.appendStreamHead(out, format, info, fmt.Sprintf("Content-Length: %d\r\n", len(body)))
 		out, o, info.stream = append(out, body...), front.Ended, true
@@ -158,7 +158,7 @@ func (a *api) askedInFront(r *front.Request) (asked *asking, credential string, 
 		return nil, "", false // none, or one in a cookie, or two
 	}
 	asked, err = askedInQuery(q, string(r.LastEventID))
-	return asked, header + token, err == nil && asked.until == ""
+	return asked, header + token, err == nil && asked.until == "" && !asked.system()
 }
 
 // openOn opens the stream that r asks for, and gives it to a writer loop.

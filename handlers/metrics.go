@@ -2,8 +2,10 @@ package handlers
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -33,6 +35,9 @@ type metrics struct {
 	refusals *prometheus.CounterVec
 	limits   *prometheus.CounterVec
 	open     [carriages]prometheus.Gauge
+
+	// The same as problems and refusals, for [system.Requests].
+	clientErrors, serverErrors, refused atomic.Int64
 }
 
 // carriage is how a stream gets to its client: by what it is written, and over which
@@ -165,12 +170,18 @@ var methods = []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"}
 // problem counts an answer with a problem, and the limit that was its cause.
 func (m *metrics) problem(k kind, cause error) {
 	m.problems.WithLabelValues(string(k)).Inc()
+	if k.spec().status >= http.StatusInternalServerError {
+		m.serverErrors.Add(1)
+	} else {
+		m.clientErrors.Add(1)
+	}
 	m.limited(cause)
 }
 
-// refused counts a stream that was refused for now, and the limit that was the cause.
-func (m *metrics) refused(e broker.CloseReason, cause error) {
+// turnedAway counts a stream that was refused for now, and the limit that was the cause.
+func (m *metrics) turnedAway(e broker.CloseReason, cause error) {
 	m.refusals.WithLabelValues(e.Reason).Inc()
+	m.refused.Add(1)
 	m.limited(cause)
 }
 

@@ -36,23 +36,19 @@ func protect(c echo.Context) {
 	h.Set("Referrer-Policy", "no-referrer")
 }
 
-// index answers GET /. On a developer's machine, the page finds a token in itself.
+// index answers GET /. On a developer's machine, the page finds an API key in itself.
 func (a *api) index(c echo.Context) error {
-	if a.PageToken == nil || !openedHere(c.Request()) {
+	if a.PageKey == "" || !openedHere(c.Request()) {
 		return a.page("index.html")(c)
 	}
 	data, err := fs.ReadFile(a.Page, "index.html")
 	if err != nil {
 		return ErrNotFound
 	}
-	token, err := a.PageToken()
-	if err != nil {
-		return err
-	}
 	protect(c)
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	const end = "</head>"
-	data = bytes.Replace(data, []byte(end), []byte(`<meta name="sluice-token" content="`+token+`">`+end), 1)
+	data = bytes.Replace(data, []byte(end), []byte(`<meta name="sluice-key" content="`+a.PageKey+`">`+end), 1)
 	return respond(c, http.StatusOK, mime.TypeByExtension(".html"), data)
 }
 

@@ -76,6 +76,8 @@ func tasks() []task {
 		{right: everything, method: "DELETE", path: "/v1/channels/d", status: 204},
 		{right: identity, method: "GET", path: "/v1/schemas", status: 200},
 		{right: identity, method: "GET", path: "/v1/schemas/d", status: 200},
+		{right: everything, method: "GET", path: "/v1/subscribe?channel=$system", header: sse, status: 200},
+		{right: everything, method: "PUT", path: "/v1/schemas/d?dry_run=true", body: `{}`, status: 200},
 		{right: everything, method: "PUT", path: "/v1/schemas/d", body: `{}`, status: 200},
 		{right: everything, method: "DELETE", path: "/v1/schemas/d", status: 204},
 		{method: "GET", path: "/.well-known/jwks.json", status: 200},

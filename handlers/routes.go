@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
+	"github.com/sluicehq/sluice/internal/system"
 	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/webhooks"
@@ -37,6 +38,8 @@ type Options struct {
 	ClusterState clusterstate.Store
 	Page         fs.FS // index.html and what it loads, side by side, sdk/sluice.js and sdk/sluice.tgz
 	Log          *slog.Logger
+	// Node is told to those who read the channel $system.
+	Node system.Node
 	// LogLost returns the number of lines that Log had to drop. Default: 0.
 	LogLost func() uint64
 
@@ -63,9 +66,9 @@ type Options struct {
 	// DevHosts, so that no other site reaches a developer's server.
 	Dev      bool
 	DevHosts []string // in lower case, without ports
-	// PageToken makes a token for the page at /, with which it connects by itself if it is
-	// opened on this machine. Default: whoever opens the page enters a credential.
-	PageToken func() (string, error)
+	// PageKey is an API key that the page at / finds in itself if it is opened on this
+	// machine. Default: whoever opens the page enters a credential.
+	PageKey string
 }
 
 // ConnectionStats are counters since the start.
@@ -81,6 +84,7 @@ type api struct {
 	buffers  buffers
 	outgoing sync.Pool // of *outgoing
 	tally    tally
+	system   *system.System
 	clientOf echo.IPExtractor
 	asks     map[string]parameter                                     // of GET /v1/subscribe
 	done     [carriages]func(s *broker.Stream, sent int64, err error) // finished, made once for all streams
@@ -120,7 +124,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) *streamWriter {
 	return request(c).rest
 }
 
-// New returns the service.
+// New returns the service. The caller must close it before the broker.
 func New(o Options) *Service {
 	if o.Stopping == nil {
 		o.Stopping = context.Background()
@@ -143,6 +147,7 @@ func New(o Options) *Service {
 	for by := range a.done {
 		a.done[by] = func(s *broker.Stream, sent int64, err error) { a.finished(s, carriage(by), sent, err) }
 	}
+	a.system = system.New(system.Options{Broker: o.Broker, Node: o.Node, Requests: a.requests, Log: o.Log})
 	o.Auth.OnKeyChange(a.endStreamsOf)
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail
@@ -202,7 +207,7 @@ func (a *api) routes(e *echo.Echo) {
 	add(http.MethodDelete, "/v1/channels/:channel", a.deleteChannel, admin, query(""))
 	get("/v1/schemas", a.listSchemas, token, query(""))
 	get("/v1/schemas/:name", a.getSchema, token, query(""))
-	add(http.MethodPut, "/v1/schemas/:name", a.putSchema, admin, query(""))
+	add(http.MethodPut, "/v1/schemas/:name", a.putSchema, admin, query("dry_run"))
 	add(http.MethodDelete, "/v1/schemas/:name", a.deleteSchema, admin, query(""))
 
 	get("/.well-known/jwks.json", a.jwks, open)

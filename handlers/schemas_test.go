@@ -26,7 +26,14 @@ func (s *suite) schemas(t *testing.T) {
 	other.header = map[string]string{"Content-Type": "application/yaml"}
 	srv.run(t, []call{
 		{name: "none yet", method: "GET", path: "/v1/schemas", as: srv.token("c", "t"), status: 200, says: `{"schemas":[]}`},
+		put("a dry run", path+"?dry_run=true", definition, 201),
+		{name: "which adds nothing", method: "GET", path: path, as: apiKey, status: 404, problem: "not-found"},
 		put("add", path, definition, 201),
+		put("a dry run of another one", path+"?dry_run=true", `{"strict":false}`, 200),
+		refused("a dry run that finds a fault", path+"?dry_run=true", `{"topics":{"t":{"schema":{"required":"a"}}}}`, 422, "bad-schema", "/topics/t/schema/required"),
+		refused("a dry run that finds a tie", "/v1/schemas/pipeline:%7Bother%7D?dry_run=true", `{}`, 422, "bad-schema", "/name"),
+		refused("a run that is neither dry nor not", path+"?dry_run=yes", definition, 400, "malformed"),
+		{name: "still as it was added", method: "GET", path: path, as: apiKey, status: 200, says: `"message"`},
 		{name: "listed for who may only publish elsewhere", method: "GET", path: "/v1/schemas", as: only.Token, status: 200, says: `{"name":"pipeline:{run}","topics":{`},
 		{name: "listed for nobody", method: "GET", path: "/v1/schemas", status: 401, problem: "unauthorized"},
 		put("replace", path, definition, 200),

@@ -134,6 +134,9 @@ func (s *server) serve(o *setup) {
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			s.t.Error(err)
 		}
+		if err := s.service.Close(); err != nil {
+			s.t.Error(err)
+		}
 		if err := s.broker.Close(); err != nil {
 			s.t.Error(err)
 		}

@@ -179,7 +179,7 @@ func (w *streamWriter) writeReady() bool {
 		}
 		before := w.bytes
 		if w.err = w.write(out); w.err == nil {
-			w.api.Broker.Delivered(&out.Batch, w.bytes-before)
+			w.stream.Delivered(&out.Batch, w.bytes-before)
 		}
 	}
 	return w.err == nil

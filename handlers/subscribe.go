@@ -66,7 +66,11 @@ func (a *api) openStream(c echo.Context, asked *asking) error {
 
 // begin opens a stream.
 func (a *api) begin(ctx context.Context, sub broker.Subscription, who *auth.Principal) (*broker.Stream, error) {
-	s, err := a.Broker.Subscribe(ctx, sub)
+	subscribe := a.Broker.Subscribe
+	if isSystem(sub) {
+		subscribe = a.system.Subscribe
+	}
+	s, err := subscribe(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +103,7 @@ func endedBy(fate auth.KeyFate) (reason broker.CloseReason, ended bool) {
 func (a *api) endStreamsOf(keyID string, fate auth.KeyFate) {
 	if reason, ended := endedBy(fate); ended {
 		a.Broker.Disconnect(broker.Filter{KeyID: keyID}, reason)
+		a.system.Disconnect(broker.Filter{KeyID: keyID}, reason)
 	}
 }
 
@@ -143,7 +148,7 @@ func (a *api) turnAway(c echo.Context, err error) error {
 	}
 	closeAfter(c)
 	if !format(c.Request()).Lines() {
-		a.metrics.refused(ending, err)
+		a.metrics.turnedAway(ending, err)
 		return a.refuse(c, ending)
 	}
 	return err

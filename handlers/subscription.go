@@ -144,7 +144,12 @@ func (a *api) subscription(r *requestInfo, asked *asking, format ring.Format, ad
 	if sub.Replay, err = ring.ParseReplay(asked.replay); err != nil {
 		return sub, err
 	}
-	if sub.Channels, sub.Presence, err = selectors(who, asked); err != nil {
+	if asked.system() {
+		sub.Channels, err = systemSelector(who, asked)
+	} else {
+		sub.Channels, sub.Presence, err = selectors(who, asked)
+	}
+	if err != nil {
 		return sub, err
 	}
 	return sub, asked.shape(&sub)

@@ -154,7 +154,7 @@ func (a *api) notTaken(requestID string, why error) broker.CloseReason {
 	if _, later := notNow(why); !later {
 		why = errNoRoom()
 	}
-	a.metrics.refused(ending, why)
+	a.metrics.turnedAway(ending, why)
 	return ending
 }
 

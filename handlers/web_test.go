@@ -95,15 +95,15 @@ func (s *suite) host(t *testing.T) {
 	open.check(t, call{method: "GET", path: "/healthz", header: map[string]string{"Host": "sluice.example.com"}, status: 200})
 }
 
-// TestPage_token: in development the page has a token in it, but only for whoever opens it
+// TestPage_key: in development the page has an API key in it, but only for whoever opens it
 // on this machine, and for no page of another origin.
-func TestPage_token(t *testing.T) {
+func TestPage_key(t *testing.T) {
 	srv := start(t, func(o *setup) {
 		o.handlers.Dev, o.handlers.DevHosts = true, []string{"sluice"}
-		o.handlers.PageToken = func() (string, error) { return "a.b-c_d", nil }
+		o.handlers.PageKey = "a.b-c_d"
 		o.handlers.Page = fstest.MapFS{"index.html": {Data: []byte("<head><title>Sluice</title></head>")}}
 	})
-	const with = `<head><title>Sluice</title><meta name="sluice-token" content="a.b-c_d"></head>`
+	const with = `<head><title>Sluice</title><meta name="sluice-key" content="a.b-c_d"></head>`
 	for _, tt := range []struct {
 		name   string
 		header map[string]string
@@ -122,7 +122,7 @@ func TestPage_token(t *testing.T) {
 			if tt.token {
 				c.sets["Cache-Control"], c.says = "no-store", with
 			}
-			if a := srv.check(t, c); strings.Contains(a.body, "sluice-token") != tt.token {
+			if a := srv.check(t, c); strings.Contains(a.body, "sluice-key") != tt.token {
 				t.Errorf("the page is %s", a.body)
 			}
 		})
@@ -132,7 +132,7 @@ func TestPage_token(t *testing.T) {
 			r, w := httptest.NewRequest("GET", "http://localhost/", nil), httptest.NewRecorder()
 			r.RemoteAddr = remote
 			srv.service.ServeHTTP(w, r)
-			if w.Code != 200 || strings.Contains(w.Body.String(), "sluice-token") {
+			if w.Code != 200 || strings.Contains(w.Body.String(), "sluice-key") {
 				t.Errorf("the page is %d %s", w.Code, w.Body)
 			}
 		})

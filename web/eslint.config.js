@@ -4,7 +4,7 @@ import ts from "typescript-eslint";
 
 export default defineConfig(
   {
-    files: ["src/**/*.{ts,tsx}", "test/**/*.{ts,tsx}", "*.config.ts"],
+    files: ["src/**/*.{ts,tsx}", "dashboard/**/*.{ts,tsx}", "test/**/*.{ts,tsx}", "*.config.ts"],
     extends: [ts.configs.strictTypeChecked, hooks.configs.flat["recommended-latest"]],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     linterOptions: { reportUnusedDisableDirectives: "error" },

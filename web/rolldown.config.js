@@ -1,5 +1,6 @@
-// Builds dist/, or the folder that $DIST names, from src/. What it writes depends on the sources
-// and on the pinned versions of the tools alone, and is committed: Go embeds sluice.js.
+// Builds dist/ from src/ and page/ from dashboard/, or the folders that $DIST and $PAGE name. What it
+// writes depends on the sources and on the pinned versions of the tools alone, and is committed: Go
+// embeds sluice.js and the page.
 
 import { readFileSync } from "node:fs";
 import { defineConfig } from "rolldown";
@@ -43,7 +44,33 @@ const entries = {
 };
 const types = { tsconfig: "tsconfig.build.json" };
 
+const preact = JSON.parse(readFileSync(new URL("node_modules/preact/package.json", import.meta.url), "utf8"));
+
+/** The page is one script, which loads the SDK as other pages do, one style sheet, and the files that need no building. */
+const page = {
+  input: { app: "dashboard/main.tsx" },
+  platform: "browser",
+  external: /^@sluicehq\//,
+  transform: { target, jsx: { runtime: "automatic", importSource: "preact" } },
+  plugins: [{ name: "files", generateBundle }],
+  output: {
+    dir: process.env.PAGE || "page",
+    cleanDir: true,
+    minify: true,
+    paths: { "@sluicehq/sluice": "./sdk/sluice.js" },
+    postBanner: `${banner}\n/*! Preact ${preact.version}: ${readFileSync("node_modules/preact/LICENSE", "utf8").trim()} */`,
+  },
+};
+
+function generateBundle() {
+  const read = (name) => readFileSync(`dashboard/${name}`, "utf8");
+  const sheets = ["base", "frame", "parts", "overview", "debugger"];
+  this.emitFile({ type: "asset", fileName: "style.css", source: sheets.map((name) => read(`style/${name}.css`)).join("\n") });
+  for (const name of ["index.html", "favicon.svg"]) this.emitFile({ type: "asset", fileName: name, source: read(name) });
+}
+
 export default defineConfig([
+  page,
   {
     ...entries,
     plugins: [dts(types)],

@@ -1,6 +1,6 @@
-// Package web holds what Sluice serves to browsers and to npm: the page at its root, plain
-// files that load nothing from elsewhere, the SDK as one module, built from src/ by make
-// dist, and the SDK as a package. The page runs under a policy that allows scripts, styles,
+// Package web holds what Sluice serves to browsers and to npm: the page at its root, the
+// dashboard, whose files load nothing from elsewhere; the SDK as one module; and the SDK as a
+// package. make dist builds the page from dashboard/, and the SDK from src/. The page runs under a policy that allows scripts, styles,
 // images and connections of the same origin only, nothing inline. The package knows nothing
 // of HTTP.
 package web

@@ -20,7 +20,7 @@ import (
 // A Config that [settings.config] has checked is valid and never changes.
 type Config struct {
 	File string `name:"config" placeholder:"FILE" group:"start" help:"YAML file with settings."`
-	Dev  bool   `group:"start" help:"Development mode: listens on loopback only, makes a random API key and signing key, and opens the page at / to everyone on this machine."`
+	Dev  bool   `group:"start" help:"Development mode: listens on loopback only, makes a random API key and signing key, and opens the dashboard at / to everyone on this machine."`
 
 	DevHosts []string `name:"dev-allow-hosts" placeholder:"HOST" group:"start" help:"Hosts by which others may reach a development server, such as host.docker.internal or the name of its container; they need the API key as ever. With it, --listen may be an address that is not loopback. Default: none, so that --dev serves this machine only."`
 

@@ -2,12 +2,15 @@ package program
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/auth"
@@ -17,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/ratelimit"
+	"github.com/sluicehq/sluice/internal/system"
 	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/server/program/memory"
@@ -101,8 +105,9 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	}
 	defer readers.Close()
 	defer b.Close() //nolint:errcheck // nothing can be done about it at the end
+	page, entrance := pageKey(cfg), door.New(log)
 	// The engine, which the broker has started, may keep the keys.
-	authority, err := newAuthority(ctx, cfg, engine.clusterState, log)
+	authority, err := newAuthority(ctx, cfg, page, engine.clusterState, log)
 	if err != nil {
 		return err
 	}
@@ -112,13 +117,13 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer hooks.Close()
-	entrance := door.New(log)
 	service := handlers.New(handlers.Options{
 		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Presence: readers, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
-		Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
-		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageToken: pageToken(cfg, authority), Limits: publishLimits(cfg), Webhooks: hooks,
+		Node: node(cfg), Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
+		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageKey: page, Limits: publishLimits(cfg), Webhooks: hooks,
 	})
+	defer service.Close() //nolint:errcheck // nothing can be done about it at the end
 	if err := service.Watch(ctx); err != nil {
 		return err
 	}
@@ -150,7 +155,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	case <-ctx.Done():
 	}
 	tell(log, systemd.Stopping())
-	drain(cfg, b, server, publishes, log)
+	drain(cfg, b, service, server, publishes, log)
 	return nil
 }
 
@@ -181,7 +186,7 @@ func logListening(log *slog.Logger, cfg *Config, addr net.Addr) {
 
 // drain ends everything in order and within the timeout: the server becomes unready and
 // refuses new requests, then the streams end in waves, then the listener closes.
-func drain(cfg *Config, b *broker.Broker, server *http.Server, publishes *front.Front, log *slog.Logger) {
+func drain(cfg *Config, b *broker.Broker, service *handlers.Service, server *http.Server, publishes *front.Front, log *slog.Logger) {
 	began, timeout, streams := time.Now(), cfg.DrainTimeout, b.Stats().Streams
 	log.Info("draining", slog.Int("streams", streams), slog.String("timeout", timeout.String()))
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -191,7 +196,7 @@ func drain(cfg *Config, b *broker.Broker, server *http.Server, publishes *front.
 		<-time.After(min(time.Second, timeout/10)) // load balancers need it to notice that the server is not ready
 	}
 	// Half of the time is for the waves, the other half for slow sockets.
-	if err := errors.Join(b.Drain(ctx, timeout/2), publishes.Shutdown(ctx), server.Shutdown(ctx)); err != nil {
+	if err := errors.Join(b.Drain(ctx, timeout/2), service.Drain(ctx), publishes.Shutdown(ctx), server.Shutdown(ctx)); err != nil {
 		log.Warn("drain incomplete", slog.Int("streams", b.Stats().Streams), slog.Any("error", err))
 		return
 	}
@@ -213,9 +218,9 @@ func loadCatalog(path string) (*schemas.Catalog, error) {
 	return catalog, nil
 }
 
-// newAuthority loads the keys. A fault in configured keys is a fault of the
+// newAuthority loads the keys, to which that of the page belongs. A fault in configured keys is a fault of the
 // configuration.
-func newAuthority(ctx context.Context, cfg *Config, store clusterstate.Store, log *slog.Logger) (*auth.Authority, error) {
+func newAuthority(ctx context.Context, cfg *Config, page string, store clusterstate.Store, log *slog.Logger) (*auth.Authority, error) {
 	ring, err := loadKeyring(ctx, cfg, store)
 	if err != nil {
 		return nil, err
@@ -226,8 +231,12 @@ func newAuthority(ctx context.Context, cfg *Config, store clusterstate.Store, lo
 			return nil, &usageError{[]string{"issuers: " + err.Error()}}
 		}
 	}
+	keys := cfg.APIKeys
+	if page != "" {
+		keys = append(slices.Clone(keys), page)
+	}
 	authority, err := auth.New(auth.Options{
-		APIKeys: cfg.APIKeys, APIKeyFile: cfg.APIKeysFile, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
+		APIKeys: keys, APIKeyFile: cfg.APIKeysFile, Keys: ring, Issuers: issuers, Issuer: cfg.Issuer, Audience: cfg.Audience,
 		MaxTTL: cfg.TokenMaxTTL, MaxRevocations: cfg.MaxRevocations, Logger: log,
 	})
 	if err != nil {
@@ -277,18 +286,20 @@ func publishLimits(cfg *Config) *ratelimit.Limits {
 	})
 }
 
-// pageToken returns what makes tokens that allow everything but what needs an API key, nil
-// unless in development.
-func pageToken(cfg *Config, authority *auth.Authority) func() (string, error) {
+// pageKey returns an API key for the dashboard, which a development server puts into it: one
+// that only this start knows. Otherwise "".
+func pageKey(cfg *Config) string {
 	if !cfg.Dev {
-		return nil
+		return ""
 	}
-	reading := append(schemas.AllowAll(), schemas.Grant{Channel: "*", Topics: []string{string(schemas.TopicPresence)}})
-	return func() (string, error) {
-		token, err := authority.Mint(auth.TokenRequest{
-			Subscribe: reading, Publish: schemas.AllowAll(), TTL: min(24*time.Hour, cfg.TokenMaxTTL),
-		})
-		return token.Token, err
+	return rand.Text()
+}
+
+// node describes this node to those who read the channel $system.
+func node(cfg *Config) system.Node {
+	name, _ := os.Hostname() // "" if the system does not tell
+	return system.Node{
+		Name: name, Version: versionName(), Engine: cfg.engine(), StartedAt: schemas.TimeOf(time.Now()), MemoryBytes: int64(cfg.Memory),
 	}
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "vitest";
-import { fragmentOf, settingsOf } from "../../page/settings.js";
+import { fragmentOf, settingsOf } from "../../dashboard/debugger/settings.js";
 
 test("settingsOf reads a link", () => {
   assert.deepEqual(settingsOf("#token=a.b-c_d&channel=user%3A7&channel=a%2Fb&topic=x&replay=all"), {
@@ -9,7 +9,7 @@ test("settingsOf reads a link", () => {
     topics: ["x"],
     replay: "all",
   });
-  assert.equal(settingsOf("#key=a+b/c=").credential, "a+b/c=");
+  assert.equal(settingsOf("#key=a+b/c=")?.credential, "a+b/c=");
 });
 
 test("settingsOf leaves other fragments alone", () => {
@@ -17,7 +17,7 @@ test("settingsOf leaves other fragments alone", () => {
 });
 
 test("the credential is not written into a link", () => {
-  const settings = settingsOf("#token=secret&channel=a%2Fb:c&topic=x&topic=y&replay=10");
+  const settings = settingsOf("#token=secret&channel=a%2Fb:c&topic=x&topic=y&replay=10")!;
   assert.equal(fragmentOf(settings), "#channel=a%2Fb%3Ac&topic=x&topic=y&replay=10");
 });
 

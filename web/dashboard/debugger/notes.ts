@@ -1,16 +1,23 @@
+import type { Gap, RunMessage, SluiceError } from "@sluicehq/sluice";
 import { memberText } from "./json.js";
 
-/**
- * @typedef {object} Note a row that is not a message
- * @property {"open" | "gap" | "close" | "run" | "lost"} tone
- * @property {string} event the event's name, "" for a note by the page itself
- * @property {string} title
- * @property {string} detail
- * @property {string} [channel]
- * @property {string} [id]
- * @property {Date} time
- * @property {boolean} [latestOnly] it replaces the previous row if that has the same tone
- */
+/** A row that is not a message. */
+export interface Note {
+  readonly tone: "open" | "gap" | "close" | "run" | "lost";
+  /** The event's name, "" for a note by the page itself. */
+  readonly event: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly channel?: string;
+  readonly id?: string;
+  readonly status?: string;
+  readonly time: Date;
+  /** It replaces the previous row if that has the same tone. */
+  readonly latestOnly?: boolean;
+}
+
+/** A message with the JSON text that the server sent. */
+export type WithSource<M> = M & { readonly source: string };
 
 const GAP_REASONS = {
   overrun: "The server’s buffer was too small to hold them until they could be sent.",
@@ -18,8 +25,7 @@ const GAP_REASONS = {
   restarted: "The server has restarted and no longer has them.",
 };
 
-/** @returns {Note} */
-export function openNote(resumed, channels) {
+export function openNote(resumed: boolean, channels: readonly string[]): Note {
   return {
     tone: "open",
     event: "$open",
@@ -31,12 +37,11 @@ export function openNote(resumed, channels) {
 }
 
 /** A note by the page itself about its connection. */
-export function lostNote(why) {
+export function lostNote(why: string): Note {
   return { tone: "lost", event: "", title: "Disconnected", detail: why, time: new Date(), latestOnly: true };
 }
 
-/** @returns {Note} */
-export function gapNote({ channel, after, resumes_at: resumesAt, reason }) {
+export function gapNote({ channel, after, resumes_at: resumesAt, reason }: Gap): Note {
   const rest = resumesAt ? `The stream continues at ${resumesAt}.` : "No later messages are stored.";
   return {
     tone: "gap",
@@ -48,13 +53,12 @@ export function gapNote({ channel, after, resumes_at: resumesAt, reason }) {
   };
 }
 
-/** @returns {Note} */
-export function closeNote({ code, message }) {
-  return { tone: "close", event: "$close", title: message, detail: `Code ${code}.`, time: new Date() };
+export function closeNote({ code, message }: SluiceError): Note {
+  return { tone: "close", event: "$close", title: message, detail: `Code ${code ?? ""}.`, time: new Date() };
 }
 
 /** A run's status is shown with its own id and time, because it may arrive long after it was published. */
-export function runNote({ id, channel, run_id: runId, created_at: createdAt, data, source }) {
+export function runNote({ id, channel, run_id: runId, created_at: createdAt, data, source }: WithSource<RunMessage>): Note {
   const value = memberText(source, "data");
   const extra = memberText(value, "error") || memberText(value, "result");
   return {

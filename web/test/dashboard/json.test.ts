@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "vitest";
-import { memberText, pretty } from "../../page/json.js";
+import { memberText, pretty } from "../../dashboard/debugger/json.js";
 
 test("memberText returns a value as it was written", () => {
   const values = [

@@ -1,19 +1,21 @@
-/**
- * @typedef {object} Settings
- * @property {string} credential token or API key, "" for none
- * @property {string[]} channels
- * @property {string[]} topics
- * @property {string} replay "none", "latest", "all" or a number
- */
+/** What the debugger subscribes to. */
+export interface Settings {
+  /** Token or API key, "" for none. */
+  readonly credential: string;
+  readonly channels: readonly string[];
+  readonly topics: readonly string[];
+  /** "none", "latest", "all" or a number. */
+  readonly replay: string;
+}
 
 /**
  * Reads the settings from the fragment of a link, which browsers never send to a
  * server: #token=…&channel=…&topic=…&replay=…, or key=… for an API key.
  *
- * @param {string} hash as in location.hash
- * @returns {Settings | null} null if the fragment is about something else
+ * @param hash as in location.hash
+ * @returns null if the fragment is about something else
  */
-export function settingsOf(hash) {
+export function settingsOf(hash: string): Settings | null {
   const params = new URLSearchParams(hash.slice(1));
   if (!["token", "key", "channel", "topic", "replay"].some((name) => params.has(name))) return null;
   // A plus sign is a space in this notation, and no credential has a space.
@@ -29,18 +31,13 @@ export function settingsOf(hash) {
 /**
  * Writes the settings as a fragment, without the credential.
  *
- * @param {Settings} settings
- * @returns {string} "" or a text that starts with #
+ * @returns "" or a text that starts with #
  */
-export function fragmentOf(settings) {
-  const text = subscription(settings).toString();
-  return text && `#${text}`;
-}
-
-function subscription({ channels, topics, replay }) {
+export function fragmentOf({ channels, topics, replay }: Settings): string {
   const params = new URLSearchParams();
   for (const channel of channels) params.append("channel", channel);
   for (const topic of topics) params.append("topic", topic);
   if (replay !== "none") params.set("replay", replay);
-  return params;
+  const text = params.toString();
+  return text && `#${text}`;
 }

@@ -1,0 +1,68 @@
+import { subscribe } from "@sluicehq/sluice";
+import { addSample, type Overview, type Sample } from "./samples.js";
+import { createStore, type Store } from "./store.js";
+
+/** A channel to which much was published. */
+export interface Busy {
+  readonly channel: string;
+  /** Messages a second. */
+  readonly rate: number;
+  readonly subscribers: number;
+}
+
+/** What the node has told of itself, newest last. */
+export interface System {
+  readonly state: "connecting" | "live" | "lost";
+  /** Why the stream was lost. */
+  readonly why: string;
+  readonly samples: readonly Sample[];
+  readonly busiest: readonly Busy[];
+}
+
+export const system: Store<System> = createStore<System>({ state: "connecting", why: "", samples: [], busiest: [] });
+
+/**
+ * Reads the channel $system while the page is visible, until the function that it returns is called:
+ * a node that nobody looks at has nothing to do.
+ */
+export function watchSystem(key: string): () => void {
+  let stop = open(key);
+  const look = (): void => {
+    stop();
+    stop = document.hidden ? () => undefined : open(key);
+  };
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    document.removeEventListener("visibilitychange", look);
+    stop();
+  };
+}
+
+function open(key: string): () => void {
+  system.update((present) => ({ ...present, state: "connecting", why: "" }));
+  const subscription = subscribe({
+    url: document.baseURI,
+    // A function of its own: subscriptions with equal options share a connection, and $system is read alone.
+    token: () => key,
+    channel: "$system",
+    topics: ["overview", "channels"],
+    replay: "all",
+    onMessage(message) {
+      if (message.kind !== "data") return;
+      const at = Date.parse(message.created_at);
+      system.update((present) => ({ ...present, ...take(present, message.topic, message.data, at) }));
+    },
+    onStatus(status, { error }) {
+      const why = error?.message ?? "";
+      if (status === "open") system.update((present) => ({ ...present, state: "live", why: "" }));
+      else system.update((present) => ({ ...present, state: why ? "lost" : "connecting", why }));
+    },
+  });
+  return () => subscription.close();
+}
+
+function take(present: System, topic: string, data: unknown, at: number): Partial<System> {
+  if (topic === "overview") return { samples: addSample(present.samples, { at, overview: data as Overview }) };
+  const { seconds, busiest } = data as { seconds: number; busiest: { channel: string; published: number; subscribers: number }[] };
+  return { busiest: busiest.map(({ channel, published, subscribers }) => ({ channel, subscribers, rate: published / seconds })) };
+}
