@@ -11,7 +11,7 @@ import (
 )
 
 // Event is one event on the wire: a message, or a control event, whose name begins with a
-// dollar sign. At most one of Message, Open, Gap and Close is set. None of them is for
+// dollar sign. At most one of Message, Open, Gap, Presence and Close is set. None of them is for
 // $position, which only moves the position, and for control events that this version does
 // not know.
 type Event struct {
@@ -19,10 +19,11 @@ type Event struct {
 	ID   string // the position after this event, to resume from; opaque
 	Data json.RawMessage
 
-	Message *schemas.Message
-	Open    *Open
-	Gap     *Gap
-	Close   *Close
+	Message  *schemas.Message
+	Open     *Open
+	Gap      *Gap
+	Presence *PresenceEvent // if [schemas.TopicPresence] is among the topics of the subscription
+	Close    *Close
 }
 
 // Open begins every connection of a subscription.
@@ -100,6 +101,9 @@ func eventOf(b block) (Event, error) {
 	case "$gap":
 		e.Gap = new(Gap)
 		target = e.Gap
+	case string(schemas.TopicPresence):
+		e.Presence = new(PresenceEvent)
+		target = e.Presence
 	case "$close":
 		e.Close = new(Close)
 		target = e.Close

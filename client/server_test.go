@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -22,11 +23,12 @@ const apiKey = "sk_test_0123456789abcdef"
 
 // server is the complete service behind a real listener on loopback.
 type server struct {
-	url    string
-	broker *broker.Broker
-	http   *http.Server
-	auth   *auth.Authority
-	served chan error
+	url      string
+	broker   *broker.Broker
+	presence *presence.Registry
+	http     *http.Server
+	auth     *auth.Authority
+	served   chan error
 }
 
 // startServer runs the service, whose ids begin with 1-. The caller stops it.
@@ -51,13 +53,18 @@ func serve(listener net.Listener, options ...func(*broker.Options)) *server {
 	for _, option := range options {
 		option(&o)
 	}
+	readers := presence.New(presence.Options{Grace: 100 * time.Millisecond})
+	o.Audience = readers
 	s := &server{
-		broker: must(broker.New(o)),
+		broker: must(broker.New(o)), presence: readers,
 		auth:   must(auth.New(auth.Options{APIKeys: []string{apiKey}, Keys: must(auth.NewKeyring()), Logger: slog.New(slog.DiscardHandler)})),
 		served: make(chan error, 1),
 	}
+	if err := readers.Start(s.broker.ReportStreams); err != nil {
+		panic(err)
+	}
 	s.http = &http.Server{ReadHeaderTimeout: time.Minute, Handler: handlers.New(handlers.Options{
-		Broker: s.broker, Auth: s.auth, Catalog: schemas.NewCatalog(schemas.Limits{}), Log: slog.New(slog.DiscardHandler),
+		Broker: s.broker, Presence: readers, Auth: s.auth, Catalog: schemas.NewCatalog(schemas.Limits{}), Log: slog.New(slog.DiscardHandler),
 		Page:            fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
 		MaxMessageBytes: 60 << 10, WriteTimeout: 10 * time.Second,
 	})}
@@ -71,6 +78,7 @@ func (s *server) stop() {
 	s.http.Close()
 	<-s.served
 	s.broker.Close()
+	s.presence.Close()
 	s.auth.Close()
 }
 

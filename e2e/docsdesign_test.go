@@ -62,7 +62,7 @@ func TestDocs_operatingNamesLogLines(t *testing.T) {
 	if !found {
 		t.Fatal("the page has no table of log lines")
 	}
-	code := sources(t, "../auth", "../broker", "../handlers", "../internal", "../presence", "../server")
+	code := sources(t, "../auth", "../broker", "../handlers", "../internal", "../presence", "../server", "../webhooks")
 	for _, row := range regexp.MustCompile(`(?m)^\| (.*?) \|`).FindAllStringSubmatch(table, -1) {
 		for _, line := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
 			if !strings.Contains(code, `"`+line[1]) {

@@ -22,6 +22,7 @@ type grammar struct {
 
 	Channels    channelsCmd    `cmd:"" help:"List the active channels."`
 	Subscribers subscribersCmd `cmd:"" help:"List the open streams."`
+	Presence    presenceCmd    `cmd:"" help:"List who reads a channel."`
 	Top         topCmd         `cmd:"" help:"Show what a node does, live."`
 
 	Schemas struct {
