@@ -11,7 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/natstest"
 )
 
 // hookSecret signs what receivers in tests get.
@@ -149,6 +154,73 @@ func TestWebhooks_restart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWebhooks_nodes kills the node that sends, while its receiver fails, hangs and answers late.
+// Another one goes on, and everything comes once and in order, wherever the runs ended.
+func TestWebhooks_nodes(t *testing.T) {
+	t.Parallel()
+	for name, shards := range map[string]string{"one stream": "1", "two shards": "2"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, nats := receiveHooks(t), natstest.Start(t, "")
+			args := append(r.args(t), "--api-keys="+testKey, "--nats="+nats.URL(), "--nats-shards="+shards, "--drain-timeout=1s")
+			nodes := []*server{serve(t, nil, "sluice", args...), serve(t, nil, "sluice", args...), serve(t, nil, "sluice", args...)}
+			var want []string
+			end := func(n int, on *server) {
+				channel, run := fmt.Sprint("run:", n%5), fmt.Sprint("r", n)
+				on.endRun(t, channel, run)
+				want = append(want, "run.completed "+channel+" "+run)
+			}
+			for n := range 20 {
+				end(n, nodes[n%3])
+			}
+			expectHooks(t, r, want)
+			if _, again := r.got(); again > 0 {
+				t.Errorf("%d events came again though nothing was disturbed", again)
+			}
+			var turn atomic.Int64
+			r.answers(func(hookEvent) bool {
+				switch turn.Add(1) % 4 {
+				case 0:
+					return false
+				case 1:
+					<-time.After(300 * time.Millisecond)
+				}
+				return true
+			})
+			for n := range 20 {
+				end(20+n, nodes[n%3])
+			}
+			sender := slices.IndexFunc(nodes, func(n *server) bool { return n.sendsHooks(t) })
+			if sender < 0 {
+				t.Fatal("no node sends")
+			}
+			nodes[sender].kill()
+			left := slices.Delete(slices.Clone(nodes), sender, sender+1)
+			for n := range 20 {
+				end(40+n, left[n%2])
+			}
+			expectHooks(t, r, want)
+			left[0].signal(t, syscall.SIGTERM)
+			left[0].exitCode(t)
+			end(60, left[1])
+			expectHooks(t, r, want)
+			if _, again := r.got(); again > 8*2 { // what was open when a node was killed
+				t.Errorf("%d events came again", again)
+			}
+		})
+	}
+}
+
+// sendsHooks reports whether the node says that it sends.
+func (s *server) sendsHooks(t testing.TB) bool {
+	t.Helper()
+	var now struct{ Sending bool }
+	if status := s.call(t, "GET", "/v1/webhooks", "", &now); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	return now.Sending
 }
 
 // expectHooks waits until everything has come, and checks that it came in order for each channel.

@@ -64,6 +64,7 @@ func (s *suite) all(t *testing.T) {
 		{"channels", s.channels},
 		{"presence", s.presence},
 		{"system", s.system},
+		{"webhooks", s.webhooks},
 		{"schemas", s.schemas},
 		{"limits", s.limits},
 		{"rates", s.rates},

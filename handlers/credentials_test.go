@@ -33,6 +33,7 @@ func endpoints() []struct {
 		{call{method: "GET", path: "/.well-known/jwks.json", status: 200}, "open"},
 		{call{method: "GET", path: "/v1/subscribers", status: 200}, "key"},
 		{call{method: "DELETE", path: "/v1/subscribers?sub=nobody", status: 200}, "key"},
+		{call{method: "GET", path: "/v1/webhooks", status: 200}, "key"},
 		{call{method: "GET", path: "/v1/channels", status: 200}, "key"},
 		{call{method: "GET", path: "/v1/schemas", status: 200}, "token"},
 		{call{method: "PUT", path: "/v1/schemas/d", body: `{}`, status: 201}, "key"},

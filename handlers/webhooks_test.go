@@ -15,7 +15,7 @@ import (
 
 // A run that ends is posted, and GET /v1/webhooks and the metrics say so. Neither shows a
 // secret.
-func TestWebhooks(t *testing.T) {
+func (s *suite) webhooks(t *testing.T) {
 	got := make(chan string, 10)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.URL.Path }))
 	defer receiver.Close()
@@ -31,7 +31,7 @@ func TestWebhooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sender.Close()
-	srv := start(t, func(o *setup) { o.broker.Outbox, o.handlers.Webhooks = box, sender })
+	srv := s.start(t, func(o *setup) { o.broker.Outbox, o.handlers.Webhooks = box, sender })
 	for _, body := range []string{`{"status":"running","run_id":"r1"}`, `{"status":"completed","run_id":"r1"}`, `{"status":"completed","run_id":"r1"}`} {
 		srv.check(t, call{method: "PUT", path: "/v1/channels/a:1/run", body: body, as: apiKey, status: 200})
 		srv.check(t, call{method: "PUT", path: "/v1/channels/b/run", body: body, as: apiKey, status: 200})

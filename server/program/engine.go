@@ -60,7 +60,7 @@ func openEngine(ctx context.Context, cfg *Config, catalog *schemas.Catalog, log 
 			CredsFile: cfg.NATSCreds, NKeyFile: cfg.NATSNKey,
 			CAFile: cfg.NATSCA, CertFile: cfg.NATSCert, KeyFile: cfg.NATSKey,
 			Retain: replay(cfg), LimitsOf: limitsOf(catalog), MaxBytes: int64(cfg.NATSBytes), MaxEvent: int(cfg.MaxMessageBytes), RememberFor: cfg.RememberFor,
-			Timeout: cfg.NATSTimeout, CutOff: cfg.NATSCutOff, Log: log,
+			Timeout: cfg.NATSTimeout, CutOff: cfg.NATSCutOff, Outbox: cfg.Webhooks != "", Log: log,
 		}, cfg.NATSShards)
 	}
 	e := &engines{clusterState: new(clusterstate.Local)}
@@ -79,6 +79,9 @@ func openNATS(ctx context.Context, opts nats.Options, shards int) (*engines, err
 		e, err := nats.Open(ctx, opts)
 		if err == nil {
 			all.messages = append(all.messages, e)
+			if opts.Outbox {
+				all.outboxes = append(all.outboxes, e.Outbox())
+			}
 			if opts.Shard == 0 {
 				first, opts.Epoch = e.ClusterState(), e.Epoch()
 				all.clusterState, all.bus = first, e

@@ -230,10 +230,6 @@ func (v *validator) webhooks() {
 	if v.faults.about("webhooks") {
 		return
 	}
-	if v.engine() == natsEngine {
-		v.fault("webhooks", "", "it does not work with nats yet")
-		return
-	}
 	for _, fault := range webhooks.CheckFile(v.Webhooks) {
 		v.faults = append(v.faults, faultIn("webhooks", v.place("webhooks"), v.Webhooks, fault.Error()))
 	}

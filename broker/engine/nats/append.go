@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -210,15 +211,15 @@ func (a *attempt) storeRecorded(ctx context.Context, prepare func() (*natsio.Msg
 // store stores the message and its record, and returns the record's position. The
 // message has the position before.
 func (a *attempt) store(ctx context.Context, record *natsio.Msg) (uint64, error) {
-	message := a.message()
-	if err := a.e.fits(message, record); err != nil {
+	messages := append(a.event(), a.message(), record)
+	if err := a.e.fits(messages...); err != nil {
 		return 0, final{err}
 	}
 	b := &a.e.first
 	if a.conflicted {
 		b = &a.e.retries
 	}
-	seq, err := b.store(ctx, message, record)
+	seq, err := b.store(ctx, messages...)
 	switch {
 	case errors.Is(err, jetstream.ErrNoAnswer):
 		a.unanswered = true
@@ -226,6 +227,19 @@ func (a *attempt) store(ctx context.Context, record *natsio.Msg) (uint64, error)
 		a.conflicted = true
 	}
 	return seq, err
+}
+
+// event returns what goes into the outbox, right before the message: nothing, unless a run
+// ends and somebody is to be told.
+func (a *attempt) event() []*natsio.Msg {
+	if !a.e.opts.Outbox {
+		return nil
+	}
+	event, ended := outbox.OfRun(&a.entry.Message, a.entry.Run)
+	if !ended {
+		return nil
+	}
+	return []*natsio.Msg{a.e.events.Message(&event)}
 }
 
 // message returns the message as it is stored.

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,7 @@ const (
 	minAnswerWait = 100 * time.Millisecond
 )
 
-// batcher stores items, each of which is a message and its record. A batch costs the
+// batcher stores items, each of which is a message and its record, perhaps after an event. A batch costs the
 // server nearly the same however long it is, so items that arrive while maxInFlight
 // batches are unanswered wait, and then go together.
 //
@@ -42,11 +43,13 @@ type batcher struct {
 
 // batchItem is a message and its record, to be stored together.
 type batchItem struct {
-	message, record *natsio.Msg
-	size            int
-	taken           atomic.Bool      // it is in a batch, or its caller has left
-	done            chan batchResult // has room for one
+	messages []*natsio.Msg // the record is the last one
+	size     int
+	taken    atomic.Bool      // it is in a batch, or its caller has left
+	done     chan batchResult // has room for one
 }
+
+func (i *batchItem) record() *natsio.Msg { return i.messages[len(i.messages)-1] }
 
 // batchResult is the position of the record.
 type batchResult struct {
@@ -62,13 +65,13 @@ func (b *batcher) init(e *Engine) {
 // answerWait is how long something that may be sent again stays unanswered before it is.
 func (o Options) answerWait() time.Duration { return max(o.Timeout/4, minAnswerWait) }
 
-// store stores a message and its record, and returns the record's position; the
-// message has the one before. After [jetstream.ErrNoAnswer] they may be stored; after
+// store stores messages that end with a record, and returns the record's position; the others
+// have those before. After [jetstream.ErrNoAnswer] they may be stored; after
 // any other error they are not.
-func (b *batcher) store(ctx context.Context, message, record *natsio.Msg) (uint64, error) {
-	item := &batchItem{
-		message: message, record: record, size: jetstream.Size(message) + jetstream.Size(record),
-		done: make(chan batchResult, 1),
+func (b *batcher) store(ctx context.Context, messages ...*natsio.Msg) (uint64, error) {
+	item := &batchItem{messages: messages, done: make(chan batchResult, 1)}
+	for _, m := range messages {
+		item.size += jetstream.Size(m)
 	}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, item)
@@ -93,13 +96,14 @@ func (b *batcher) send() {
 	for batch := b.next(); len(batch) > 0; batch = b.next() {
 		messages := make([]*natsio.Msg, 0, 2*len(batch))
 		for _, item := range batch {
-			messages = append(messages, item.message, item.record)
+			messages = append(messages, item.messages...)
 		}
 		ctx, cancel := context.WithTimeout(b.life, b.timeout)
 		last, err := b.stream.Publish(ctx, messages...)
 		cancel()
-		for i, item := range batch {
-			item.done <- batchResult{last - uint64(2*(len(batch)-1-i)), err}
+		for _, item := range slices.Backward(batch) {
+			item.done <- batchResult{last, err}
+			last -= uint64(len(item.messages))
 		}
 	}
 }
@@ -114,11 +118,11 @@ func (b *batcher) next() []*batchItem {
 	size := 0
 	for _, item := range b.waiting {
 		switch {
-		case len(batch) == maxBatchItems || size > maxBatchBytes || records[item.record.Subject]:
+		case len(batch) == maxBatchItems || size > maxBatchBytes || records[item.record().Subject]:
 			rest = append(rest, item)
 		case !item.taken.Swap(true):
 			batch = append(batch, item)
-			records[item.record.Subject] = true
+			records[item.record().Subject] = true
 			size += item.size
 		}
 	}

@@ -7,19 +7,21 @@ import (
 	"sync"
 	"testing"
 
+	natsio "github.com/nats-io/nats.go"
+
 	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
 )
 
 func item(record string, size int) *batchItem {
 	return &batchItem{
-		message: jetstream.NewMsg("m", nil, 0), record: jetstream.NewMsg(record, nil, 0), size: size,
+		messages: []*natsio.Msg{jetstream.NewMsg("m", nil, 0), jetstream.NewMsg(record, nil, 0)}, size: size,
 		done: make(chan batchResult, 1),
 	}
 }
 
 func subjectsOfItems(items []*batchItem) (list []string) {
 	for _, i := range items {
-		list = append(list, i.record.Subject)
+		list = append(list, i.record().Subject)
 	}
 	return list
 }
@@ -65,7 +67,7 @@ func TestBatcher_store_left(t *testing.T) {
 	// No goroutine sends: all that may be in flight are.
 	b := &batcher{inFlight: maxInFlight, running: new(sync.WaitGroup)}
 	i := item("a", 1)
-	if _, err := b.store(ended, i.message, i.record); !errors.Is(err, context.Canceled) {
+	if _, err := b.store(ended, i.messages...); !errors.Is(err, context.Canceled) {
 		t.Errorf("not sent: %v", err)
 	}
 	if got := b.next(); len(got) != 0 {

@@ -13,7 +13,9 @@ import (
 	natsio "github.com/nats-io/nats.go"
 
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/nats/internal/events"
 	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -33,6 +35,7 @@ type Engine struct {
 	epoch       uint64
 	incarnation string        // of the stream
 	cluster     *ClusterState // nil except for shard 0
+	events      *events.Store
 
 	// Static after Start.
 	sink       sink
@@ -109,6 +112,10 @@ func (e *Engine) Epoch() uint64 { return e.epoch }
 // ClusterState returns the cluster state, which shares the cluster and is closed with
 // e. It is nil except for shard 0.
 func (e *Engine) ClusterState() *ClusterState { return e.cluster }
+
+// Outbox returns the outbox of the shard, which is closed with e. Ends of runs are in it only
+// with [Options.Outbox].
+func (e *Engine) Outbox() outbox.Store { return e.events }
 
 // Start implements [engine.Engine].
 func (e *Engine) Start(to engine.Sink) (engine.Origin, error) { return e.start(to) }

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"time"
 
+	natsio "github.com/nats-io/nats.go"
+
+	"github.com/sluicehq/sluice/broker/engine/nats/internal/events"
 	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
 )
 
@@ -50,9 +53,22 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.incarnation = incarnationOf(info)
 	e.health.observe(info)
+	if err := e.openOutbox(); err != nil {
+		return err
+	}
 	if e.opts.Shard == 0 {
 		e.cluster, err = openClusterState(ctx, e)
 	}
+	return err
+}
+
+// openOutbox makes the outbox, which hears of what the stream stores.
+func (e *Engine) openOutbox() error {
+	e.events = events.New(e.stream, e.names.events, e.epoch)
+	if !e.opts.Outbox {
+		return nil
+	}
+	_, err := e.conn.Subscribe(e.names.liveOf(e.events.Filter()), func(*natsio.Msg) { e.events.Poke() })
 	return err
 }
 

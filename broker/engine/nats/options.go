@@ -61,6 +61,9 @@ type Options struct {
 	// server must take messages of that length. 0: not checked.
 	MaxEvent int
 
+	// Outbox puts the end of each run into the outbox. Default: nobody is told.
+	Outbox bool
+
 	Timeout time.Duration // how long an Append may take; default 5 s
 	CutOff  time.Duration // how long the cluster may be out of reach before readers are sent to other nodes; default 10 s
 

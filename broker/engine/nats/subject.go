@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/broker/engine"
+	"github.com/sluicehq/sluice/broker/engine/nats/internal/events"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -22,6 +23,7 @@ type subjects struct {
 	marks      string // + number of the interval, see markSlot
 	deletions  string // + channel
 	canaries   string // + node
+	events     string // what package events keeps
 	published  string // what nodes tell each other, see [latest]; not stored
 	broadcasts string // + topic: what nodes broadcast, see [Engine.Broadcast]; not stored
 	live       string // replaces all where the stream republishes
@@ -33,13 +35,13 @@ func subjectsOf(name string, shard int) subjects {
 	return subjects{
 		messages: all + "m.", runs: all + "r.", keys: all + "k.", archives: all + "k.a-", latests: all + "k.l-", texts: all + "k.t-",
 		control: all + "x.", marks: all + "x.t.", deletions: all + "x.d.",
-		canaries: all + "c.", published: all + "p", broadcasts: all + "b.", live: all + "live.", all: all,
+		canaries: all + "c.", events: all + "w.", published: all + "p", broadcasts: all + "b.", live: all + "live.", all: all,
 	}
 }
 
 // stored lists what the stream keeps.
 func (s subjects) stored() []string {
-	return []string{s.messages + ">", s.runs + ">", s.keys + "*", s.control + ">", s.canaries + "*"}
+	return []string{s.messages + ">", s.runs + ">", s.keys + "*", s.control + ">", s.canaries + "*", events.Subjects(s.events)}
 }
 
 // liveOf returns where the stream republishes what is stored under subject.

@@ -91,6 +91,25 @@ func (s *Stream) At(ctx context.Context, position uint64) (Message, bool, error)
 	return s.message(ctx, map[string]any{"seq": position})
 }
 
+// After returns the first message that filter matches after a position, as the leader knows
+// it, and whether there is one.
+func (s *Stream) After(ctx context.Context, filter string, position uint64) (Message, bool, error) {
+	return s.message(ctx, map[string]any{"seq": position + 1, "next_by_subj": filter})
+}
+
+// Delete removes the message at a position, if there is one.
+func (s *Stream) Delete(ctx context.Context, position uint64) error {
+	err := s.api(ctx, "STREAM.MSG.DELETE.", map[string]any{"seq": position, "no_erase": true}, &struct{}{})
+	if codeOf(err) == 0 {
+		return err
+	}
+	// The answer says that it failed, not why. One reason is that it has been deleted before.
+	if _, found, lookErr := s.At(ctx, position); found || lookErr != nil {
+		return err
+	}
+	return nil
+}
+
 // message asks the leader for a message.
 func (s *Stream) message(ctx context.Context, which map[string]any) (Message, bool, error) {
 	var answer struct {
