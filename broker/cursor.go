@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -32,6 +33,8 @@ type cursor struct {
 
 	pace atomic.Int32 // one of the paces
 
+	following atomic.Pointer[delivery.List] // nil: no message has been followed to it yet
+
 	upstream *upstreamRead // what the engine delivers for it; set before anybody else knows the cursor
 
 	start    atomic.Uint64 // position at which it began
@@ -48,7 +51,7 @@ type cursor struct {
 	lossMark uint64               // the client was told of losses up to here, and its position must pass it; 0: nothing to pass
 	skips    bool                 // it leaves messages out, so its position can move without the client noticing
 	outrun   bool                 // what comes next is no longer in memory
-	live     bool                 // what was there when it came has been handed out
+	live     atomic.Bool          // what was there when it came has been handed out; others read it
 
 	wakeQueued bool // owned by the shard's notifier: it will be woken at the end of the round
 }
@@ -121,8 +124,10 @@ func (c *cursor) continueArrival() {
 		return
 	}
 	position := c.position.Load()
-	c.live = c.live || c.single || position >= c.arrival.joinedAt
-	if c.live && c.arrival.passedTold(position) {
+	if c.single || position >= c.arrival.joinedAt {
+		c.live.Store(true)
+	}
+	if c.live.Load() && c.arrival.passedTold(position) {
 		c.arrival = nil
 	}
 }
@@ -179,7 +184,7 @@ func (c *cursor) collect(b *Batch, maxBytes int) {
 	}
 	c.deliverOutOfOrder(b)
 	c.openSources()
-	if b.measured && c.live {
+	if b.measured && c.live.Load() {
 		b.behind += c.behind()
 	}
 	if c.arrival != nil && c.arrival.hole != nil {
@@ -342,7 +347,7 @@ func (c *cursor) handOut(b *Batch, src *source, before uint64) int {
 		c.stream.report()
 		event = f.WithID(c.stream.here(), c.stream.format)
 	}
-	if c.live && b.at == 0 {
+	if b.at == 0 && c.live.Load() {
 		b.at = f.At
 	}
 	b.addMessage(event)

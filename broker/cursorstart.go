@@ -48,6 +48,7 @@ func (c *cursor) enter(ctx context.Context, sub Subscription) error {
 // leave undoes enter.
 func (c *cursor) leave() {
 	c.depart()
+	c.written(true)
 	sh := c.shard
 	defer sh.store.release(c)
 	for _, sel := range c.filter.selectors {

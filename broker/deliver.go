@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -78,9 +79,10 @@ func (sh *shard) enter(m *schemas.Message, limits engine.Limits) (waits bool) {
 	m.ID.Shard = sh.number
 	sh.seq.Observe(m.ID.Seq)
 	if c := sh.lockIfRead(m.Channel, m.ID.Seq, now); c != nil {
+		var followed *delivery.Followed
 		if m.ID.Seq > c.log.Last() {
 			outOfOrder := m.ID.Seq <= sh.seq.Watermark()
-			waits = sh.append(c, m, sh.limitsOf(m.Channel, limits), runChange(m))
+			waits, followed = sh.append(c, m, sh.limitsOf(m.Channel, limits), runChange(m))
 			if outOfOrder && waits {
 				c.queueOutOfOrder()
 			}
@@ -90,6 +92,7 @@ func (sh *shard) enter(m *schemas.Message, limits engine.Limits) (waits bool) {
 			sh.notifier.enqueue(c)
 		}
 		c.mu.Unlock()
+		followed.Entered()
 	}
 	if sh.logBytes.Load() > sh.opts.Memory {
 		sh.shrink(now)
@@ -172,4 +175,81 @@ func (sh *shard) dropDeleted(name schemas.Channel) bool {
 		s.End(reason)
 	}
 	return found
+}
+
+// follow begins to follow m, if that is wanted: to the readers that are up to date. That are
+// all in groups whose clients accept what they are sent, and of the others those that have had
+// everything that was there when they came. The caller holds c.mu, so that none of them has
+// read m yet.
+func (sh *shard) follow(c *channel, m *schemas.Message) *delivery.Followed {
+	followed := sh.opts.Deliveries.Follow(m.Traceparent)
+	if followed == nil {
+		return nil
+	}
+	followed.Describe(delivery.Message{Channel: string(m.Channel), Topic: string(m.Topic), ID: m.ID.String(), Position: m.ID.Seq})
+	clock := sh.broker.clock(time.Now())
+	c.readers.each(func(cu *cursor) {
+		if cu.live.Load() && !cu.isLagging() && !cu.stream.away(clock) && wanted(cu.filter.topics(m.Channel), m.Topic) {
+			cu.follow(followed)
+		}
+	})
+	c.readers.follow(followed)
+	return followed
+}
+
+// follow adds m to what is on its way to groups.
+func (s *subscribers) follow(m *delivery.Followed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.groups {
+		g.following.Add(m)
+	}
+}
+
+// follow adds m to what is on its way to c.
+func (c *cursor) follow(m *delivery.Followed) {
+	if c.following.Load() == nil {
+		c.following.CompareAndSwap(nil, new(delivery.List))
+	}
+	c.following.Load().Add(m)
+}
+
+// written notes that the client has what comes up to the cursor's position, or that it did not
+// take that in time.
+func (c *cursor) written(late bool) {
+	list := c.following.Load()
+	if list == nil || list.Empty() {
+		return
+	}
+	turn := delivery.Turn{To: c.position.Load(), Late: late}
+	if late {
+		turn.To = 0
+	}
+	list.Served(turn, nil)
+	if late {
+		list.Passed(ring.NoReader)
+	} else {
+		list.Passed(turn.To)
+	}
+}
+
+// written notes what so, which kept up before, has been sent since it was at a position.
+func (so *socket) written(from uint64) {
+	c := so.cursor
+	if so.group != nil && !so.group.following.Empty() {
+		turn := delivery.Turn{From: from, To: c.position.Load(), Late: c.isLagging(), Wants: c.wants}
+		if turn.Late {
+			turn.To = max(from, turn.To-1) // of the last one, a part is missing
+		}
+		so.group.following.Served(turn, c.following.Load())
+	}
+	c.written(c.isLagging())
+}
+
+// wants reports whether the cursor of one channel asks for a topic.
+func (c *cursor) wants(topic string) bool { return wanted(c.topics, schemas.Topic(topic)) }
+
+// wanted reports whether readers that ask for topics are sent messages of the given one.
+func wanted(topics schemas.TopicSet, topic schemas.Topic) bool {
+	return topic == schemas.TopicRun || topics.Has(topic)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/delivery"
 )
 
 // group is a fan-out group: the streams of one channel that are served by one loop and
@@ -41,6 +42,7 @@ type group struct {
 	served     atomic.Uint64 // every member for which publishers wait is past this position
 	dirty      atomic.Bool   // there is news since the last sweep began
 	hurried    atomic.Bool   // publishers wait for the next sweep to begin
+	following  delivery.List // messages on their way to members
 	sweptBytes atomic.Int64  // Total of the log when the last sweep began
 
 	// Owned by the loop.
@@ -226,6 +228,7 @@ func (g *group) endSweep(sh *shard, now time.Time) (more bool) {
 	}
 	g.served.Store(served)
 	g.swept.Store(min(served, g.lowLagging))
+	g.following.Passed(served)
 	c := g.channel.Load()
 	if c == nil {
 		return false

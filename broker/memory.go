@@ -169,11 +169,12 @@ func (m *memory) put(ctx context.Context, e *engine.Entry, since, now time.Time)
 		return schemas.Receipt{}, engine.ErrFenced
 	}
 	e.ID, e.CreatedAt = sh.idOf(sh.seq.Take()), schemas.TimeOf(now)
-	waits := sh.append(c, &e.Message, e.Limits, e.Run)
+	waits, followed := sh.append(c, &e.Message, e.Limits, e.Run)
 	if e.Run != nil && sh.opts.Outbox != nil {
 		m.tell(e)
 	}
 	c.mu.Unlock()
+	followed.Entered()
 
 	sh.seq.Complete(e.ID.Seq)
 	sh.notifier.appended(waits)

@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehq/sluice/broker/audience"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/engine/outbox"
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -56,6 +57,10 @@ type Options struct {
 
 	// Audience hears who reads which channels, and tells streams. Default: nobody does.
 	Audience audience.Audience
+
+	// Deliveries follows messages to the readers that are up to date. Default: none is
+	// followed.
+	Deliveries *delivery.Follower
 
 	Log *slog.Logger // warns when durable publishes are forgotten early; default none
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/broker/texts"
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -87,8 +88,8 @@ func (b *Broker) Recall(ctx context.Context, channel schemas.Channel, topic sche
 }
 
 // append adds m, which has its position, to the log of c. It reports whether readers
-// wait for the notifier. The caller holds c.mu.
-func (sh *shard) append(c *channel, m *schemas.Message, limits engine.Limits, change *schemas.RunChange) (waits bool) {
+// wait for the notifier, and returns m if it is followed. The caller holds c.mu.
+func (sh *shard) append(c *channel, m *schemas.Message, limits engine.Limits, change *schemas.RunChange) (waits bool, followed *delivery.Followed) {
 	c.log.Limits = limits
 	f, grown := c.log.Append(m)
 	c.touched = max(c.touched, f.At)
@@ -97,10 +98,13 @@ func (sh *shard) append(c *channel, m *schemas.Message, limits engine.Limits, ch
 	}
 	sh.logBytes.Add(grown)
 	sh.trackFilled(c)
+	if sh.opts.Deliveries != nil {
+		followed = sh.follow(c, m)
+	}
 	if waits = c.readers.notifyGroups(); waits {
 		sh.notifier.enqueue(c)
 	}
-	return waits
+	return waits, followed
 }
 
 // idBytes returns the length of the next id.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/internal/netpoll"
 	"github.com/sluicehq/sluice/broker/internal/timerwheel"
+	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/internal/tlsrecord"
 )
 
@@ -175,6 +176,7 @@ func (l *loop) drive(so *socket) {
 			}
 		}
 		l.batch.lagged = so.cursor.isLagging() // it may have caught up after that
+		from := so.cursor.position.Load()
 		s.gather(&l.batch, l.now, maxWrite)
 		if len(l.batch.Events) == 0 {
 			l.tryJoinGroup(so)
@@ -182,6 +184,9 @@ func (l *loop) drive(so *socket) {
 			return
 		}
 		budget -= l.post(so)
+		if l.shard.opts.Deliveries != nil && so.cursor != nil && !l.batch.lagged {
+			so.written(from)
+		}
 		if so.state != open {
 			return
 		}
@@ -405,6 +410,9 @@ func (l *loop) finish(so *socket, why error) {
 	s := so.cursor.stream
 	if so.group != nil {
 		l.shard.registry.leaveGroup(so)
+		if len(so.group.members) == 0 {
+			so.group.following.Passed(ring.NoReader) // there is no sweep any more
+		}
 		so.group = nil
 	}
 	s.Close() // whoever sees that it has finished sees its place free, too, and all of it counted

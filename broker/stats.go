@@ -135,6 +135,12 @@ func (s *Stream) Delivered(batch *Batch, bytes int64) {
 	if batch.measured {
 		s.broker.stats.measure(batch.sample, batch.lagged)
 	}
+	if s.broker.opts.Deliveries != nil {
+		late := s.away(s.broker.clock(time.Now()))
+		for _, c := range s.cursors {
+			c.written(late)
+		}
+	}
 }
 
 // count counts what was written to streams.

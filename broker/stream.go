@@ -270,7 +270,7 @@ func (s *Stream) stall() {
 // arrived tells the client, once, that it has everything that was there when the
 // stream began, and ends a stream that is to end with the run.
 func (s *Stream) arrived(b *Batch) {
-	if !s.live && !slices.ContainsFunc(s.cursors, func(c *cursor) bool { return !c.live }) {
+	if !s.live && !slices.ContainsFunc(s.cursors, func(c *cursor) bool { return !c.live.Load() }) {
 		s.live = true
 		b.add(s.positionEvent(eventLive))
 	}

@@ -67,6 +67,7 @@ func (l *loop) sendBatch(so *socket) (sent int, ok bool) {
 	if batch == nil || s.ending.Load() != nil {
 		return 0, false
 	}
+	follows := l.shard.opts.Deliveries != nil && !c.isLagging()
 	if len(batch.bytes) == 0 {
 		c.position.Store(batch.to)
 		return 0, true
@@ -86,6 +87,9 @@ func (l *loop) sendBatch(so *socket) (sent int, ok bool) {
 	c.reported = to.seq
 	s.messages += int64(messages)
 	l.uncounted.messages += int64(messages)
+	if follows {
+		so.written(batch.from)
+	}
 	s.delayBeat(l.now)
 	return n, true
 }

@@ -76,6 +76,7 @@ func (a *api) publishArray(c echo.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
+	request(c).trace.Each(len(items))
 	answer := []byte{'['}
 	for i, o := range a.publishItems(c, items) {
 		if i > 0 {
@@ -140,6 +141,7 @@ func (a *api) publishLines(c echo.Context) error {
 		return err
 	}
 	w, r := a.writer(c), request(c)
+	r.trace.Lines()
 	if err := w.control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) { // HTTP/2 is full duplex by itself
 		return err
 	}

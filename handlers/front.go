@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/broker/ring"
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/proxies"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -53,6 +54,9 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 	if !ok {
 		return nil, front.Declined
 	}
+	if a.Tracer != nil {
+		info.trace = a.Tracer.Request(tracing.Publish, tracing.Parent{Traceparent: p.Traceparent, Tracestate: string(r.Tracestate)}, began)
+	}
 	var receipt schemas.Receipt
 	err := attempt(info, func() (err error) {
 		if err = a.authenticate(ctx, info, bearerIn(string(r.Authorization))); err != nil {
@@ -82,6 +86,7 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 // note is observe for requests of the front.
 func (a *api) note(ctx context.Context, r *front.Request, x exchange, info *requestInfo) {
 	a.metrics.request(x, info)
+	info.answered(x)
 	if level := info.level(x.status); (!info.stream || info.cause != nil) && a.Log.Enabled(ctx, level) {
 		a.logRequest(ctx, level, x, info, a.addressOf(r))
 	}

@@ -131,6 +131,12 @@ func newMetrics(o Options) *metrics {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
 		}, func() float64 { return float64(o.LogLost()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "sluice_spans_sent_total", Help: "Spans of OpenTelemetry that the collector has taken.",
+		}, func() float64 { return float64(o.Tracer.Stats().Sent) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "sluice_spans_dropped_total", Help: "Spans of OpenTelemetry dropped because the collector did not take them in time.",
+		}, func() float64 { return float64(o.Tracer.Stats().Dropped) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.Webhooks != nil {
 		m.registry.MustRegister(webhookFigures{o.Webhooks})

@@ -97,12 +97,15 @@ func runIDParam(c echo.Context) (string, error) {
 	return schemas.ParseRunID(c.QueryParam("run_id"))
 }
 
-// traceparent returns the trace that a request belongs to, "" if it names none.
+// traceparent returns the span that messages of a request follow from: the one that its
+// header names, or else that of the request, "" if there is neither.
 func traceparent(c echo.Context) string {
 	if values := c.Request().Header["Traceparent"]; len(values) == 1 { // more are invalid
-		return schemas.ParseTraceparent(values[0])
+		if named := schemas.ParseTraceparent(values[0]); named != "" {
+			return named
+		}
 	}
-	return ""
+	return request(c).trace.Traceparent()
 }
 
 // attemptParams sets what the query says about the attempt at a text: its stream id, and

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/strictjson"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -90,6 +91,14 @@ func (a *api) bodyLimit() int64 { return 2 * int64(a.MaxMessageBytes) }
 // put checks a message against the limits of the caller and the definition of its channel, and
 // publishes it. All publishes go through here, except run statuses and streams of text.
 func (a *api) put(ctx context.Context, r *requestInfo, p broker.Publication) (schemas.Receipt, error) {
+	if r.trace != nil {
+		return a.putTraced(ctx, r, p)
+	}
+	return a.putIn(ctx, nil, r, p)
+}
+
+// putIn is put within a span, which may be nil.
+func (a *api) putIn(ctx context.Context, span *tracing.Span, r *requestInfo, p broker.Publication) (schemas.Receipt, error) {
 	if r.limited != nil {
 		if err := a.admit(r, 1, len(p.Data)); err != nil {
 			return schemas.Receipt{}, err
@@ -104,7 +113,52 @@ func (a *api) put(ctx context.Context, r *requestInfo, p broker.Publication) (sc
 		}
 		p.Limits = engine.LimitsOf(definition)
 	}
-	return a.Broker.Publish(ctx, p)
+	if span == nil {
+		return a.Broker.Publish(ctx, p)
+	}
+	appends := span.Child(tracing.Append)
+	receipt, err := a.Broker.Publish(ctx, p)
+	appends.End(problemOfSpan(err))
+	return receipt, err
+}
+
+// putTraced is put with spans.
+func (a *api) putTraced(ctx context.Context, r *requestInfo, p broker.Publication) (schemas.Receipt, error) {
+	span, end := r.trace.Message()
+	if span == nil {
+		return a.putIn(ctx, nil, r, p)
+	}
+	// Readers link what they do to the span that made the message, so that of the publisher stays.
+	p.Traceparent = cmp.Or(p.Traceparent, span.Traceparent())
+	receipt, err := a.putIn(ctx, span, r, p)
+	a.sends(span, p.Channel, p.Topic, len(p.Data), receipt)
+	end(problemOfSpan(err))
+	return receipt, err
+}
+
+// problemOfSpan returns what a span says of an error: its problem, "" for none, and whether it
+// is a fault of the server.
+func problemOfSpan(err error) (problem string, fault bool) {
+	if err == nil {
+		return "", false
+	}
+	k := kindOf(err).spec()
+	return string(k.kind), k.status >= http.StatusInternalServerError
+}
+
+// sends says what a span publishes. The receipt is that of nothing if that has failed.
+func (a *api) sends(span *tracing.Span, channel schemas.Channel, topic schemas.Topic, bytes int, r schemas.Receipt) {
+	if span == nil {
+		return
+	}
+	m := tracing.Message{Channel: string(channel), Topic: string(topic), Bytes: bytes, Duplicate: r.Duplicate}
+	if d := a.Catalog.For(channel); d != nil {
+		m.Template = d.Name()
+	}
+	if r.ID.Seq > 0 {
+		m.ID = r.ID.String()
+	}
+	span.Sends(m)
 }
 
 // limitedCaller is a request whose publishes are limited.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluicehq/sluice/auth"
 	"github.com/sluicehq/sluice/internal/origin"
+	"github.com/sluicehq/sluice/internal/tracing"
 )
 
 // Keys of log lines, each declared once.
@@ -36,6 +37,7 @@ const (
 	keyCode      = "code"
 	keyReason    = "reason"
 	keyStack     = "stack"
+	keyTraceID   = "trace_id"
 )
 
 // answerTimeout is how long, in addition to the write time-out, a client may take to
@@ -47,20 +49,21 @@ const requestKey = "sluice.request"
 // requestInfo is what is known about one request, for its log line.
 type requestInfo struct {
 	id         string
-	origin     string          // of the page that sent it, "" for none
-	who        *auth.Principal // nil until authenticated
-	credential bool            // one was sent
-	holder     string          // stands for the subject of a token that has none
-	problem    kind            // of the answer, "" if the request succeeded
-	cause      error           // of the problem
-	stream     bool            // logged by the stream itself
-	gone       bool            // the client has left, or does not accept the answer
-	cut        bool            // the answer cannot be finished
-	stack      []byte          // of a panic
-	body       requestBody     // without a reader if there is none, and over HTTP/2
-	taken      bool            // the connection is no longer net/http's
-	limited    *limitedCaller  // nil: its publishes are not limited
-	rest       *streamWriter   // with which the answer goes on; nil if it is complete
+	origin     string           // of the page that sent it, "" for none
+	who        *auth.Principal  // nil until authenticated
+	credential bool             // one was sent
+	holder     string           // stands for the subject of a token that has none
+	problem    kind             // of the answer, "" if the request succeeded
+	cause      error            // of the problem
+	stream     bool             // logged by the stream itself
+	gone       bool             // the client has left, or does not accept the answer
+	cut        bool             // the answer cannot be finished
+	stack      []byte           // of a panic
+	body       requestBody      // without a reader if there is none, and over HTTP/2
+	taken      bool             // the connection is no longer net/http's
+	limited    *limitedCaller   // nil: its publishes are not limited
+	rest       *streamWriter    // with which the answer goes on; nil if it is complete
+	trace      *tracing.Request // nil: there is no tracing
 }
 
 // statusGone is the status in logs and metrics for an answer that the client did not
@@ -130,6 +133,9 @@ func plain(id string) bool {
 func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
+		if a.Tracer != nil {
+			a.trace(c, began)
+		}
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
@@ -141,6 +147,7 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			x.status = statusGone
 		}
 		a.metrics.request(x, r)
+		r.answered(x)
 		if level := r.level(x.status); (!r.stream || r.cause != nil) && a.Log.Enabled(c.Request().Context(), level) {
 			a.logRequest(c.Request().Context(), level, x, r, c.RealIP())
 		}
@@ -149,6 +156,30 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return nil
 	}
+}
+
+// operations are the requests that have spans, by route.
+var operations = map[string]string{
+	publishRoute:                         tracing.Publish,
+	"/v1/publish":                        tracing.Publish,
+	"/v1/publish/:channel/:topic/stream": tracing.Publish,
+	"/v1/channels/:channel/run":          tracing.Publish,
+}
+
+// trace begins the span of a request.
+func (a *api) trace(c echo.Context, began time.Time) {
+	r, operation := c.Request(), operations[c.Path()]
+	if operation == "" || r.Method != http.MethodPost && r.Method != http.MethodPut {
+		return
+	}
+	// Several fields of that name are one list.
+	parent := tracing.Parent{Traceparent: traceparent(c), Tracestate: strings.Join(r.Header["Tracestate"], ",")}
+	request(c).trace = a.Tracer.Request(operation, parent, began)
+}
+
+// answered ends the span of a request.
+func (r *requestInfo) answered(x exchange) {
+	r.trace.Span().Answered(tracing.Answer{Method: x.method, Route: x.route, Status: x.status, Problem: string(r.problem)})
 }
 
 // exchange is a request that was answered, as metrics and logs see it.
@@ -184,6 +215,9 @@ func (a *api) logRequest(ctx context.Context, level slog.Level, x exchange, r *r
 		// The client does not learn the cause of these. It learns that of other
 		// problems, whose text may repeat what it sent.
 		attrs = append(attrs, slog.Any(keyError, r.cause))
+	}
+	if id := r.trace.Span().TraceID(); id != "" {
+		attrs = append(attrs, slog.String(keyTraceID, id))
 	}
 	if r.stack != nil {
 		attrs = append(attrs, slog.String(keyStack, string(r.stack)))

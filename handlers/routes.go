@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/proxies"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/system"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/webhooks"
@@ -69,6 +70,8 @@ type Options struct {
 	// PageKey is an API key that the page at / finds in itself if it is opened on this
 	// machine. Default: whoever opens the page enters a credential.
 	PageKey string
+	// Tracer makes spans of requests that publish. Default: none are made.
+	Tracer *tracing.Tracer
 }
 
 // ConnectionStats are counters since the start.

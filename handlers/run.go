@@ -38,6 +38,7 @@ func (a *api) setRun(c echo.Context) error {
 	receipt, err := a.Broker.SetRun(c.Request().Context(), broker.RunPublication{
 		Channel: channel, Change: change, Sub: principal(c).Subject, Traceparent: traceparent(c), Limits: engine.LimitsOf(a.Catalog.For(channel)),
 	})
+	a.sends(request(c).trace.Span(), channel, schemas.TopicRun, len(change.Result)+len(change.Error), receipt)
 	if err != nil {
 		return err
 	}

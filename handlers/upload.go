@@ -68,6 +68,8 @@ func (a *api) publishBody(c echo.Context) error {
 	}
 	defer a.bounded(c, u.control)()
 	receipt, err := u.run(text, c.Request().Body)
+	a.sends(r.trace.Span(), text.Channel, text.Topic, int(receipt.Bytes), schemas.Receipt{ID: receipt.FirstID, Duplicate: receipt.Duplicate})
+	r.trace.Span().Chunks(receipt.Chunks)
 	if err != nil {
 		return err
 	}

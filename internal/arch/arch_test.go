@@ -63,6 +63,8 @@ func rules() []rule {
 		{"signals", module + "/server/program/signals", []string{"server/program"}, true, "only the program gets signals"},
 		{"client", module + "/client", []string{"server"}, true, "the client stands alone, only commands use it"},
 		{"web", module + "/web", []string{"handlers", "server"}, true, "the page is served, not known"},
+		{"delivery", module + "/internal/delivery", []string{"broker/*.go", "internal/tracing", "server/program"}, true, "the broker says how far messages have come, tracing makes spans of it, the program brings the two together"},
+		{"tracing", module + "/internal/tracing", []string{"handlers", "server/program"}, true, "handlers know when a request begins and ends; the program has the tracer"},
 		{"door", module + "/internal/door", []string{"server", "internal/front"}, true, "the program lets connections in; handlers are told what they need to know"},
 		{"front", module + "/internal/front", []string{"handlers/front.go", "server"}, true, "the front answers one kind of request, everything else is net/http's and echo's"},
 		{"histogram", module + "/internal/histogram", []string{"broker", "handlers", "internal/system"}, true, "parts count, handlers expose"},
@@ -101,6 +103,8 @@ func rules() []rule {
 		{"isatty", "github.com/mattn/go-isatty", []string{"server"}, false, "only the program knows its terminal"},
 		{"go-systemd", "github.com/coreos/go-systemd", []string{"server/program/systemd"}, false, "one place talks to systemd"},
 		{"prometheus", "github.com/prometheus", []string{"handlers", "server/top"}, false, "parts count, handlers expose, and top reads that"},
+		{"opentelemetry", "go.opentelemetry.io", []string{"internal/tracing"}, false, "one package makes spans, the others say what happens"},
+		{"logr", "github.com/go-logr/logr", []string{"internal/tracing"}, false, "how OpenTelemetry's library logs"},
 		{"jsonschema", "github.com/santhosh-tekuri/jsonschema", []string{"schemas"}, true, "schemas are compiled in one place, with loaders off; tests hold answers to the OpenAPI document"},
 		{"yaml", "go.yaml.in/yaml", []string{"schemas", "auth", "server", "internal/yamldoc"}, true, "only what reads configuration files, and tests"},
 	}

@@ -23,6 +23,7 @@ type Request struct {
 	IdempotencyKey []byte
 	RequestID      []byte
 	Traceparent    []byte
+	Tracestate     []byte
 	Accept         []byte
 	LastEventID    []byte
 	Origin         []byte
@@ -110,6 +111,8 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 			place = &r.IdempotencyKey
 		case "traceparent":
 			place = &r.Traceparent
+		case "tracestate":
+			place = &r.Tracestate
 		case "x-request-id":
 			place = &r.RequestID
 		case "accept":
@@ -120,7 +123,7 @@ func (r *Request) readFields(fields []byte) (length int, ok bool) {
 			place = &r.Origin
 		case "x-forwarded-for":
 			place = &r.ForwardedFor
-		case "accept-encoding", "accept-language", "user-agent", "tracestate", "cache-control", "pragma", "referer",
+		case "accept-encoding", "accept-language", "user-agent", "cache-control", "pragma", "referer",
 			"sec-fetch-mode", "sec-fetch-site", "sec-fetch-dest", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
 			"x-forwarded-proto", "x-forwarded-host", "x-real-ip":
 			place, ignored = &ignored, nil // they mean nothing here, however often they occur

@@ -17,10 +17,12 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine/clusterstate"
 	"github.com/sluicehq/sluice/handlers"
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/door"
 	"github.com/sluicehq/sluice/internal/front"
 	"github.com/sluicehq/sluice/internal/ratelimit"
 	"github.com/sluicehq/sluice/internal/system"
+	"github.com/sluicehq/sluice/internal/tracing"
 	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/server/program/memory"
@@ -71,7 +73,12 @@ func (c *serveCmd) Run(ctx context.Context, std *streams, s *settings) error {
 	for _, warning := range c.Warnings {
 		log.Warn("questionable configuration", "warning", warning)
 	}
-	return serve(ctx, &c.Config, banner, log, lines.Lost)
+	tracer, err := tracing.New(ctx, std.variable, tracing.Service{Version: versionName(), Engine: c.engine()}, log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
+	return serve(ctx, &c.Config, banner, log, lines.Lost, tracer)
 }
 
 // report says whether the configuration can be started with.
@@ -88,8 +95,8 @@ func (c *serveCmd) report(std *streams) error {
 
 // serve runs the service until ctx ends and it has drained. It puts the parts together,
 // in the order of their dependencies. Writes to stdout and log must not block; logLost
-// returns the number of log lines that were dropped for it.
-func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger, logLost func() uint64) error {
+// returns the number of log lines that were dropped for it. tracer may be nil.
+func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger, logLost func() uint64, tracer *tracing.Tracer) error {
 	catalog, err := loadCatalog(cfg.Channels)
 	if err != nil {
 		return err
@@ -99,7 +106,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer engine.close(log)
-	b, readers, err := newBroker(cfg, engine, catalog, log)
+	b, readers, err := newBroker(cfg, engine, catalog, log, tracer)
 	if err != nil {
 		return err
 	}
@@ -118,7 +125,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	}
 	defer hooks.Close()
 	service := handlers.New(handlers.Options{
-		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Presence: readers, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost,
+		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Presence: readers, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost, Tracer: tracer,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
 		Node: node(cfg), Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageKey: page, Limits: publishLimits(cfg), Webhooks: hooks,
@@ -262,9 +269,9 @@ func loadKeyring(ctx context.Context, cfg *Config, store clusterstate.Store) (ri
 
 // newBroker returns the broker, and the registry of its readers. The caller closes both, the
 // broker first.
-func newBroker(cfg *Config, on *engines, catalog *schemas.Catalog, log *slog.Logger) (*broker.Broker, *presence.Registry, error) {
+func newBroker(cfg *Config, on *engines, catalog *schemas.Catalog, log *slog.Logger, tracer *tracing.Tracer) (*broker.Broker, *presence.Registry, error) {
 	readers := presence.New(presence.Options{Bus: on.bus, Log: log})
-	options := brokerOptions(cfg, on, catalog, log)
+	options := brokerOptions(cfg, on, catalog, log, tracer)
 	options.Audience = readers
 	b, err := broker.New(options)
 	if err != nil {
@@ -303,7 +310,11 @@ func node(cfg *Config) system.Node {
 	}
 }
 
-func brokerOptions(cfg *Config, engine *engines, catalog *schemas.Catalog, log *slog.Logger) broker.Options {
+func brokerOptions(cfg *Config, engine *engines, catalog *schemas.Catalog, log *slog.Logger, tracer *tracing.Tracer) broker.Options {
+	var deliveries *delivery.Follower
+	if tracer != nil {
+		deliveries = delivery.New(tracer)
+	}
 	pace := cfg.Pace
 	if pace == 0 {
 		pace = -1
@@ -319,7 +330,7 @@ func brokerOptions(cfg *Config, engine *engines, catalog *schemas.Catalog, log *
 		RememberBytes: int64(cfg.RememberBytes), RememberFor: cfg.RememberFor, TextGrace: cfg.TextGrace,
 		MaxStreams: cfg.MaxStreams, MaxStreamsPerSubject: cfg.MaxStreamsPerSubject,
 		MaxStreamsPerAddress: cfg.MaxStreamsPerAddress, MaxChannelsPerStream: cfg.MaxChannelsPerStream,
-		Log: log, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
+		Log: log, Deliveries: deliveries, Pace: pace, Heartbeat: cfg.Heartbeat, MaxStreamAge: cfg.MaxStreamAge,
 	}
 	engine.chosen(&options)
 	return options
