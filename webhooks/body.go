@@ -17,7 +17,7 @@ type payload struct {
 }
 
 // data is what the body says of an event. All events have a channel; the end of a run has the
-// other members.
+// other members, too.
 type data struct {
 	Channel schemas.Channel   `json:"channel"`
 	ID      schemas.ID        `json:"id,omitzero"` // of the run message

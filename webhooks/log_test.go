@@ -31,12 +31,15 @@ func (j *journal) count(text string) int {
 }
 
 // newSender returns a sender to r that ends with the test.
-func newSender(t *testing.T, document string, r *receiver) *sent {
+func newSender(t *testing.T, document string, r *receiver, change ...func(*webhooks.Options)) *sent {
 	t.Helper()
 	s := &sent{t: t, box: outbox.NewLocal(), file: filepath.Join(t.TempDir(), "webhooks.yaml"), log: new(journal)}
 	s.write(document)
 	o := webhooks.Options{File: s.file, Outboxes: []outbox.Store{s.box}, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	o.DialWith(r.dial)
+	for _, f := range change {
+		f(&o)
+	}
 	var err error
 	if s.Sender, err = webhooks.New(o); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,9 @@ type Options struct {
 	File string // see [CheckFile]
 	// Outboxes are where events come from: one for each shard of the service.
 	Outboxes []outbox.Store
+	// Watch tells of readers of channels. Their events go through the first outbox. Default:
+	// nobody is told of readers.
+	Watch Watch
 	// Kept says that the outboxes outlive the process.
 	Kept bool
 	// Allow are networks that are not public to which events may be sent all the same.
@@ -55,9 +58,10 @@ type Sender struct {
 	running sync.WaitGroup
 
 	mu        sync.Mutex
-	endpoints []*endpoint // guarded by mu; in the order of the file
-	queue     queue       // guarded by mu
-	counts    Stats       // guarded by mu; without Pending
+	endpoints []*endpoint   // guarded by mu; in the order of the file
+	queue     queue         // guarded by mu
+	counts    Stats         // guarded by mu; without Pending
+	changed   chan struct{} // guarded by mu; closed when the file has changed
 	progress  chan struct{}
 }
 
@@ -66,7 +70,7 @@ type Sender struct {
 func New(o Options) (*Sender, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	s := &Sender{
-		opts: o, client: newClient(&o), progress: make(chan struct{}, 1),
+		opts: o, client: newClient(&o), progress: make(chan struct{}, 1), changed: make(chan struct{}),
 		file: watchedfile.File{Path: o.File, Log: o.Log, Every: fileInterval / 2, Settles: true},
 	}
 	s.queue.init()
@@ -78,7 +82,7 @@ func New(o Options) (*Sender, error) {
 	}
 	s.running.Go(s.watch)
 	for i, box := range o.Outboxes {
-		src := &source{sender: s, box: box, wake: make(chan struct{}, 1), flush: make(chan chan struct{})}
+		src := &source{sender: s, box: box, wake: make(chan struct{}, 1), flush: make(chan chan struct{}), tells: i == 0 && o.Watch != nil}
 		if len(o.Outboxes) > 1 {
 			src.shard = i + 1
 		}
@@ -173,8 +177,11 @@ func (s *Sender) load(text []byte) error {
 	}
 	for _, e := range before {
 		s.giveUpAll(e, reasonRemoved)
+		s.reportOn(e)
 		e.remove()
 	}
+	close(s.changed)
+	s.changed = make(chan struct{})
 	if again {
 		s.opts.Log.Info("webhooks read again", slog.String("path", s.opts.File), slog.Int("webhooks", len(all)))
 	}

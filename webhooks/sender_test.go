@@ -287,6 +287,9 @@ func TestSender_fileChanges(t *testing.T) {
 		synctest.Wait()
 		s.write("webhooks: []")
 		time.Sleep(time.Second)
+		if n := s.log.count("reason=removed"); n != 2 {
+			t.Errorf("%d lines in the log", n)
+		}
 		if stats := s.Stats(); stats.GivenUp["removed"] != 2 || stats.Pending != 0 {
 			t.Errorf("stats %+v", stats)
 		}

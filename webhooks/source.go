@@ -16,7 +16,7 @@ const (
 	// lookAgain is how often an outbox is read though it has said nothing.
 	lookAgain = 5 * time.Second
 	// settleEvery is how long outcomes are gathered, to be noted together.
-	settleEvery = 50 * time.Millisecond
+	settleEvery = 5 * time.Millisecond
 	// lastSettle is how long the outcomes may take that are noted at the end.
 	lastSettle = 2 * time.Second
 )
@@ -29,6 +29,7 @@ type source struct {
 	shard  int                // in ids; 0: there is one outbox
 	wake   chan struct{}      // capacity 1: there are outcomes
 	flush  chan chan struct{} // asks run to read what there is
+	tells  bool               // it gets the events about readers
 
 	mu       sync.Mutex
 	leads    bool             // guarded by mu
@@ -55,9 +56,12 @@ func (src *source) run() {
 func (src *source) lead(leading context.Context) {
 	src.setLeads(true)
 	defer src.setLeads(false)
-	var settling sync.WaitGroup
-	settling.Go(func() { src.note(leading) }) // until leading ends
-	defer settling.Wait()
+	var beside sync.WaitGroup // until leading ends
+	defer beside.Wait()
+	beside.Go(func() { src.note(leading) })
+	if src.tells {
+		beside.Go(func() { src.tellOccupancy(leading) })
+	}
 	var after uint64
 	for leading.Err() == nil {
 		events, err := src.box.Read(leading, after, readAtOnce)

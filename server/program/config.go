@@ -95,7 +95,7 @@ type Config struct {
 	MaxPublishBytesPerAddress schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
 	PublishBurst              time.Duration    `default:"1s" group:"rates" help:"How many seconds' worth of these limits may come at once, after a pause."`
 
-	Webhooks      string         `placeholder:"FILE" group:"webhooks" help:"YAML or JSON file with the URLs that are told when runs end, each with the secret that signs what is sent to it. A changed file is picked up within a second."`
+	Webhooks      string         `placeholder:"FILE" group:"webhooks" help:"YAML or JSON file with the URLs that are told when runs end, and when channels get readers and lose them, each with the secret that signs what is sent to it. A changed file is picked up within a second."`
 	WebhooksAllow []netip.Prefix `name:"webhooks-allow" placeholder:"NETWORK" group:"webhooks" help:"Networks that are not public, such as 10.0.0.0/8, to which webhooks may be sent all the same. Default: none, or this machine with --dev."`
 
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`

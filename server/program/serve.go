@@ -119,7 +119,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 		return err
 	}
 	defer authority.Close()
-	hooks, err := startWebhooks(cfg, engine, log)
+	hooks, err := startWebhooks(cfg, engine, readers, log)
 	if err != nil {
 		return err
 	}
