@@ -41,8 +41,9 @@ type PresenceEvent struct {
 	State   bool     `json:"state"` // Joined is everybody, and what was told before does not count
 	Joined  []string `json:"joined"`
 	Left    []string `json:"left"`
-	Count   int      `json:"count"` // subjects, and streams whose token has none
-	More    bool     `json:"more"`  // there are too many subjects to name them
+	Count   int      `json:"count"`   // subjects, and streams whose token has none
+	Partial bool     `json:"partial"` // the next event belongs to this one
+	More    bool     `json:"more"`    // there are too many subjects to name them
 }
 
 // Readers is who reads a channel at some time.
@@ -81,7 +82,9 @@ func (c *Client) FollowPresence(ctx context.Context, channel string) iter.Seq2[R
 			if event.Presence == nil {
 				continue
 			}
-			event.Presence.apply(known)
+			if event.Presence.apply(known); event.Presence.Partial {
+				continue
+			}
 			now := Readers{Subjects: slices.Sorted(maps.Keys(known)), Count: event.Presence.Count, More: event.Presence.More}
 			if now.More == before.More {
 				now.Joined, now.Left = missing(now.Subjects, before.Subjects), missing(before.Subjects, now.Subjects)

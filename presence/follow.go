@@ -27,6 +27,9 @@ type event struct {
 	Joined []string `json:"joined"`
 	Left   []string `json:"left"`
 	Count  int      `json:"count"`
+	// Partial says that the next event belongs to this one: together they are the state, or
+	// the changes.
+	Partial bool `json:"partial,omitempty"`
 	// More says that the channel has too many subjects to name them.
 	More bool `json:"more,omitempty"`
 }
@@ -209,13 +212,14 @@ func (room *room) state(many bool) [][]byte {
 	return encode(e, slices.Sorted(maps.Keys(room.members)), nil)
 }
 
-// encode returns the events with the names, of which each holds [maxPart] bytes or so. Only
-// the first of several is the state; the others add to it.
+// encode returns the events with the names, of which each holds [maxPart] bytes or so. Of
+// several, the first one is the state, and the others add to it.
 func encode(e event, joined, left []string) (events [][]byte) {
 	for first := true; first || len(joined)+len(left) > 0; first = false {
 		room := maxPart
 		e.Joined, joined, room = part(joined, room)
 		e.Left, left, _ = part(left, room)
+		e.Partial = len(joined)+len(left) > 0
 		data, err := json.Marshal(e)
 		if err != nil {
 			panic("presence: event does not marshal: " + err.Error()) // only texts and numbers get here

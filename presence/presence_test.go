@@ -128,10 +128,17 @@ func TestFollow_many(t *testing.T) {
 		if got := len(v.is()); got != presence.MaxNamed {
 			t.Errorf("%d names, when there are few enough", got)
 		}
+		partial := 0
 		for _, e := range v.told() {
+			if e.Partial {
+				partial++
+			}
 			if bytes := len(strings.Join(append(e.Joined, e.Left...), `","`)); bytes > 10<<10 {
 				t.Errorf("an event with %d bytes of names", bytes)
 			}
+		}
+		if events := v.told(); partial < 30 || events[len(events)-1].Partial {
+			t.Errorf("%d of %d events are partial, the last one %t", partial, len(events), events[len(events)-1].Partial)
 		}
 	})
 }

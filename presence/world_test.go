@@ -161,10 +161,10 @@ func (w *world) kill(dead *node) {
 
 // told is an event.
 type told struct {
-	Channel      string
-	State, More  bool
-	Joined, Left []string
-	Count        int
+	Channel              string
+	State, More, Partial bool
+	Joined, Left         []string
+	Count                int
 }
 
 // view is what a follower knows. It fails its test when it is told something twice.

@@ -32,6 +32,8 @@ const entries = {
     index: "src/index.ts",
     inngest: "src/inngest/index.ts",
     "inngest-react": "src/inngest/react/index.ts",
+    presence: "src/presence/index.ts",
+    "presence-react": "src/presence/react/index.ts",
     publish: "src/publish.ts",
     react: "src/react/index.ts",
     server: "src/server/index.ts",

@@ -8,8 +8,8 @@ export default defineConfig({
       // The page loads the SDK from the server; its tests take the sources, as users of the package do.
       { find: /^(\.\.?\/)+sdk\/sluice\.js$/, replacement: source("index.ts") },
       { find: /^@sluicehq\/sluice$/, replacement: source("index.ts") },
-      { find: /^@sluicehq\/sluice\/(ai|inngest|react|server)$/, replacement: source("$1/index.ts") },
-      { find: /^@sluicehq\/sluice\/inngest\/react$/, replacement: source("inngest/react/index.ts") },
+      { find: /^@sluicehq\/sluice\/(ai|inngest|presence|react|server)$/, replacement: source("$1/index.ts") },
+      { find: /^@sluicehq\/sluice\/(inngest|presence)\/react$/, replacement: source("$1/react/index.ts") },
       { find: /^@sluicehq\/sluice\/(publish|tabs)$/, replacement: source("$1.ts") },
     ],
   },

@@ -1,7 +1,7 @@
 import { t as orAbort } from "./shared-abort.js";
 import { i as wait, t as mayRepeat } from "./shared-retry.js";
 import { f as after } from "./shared-request.js";
-import { a as text, t as subscribe, u as staticSchema } from "./shared-subscribe.js";
+import { c as text, n as subscribe, p as staticSchema } from "./shared-subscribe.js";
 import { publish } from "./publish.js";
 // src/ai/parts.ts
 /**

@@ -1,3 +1,3 @@
-import { a as text, n as channel, t as subscribe, u as staticSchema } from "./shared-subscribe.js";
+import { a as channel, c as text, n as subscribe, p as staticSchema } from "./shared-subscribe.js";
 import { d as SluiceError } from "./shared-request.js";
 export { SluiceError, channel, staticSchema, subscribe, text };

@@ -1,5 +1,5 @@
 import { t as createServer } from "./shared-server.js";
-import { a as text, u as staticSchema } from "./shared-subscribe.js";
+import { c as text, p as staticSchema } from "./shared-subscribe.js";
 import { d as SluiceError } from "./shared-request.js";
 import { AsyncLocalStorage } from "node:async_hooks";
 // src/inngest/calls.ts

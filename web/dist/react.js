@@ -1,6 +1,7 @@
 "use client";
-import { i as schemaOf } from "./shared-subscribe.js";
-import { n as RealtimeProvider, t as useRealtime } from "./shared-realtime.js";
+import { s as schemaOf } from "./shared-subscribe.js";
+import { t as useRealtime } from "./shared-realtime.js";
+import { i as RealtimeProvider } from "./shared-settings.js";
 // src/react/channelstate.ts
 /**
 * Returns the data of the latest message of one topic, or what there is of its latest text. It is

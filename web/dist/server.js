@@ -1,4 +1,4 @@
-import { a as text } from "./shared-subscribe.js";
+import { c as text } from "./shared-subscribe.js";
 import { d as SluiceError } from "./shared-request.js";
 import { t as createServer } from "./shared-server.js";
 // src/server/clienttoken.ts

@@ -1,7 +1,7 @@
 import { t as orAbort } from "./shared-abort.js";
 import { d as SluiceError, f as after, i as endpoint, l as transient, n as authorization, o as lost, s as problemOf } from "./shared-request.js";
 import { a as within, i as wait, n as pause, r as retrying, t as mayRepeat } from "./shared-retry.js";
-import { c as faultsOf, i as schemaOf, l as isText$1, o as topicsOf, r as nameOf, s as check, t as subscribe } from "./shared-subscribe.js";
+import { d as faultsOf, f as isText$1, l as topicsOf, n as subscribe, o as nameOf, s as schemaOf, u as check } from "./shared-subscribe.js";
 import { l as backoff } from "./shared-connection.js";
 // src/server/caller.ts
 /** Goes with a body that is a stream: `fetch` wants to be told. */
@@ -1393,8 +1393,9 @@ function issue(caller, request) {
 	});
 }
 /** Uses the short form of the request if possible. */
-function bodyOf({ channel, channels = [], topics, publish = [], sub, ttl }) {
-	const subscribe = [...channel === void 0 ? [] : [channel], ...channels].map((each) => grantOf(each, topics));
+function bodyOf({ channel, channels = [], topics, presence, publish = [], sub, ttl }) {
+	const system = presence ? ["$presence"] : [];
+	const subscribe = [...channel === void 0 ? [] : [channel], ...channels].map((each) => grantOf(each, topics, system));
 	if (subscribe.length === 1 && !publish.length && sub === void 0) return {
 		...subscribe[0],
 		ttl
@@ -1406,11 +1407,11 @@ function bodyOf({ channel, channels = [], topics, publish = [], sub, ttl }) {
 		...publish.length && { publish: byChannel(publish) }
 	};
 }
-function grantOf(channel, topics) {
+function grantOf(channel, topics, system) {
 	const defined = topicsOf(channel);
 	return {
 		channel: nameOf(channel),
-		topics: topics ?? (defined ? Object.keys(defined) : ["*"])
+		topics: [...topics ?? (defined ? Object.keys(defined) : ["*"]), ...system]
 	};
 }
 function byChannel(refs) {

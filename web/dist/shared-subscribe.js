@@ -980,4 +980,4 @@ function routeOf(options) {
 		silenceMs: eventSource ? 0 : heartbeatMs && heartbeatMs * 2.5
 	};
 }
-export { text as a, faultsOf as c, schemaOf as i, isText as l, channel as n, topicsOf as o, nameOf as r, check as s, subscribe as t, staticSchema as u };
+export { channel as a, text as c, faultsOf as d, isText as f, watchPage as i, topicsOf as l, subscribe as n, nameOf as o, staticSchema as p, call as r, schemaOf as s, routeOf as t, check as u };

@@ -19,6 +19,8 @@ interface TokenRequest<C extends Grantee = Grantee> extends CallOptions {
   readonly channels?: readonly C[];
   /** Default: the topics that the channel defines, or all topics if it is given by name. */
   readonly topics?: readonly (C extends string ? string : TopicName<C>)[];
+  /** Also grant who reads the channels, for `@sluicehq/sluice/presence`. Default: false. */
+  readonly presence?: boolean;
   /** What the holder may publish to. */
   readonly publish?: readonly {
     readonly channel: string;

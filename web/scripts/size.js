@@ -8,6 +8,8 @@ const KIB = 1024;
 const CORE = "./src/index.ts";
 const REACT = "./src/react/index.ts";
 const AI = "./src/ai/index.ts";
+const PRESENCE = "./src/presence/index.ts";
+const PRESENCE_REACT = "./src/presence/react/index.ts";
 const SERVER = "./src/server/index.ts";
 const INNGEST = "./src/inngest/index.ts";
 const INNGEST_REACT = "./src/inngest/react/index.ts";
@@ -15,6 +17,12 @@ const INNGEST_REACT = "./src/inngest/react/index.ts";
 check("core: dist/sluice.js, all that . exports", 7 * KIB, compressed(readFileSync("dist/sluice.js")));
 check("what ./react adds, without React", 2 * KIB, compressed(await bundle(CORE, REACT)) - compressed(await bundle(CORE)));
 check("what ./ai adds", 3 * KIB, compressed(await bundle(CORE, AI)) - compressed(await bundle(CORE)));
+check("what ./presence adds", KIB, compressed(await bundle(CORE, PRESENCE)) - compressed(await bundle(CORE)));
+check(
+  "what ./presence/react adds to ./react and ./presence",
+  KIB / 2,
+  compressed(await bundle(CORE, REACT, PRESENCE, PRESENCE_REACT)) - compressed(await bundle(CORE, REACT, PRESENCE)),
+);
 check("what ./inngest adds to ./server", 2 * KIB, compressed(await bundle(SERVER, INNGEST)) - compressed(await bundle(SERVER)));
 check(
   "what ./inngest/react adds to ./react",

@@ -96,7 +96,7 @@ export function subscribe<const C extends ChannelLike = string, const Topic exte
   });
 }
 
-function routeOf(options: ConnectOptions): Route {
+export function routeOf(options: ConnectOptions): Route {
   const {
     url,
     token,

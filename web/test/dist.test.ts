@@ -34,7 +34,7 @@ test("each entry is there for import and for require, and exports the same by bo
 });
 
 test("only the hooks are for clients alone", () => {
-  const hooks = ["cjs/inngest-react.cjs", "cjs/react.cjs", "inngest-react.js", "react.js"];
+  const hooks = ["cjs/inngest-react.cjs", "cjs/presence-react.cjs", "cjs/react.cjs", "inngest-react.js", "presence-react.js", "react.js"];
   expect(modules.filter((name) => read(name).startsWith('"use client"')).sort()).toEqual(hooks);
 });
 

@@ -25,6 +25,7 @@ describe("token", () => {
   test.each<[string, Parameters<typeof bodyOf>[0], unknown]>([
     ["a channel", { channel: run42, ttl: "5m" }, { channel: "pipeline:42", topics: all, ttl: "5m" }],
     ["topics of it", { channel: run42, topics: ["status"] }, { channel: "pipeline:42", topics: ["status"] }],
+    ["presence", { channel: run42, presence: true }, { channel: "pipeline:42", topics: [...all, "$presence"] }],
     ["a pattern", { channel: "pipeline:*" }, { channel: "pipeline:*", topics: ["*"] }],
     [
       "a subject",

@@ -2,6 +2,7 @@
 Object.defineProperty(exports, Symbol.toStringTag, { value: "Module" });
 const require_subscribe = require("./shared-subscribe.cjs");
 const require_realtime = require("./shared-realtime.cjs");
+const require_settings = require("./shared-settings.cjs");
 // src/react/channelstate.ts
 /**
 * Returns the data of the latest message of one topic, or what there is of its latest text. It is
@@ -26,6 +27,6 @@ function useChannelState(ref, options) {
 	const message = messages.byTopic[topic];
 	return message?.kind === "stream" ? message.text : message?.data;
 }
-exports.RealtimeProvider = require_realtime.RealtimeProvider;
+exports.RealtimeProvider = require_settings.RealtimeProvider;
 exports.useChannelState = useChannelState;
 exports.useRealtime = require_realtime.useRealtime;

@@ -1393,8 +1393,9 @@ function issue(caller, request) {
 	});
 }
 /** Uses the short form of the request if possible. */
-function bodyOf({ channel, channels = [], topics, publish = [], sub, ttl }) {
-	const subscribe = [...channel === void 0 ? [] : [channel], ...channels].map((each) => grantOf(each, topics));
+function bodyOf({ channel, channels = [], topics, presence, publish = [], sub, ttl }) {
+	const system = presence ? ["$presence"] : [];
+	const subscribe = [...channel === void 0 ? [] : [channel], ...channels].map((each) => grantOf(each, topics, system));
 	if (subscribe.length === 1 && !publish.length && sub === void 0) return {
 		...subscribe[0],
 		ttl
@@ -1406,11 +1407,11 @@ function bodyOf({ channel, channels = [], topics, publish = [], sub, ttl }) {
 		...publish.length && { publish: byChannel(publish) }
 	};
 }
-function grantOf(channel, topics) {
+function grantOf(channel, topics, system) {
 	const defined = require_subscribe.topicsOf(channel);
 	return {
 		channel: require_subscribe.nameOf(channel),
-		topics: topics ?? (defined ? Object.keys(defined) : ["*"])
+		topics: [...topics ?? (defined ? Object.keys(defined) : ["*"]), ...system]
 	};
 }
 function byChannel(refs) {

@@ -980,6 +980,12 @@ function routeOf(options) {
 		silenceMs: eventSource ? 0 : heartbeatMs && heartbeatMs * 2.5
 	};
 }
+Object.defineProperty(exports, "call", {
+	enumerable: true,
+	get: function() {
+		return call;
+	}
+});
 Object.defineProperty(exports, "channel", {
 	enumerable: true,
 	get: function() {
@@ -1010,6 +1016,12 @@ Object.defineProperty(exports, "nameOf", {
 		return nameOf;
 	}
 });
+Object.defineProperty(exports, "routeOf", {
+	enumerable: true,
+	get: function() {
+		return routeOf;
+	}
+});
 Object.defineProperty(exports, "schemaOf", {
 	enumerable: true,
 	get: function() {
@@ -1038,5 +1050,11 @@ Object.defineProperty(exports, "topicsOf", {
 	enumerable: true,
 	get: function() {
 		return topicsOf;
+	}
+});
+Object.defineProperty(exports, "watchPage", {
+	enumerable: true,
+	get: function() {
+		return watchPage;
 	}
 });

@@ -15,6 +15,8 @@ export interface TokenRequest<C extends Grantee = Grantee> extends CallOptions {
   readonly channels?: readonly C[];
   /** Default: the topics that the channel defines, or all topics if it is given by name. */
   readonly topics?: readonly (C extends string ? string : TopicName<C>)[];
+  /** Also grant who reads the channels, for `@sluicehq/sluice/presence`. Default: false. */
+  readonly presence?: boolean;
   /** What the holder may publish to. */
   readonly publish?: readonly { readonly channel: string; readonly topic: string }[];
   /** The user: streams can be listed, limited and ended by it. */
@@ -47,8 +49,9 @@ export function issue<C extends Grantee>(caller: Caller, request: TokenRequest<C
 }
 
 /** Uses the short form of the request if possible. */
-function bodyOf<C extends Grantee>({ channel, channels = [], topics, publish = [], sub, ttl }: TokenRequest<C>): object {
-  const subscribe = [...(channel === undefined ? [] : [channel]), ...channels].map((each) => grantOf(each, topics));
+function bodyOf<C extends Grantee>({ channel, channels = [], topics, presence, publish = [], sub, ttl }: TokenRequest<C>): object {
+  const system = presence ? ["$presence"] : []; // no other topic includes it
+  const subscribe = [...(channel === undefined ? [] : [channel]), ...channels].map((each) => grantOf(each, topics, system));
   if (subscribe.length === 1 && !publish.length && sub === undefined) return { ...subscribe[0], ttl };
   return {
     sub,
@@ -58,9 +61,9 @@ function bodyOf<C extends Grantee>({ channel, channels = [], topics, publish = [
   };
 }
 
-function grantOf(channel: Grantee, topics: readonly string[] | undefined): Grant {
+function grantOf(channel: Grantee, topics: readonly string[] | undefined, system: readonly string[]): Grant {
   const defined = topicsOf(channel);
-  return { channel: nameOf(channel), topics: topics ?? (defined ? Object.keys(defined) : ["*"]) };
+  return { channel: nameOf(channel), topics: [...(topics ?? (defined ? Object.keys(defined) : ["*"])), ...system] };
 }
 
 function byChannel(refs: readonly { channel: string; topic: string }[]): Grant[] {

@@ -1,0 +1,2 @@
+import { a as Presence, i as followPresence, n as PresenceOptions, r as PresenceSubscription, t as PresenceChange } from "./shared-follow.cjs";
+export { type Presence, type PresenceChange, type PresenceOptions, type PresenceSubscription, followPresence };

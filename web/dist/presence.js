@@ -1,0 +1,1 @@
+export { t as followPresence } from "./shared-follow.js";
