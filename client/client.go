@@ -31,17 +31,18 @@ const (
 // a batch or lists definitions.
 type Client struct {
 	// Static after construction.
-	base       string // without a slash at its end; "": that of each token
-	credential func(context.Context) (Token, error)
-	renewable  bool // another call of credential may return another one
-	located    bool // credential returns tokens with URLs
-	http       *http.Client
-	ownHTTP    bool          // http was made here, so Close may close its connections
-	silence    time.Duration // after which a connection counts as dead; 0: never
-	silenceSet bool          // by the caller: the server is not asked
-	retries    int
-	gather     *bool     // nil: unless something may depend on the context of one message
-	gatherer   *gatherer // nil: each message is sent by itself
+	base        string // without a slash at its end; "": that of each token
+	credential  func(context.Context) (Token, error)
+	renewable   bool // another call of credential may return another one
+	located     bool // credential returns tokens with URLs
+	http        *http.Client
+	ownHTTP     bool          // http was made here, so Close may close its connections
+	silence     time.Duration // after which a connection counts as dead; 0: never
+	silenceSet  bool          // by the caller: the server is not asked
+	retries     int
+	traceparent func(context.Context) string // nil: requests name no span
+	gather      *bool                        // nil: unless something may depend on the context of one message
+	gatherer    *gatherer                    // nil: each message is sent by itself
 }
 
 // Option configures a [Client] in [New].
@@ -84,6 +85,16 @@ func WithCredentials(source func(context.Context) (string, error)) Option {
 // each request goes to the URL of its token, and fails with [ErrBadURL] if there is none.
 func WithTokens(source func(context.Context) (Token, error)) Option {
 	return func(c *Client) { c.credential, c.renewable, c.located = source, true, true }
+}
+
+// WithTraceparent makes the client call source for the span of each request's context, in the
+// form of the header traceparent (W3C Trace Context); "" for none. Messages carry it to their
+// readers, also those that share a request, and the spans of a server that traces are its
+// children. With OpenTelemetry, source lets its propagator TraceContext inject the context into a
+// map, and returns what that has. It must be safe for concurrent use. Default: requests name no
+// span.
+func WithTraceparent(source func(context.Context) string) Option {
+	return func(c *Client) { c.traceparent = source }
 }
 
 // New returns a client of the server at rawURL. The URL is http or https, and its path is

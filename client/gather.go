@@ -82,7 +82,7 @@ type gathering struct {
 func (m *gathered) size() int {
 	const names = 100 // of the members, with punctuation
 	it := &m.item
-	return names + len(m.alone.body) + 2*(len(it.Channel)+len(it.Topic)+len(it.RunID)+len(it.IdempotencyKey))
+	return names + len(m.alone.body) + 2*(len(it.Channel)+len(it.Topic)+len(it.RunID)+len(it.IdempotencyKey)+len(it.Traceparent))
 }
 
 func newGatherer(c *Client) *gatherer {
@@ -274,7 +274,9 @@ func (c *Client) publishTogether(ctx context.Context, messages []*gathered) ([]R
 		}
 	}
 	var answers []json.RawMessage
-	if err := c.callOnce(ctx, arrayOf(items), &answers); err != nil {
+	r := arrayOf(items)
+	r.traced = true
+	if err := c.callOnce(ctx, r, &answers); err != nil {
 		return nil, err
 	}
 	if len(answers) != len(items) {

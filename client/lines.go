@@ -21,6 +21,7 @@ type Item struct {
 	Data           any    `json:"data"` // encoded as JSON
 	RunID          string `json:"run_id,omitempty"`
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	Traceparent    string `json:"traceparent,omitempty"` // see the option of that name; default: that of the request
 }
 
 // PublishLines publishes items over one connection, each as soon as items yields it, and

@@ -13,6 +13,7 @@ import (
 
 const (
 	keyHeader     = "Idempotency-Key"
+	traceHeader   = "Traceparent"
 	streamIDParam = "stream_id"
 	attemptParam  = "attempt"
 	offsetParam   = "offset"
@@ -37,6 +38,17 @@ func RunID(id string) PublishOption {
 	return func(r *request) {
 		if id != "" {
 			r.query.Set("run_id", id)
+		}
+	}
+}
+
+// Traceparent is the span that the message follows from, as the header of that name says it (W3C
+// Trace Context): the message carries it to its readers, and the spans of a server that traces
+// are its children. Default: what [WithTraceparent] returns.
+func Traceparent(traceparent string) PublishOption {
+	return func(r *request) {
+		if traceparent != "" {
+			r.header.Set(traceHeader, traceparent)
 		}
 	}
 }
@@ -81,6 +93,8 @@ func (c *Client) Publish(ctx context.Context, channel, topic string, data any, o
 		body:   body,
 		repeat: ifUndone,
 	}
+	c.trace(ctx, r.header)
+	r.traced = true
 	for _, opt := range opts {
 		opt(&r)
 	}
@@ -98,13 +112,16 @@ func (c *Client) Publish(ctx context.Context, channel, topic string, data any, o
 func (r *request) item() (item Item, complete bool) {
 	item = Item{
 		Channel: r.query.Get("channel"), Topic: r.query.Get("topic"), Data: json.RawMessage(r.body),
-		RunID: r.query.Get("run_id"), IdempotencyKey: r.header.Get(keyHeader),
+		RunID: r.query.Get("run_id"), IdempotencyKey: r.header.Get(keyHeader), Traceparent: r.header.Get(traceHeader),
 	}
 	query, header := 2, 1 // with the type of the body
 	if item.RunID != "" {
 		query++
 	}
 	if item.IdempotencyKey != "" {
+		header++
+	}
+	if item.Traceparent != "" {
 		header++
 	}
 	return item, len(r.query) == query && len(r.header) == header

@@ -27,6 +27,7 @@ type request struct {
 	reopen func() (io.ReadCloser, error) // the stream again, for a redirect; nil: there is none
 
 	repeat repeat
+	traced bool // it names the spans of its messages itself, if they have any
 	long   bool // the answer may have up to maxLongAnswerBytes
 }
 
@@ -36,6 +37,16 @@ func (r *request) answerLimit() int64 {
 		return maxLongAnswerBytes
 	}
 	return maxAnswerBytes
+}
+
+// trace adds the span of ctx to the header of a request.
+func (c *Client) trace(ctx context.Context, header http.Header) {
+	if c.traceparent == nil {
+		return
+	}
+	if traceparent := c.traceparent(ctx); traceparent != "" {
+		header.Set(traceHeader, traceparent)
+	}
 }
 
 // send sends r once. The caller closes the body of the response. If the status is not 2xx,
@@ -62,6 +73,9 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
+	}
+	if !r.traced {
+		c.trace(ctx, req.Header)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)

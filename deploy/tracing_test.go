@@ -283,8 +283,9 @@ func TestTracing_own(t *testing.T) {
 	s.publish(t, "/v1/publish/orders/status", `{"n":1}`)
 	s.publish(t, "/v1/publish", `[{"channel":"orders","topic":"a","data":{"n":2}},{"channel":"orders","topic":"b","data":{"n":3}}]`)
 	s.publish(t, "/v1/publish", `{"channel":"orders","topic":"c","data":{"n":4}}`, "Content-Type", "application/x-ndjson")
+	s.publish(t, "/v1/publish", `{"channel":"orders","topic":"d","data":{"n":5},"traceparent":"00-`+parentTrace+"-"+parentSpan+`-01"}`)
 	parents := make(map[string]string) // of what is delivered, by id
-	for n := 1; n <= 4; n++ {
+	for n := 1; n <= 5; n++ {
 		var message struct{ ID, Traceparent string }
 		if err := json.Unmarshal([]byte(r.until(t, `{"n":`+strconv.Itoa(n)+`}`)), &message); err != nil {
 			t.Fatal(err)
@@ -297,13 +298,16 @@ func TestTracing_own(t *testing.T) {
 	r.cancel()
 	s.drain(t)
 	spans := received(sink)
-	if len(spans["deliver"]) != 4 || len(spans["append"]) != 4 || len(spans["publish"]) != 5 {
-		t.Fatalf("there are %d, %d and %d spans, want 4, 4, and 5 with the request of the array", len(spans["deliver"]), len(spans["append"]), len(spans["publish"]))
+	if len(spans["deliver"]) != 5 || len(spans["append"]) != 5 || len(spans["publish"]) != 6 {
+		t.Fatalf("there are %d, %d and %d spans, want 5, 5, and 6 with the request of the array", len(spans["deliver"]), len(spans["append"]), len(spans["publish"]))
 	}
 	published := make(map[string]string) // spans, by id of the message
 	for _, span := range spans["publish"] {
 		if id, some := span.Attributes().Get("messaging.message.id"); some {
 			published[id.Str()] = span.SpanID().String()
+			if span.TraceID().String() == parentTrace { // its publisher's own span
+				published[id.Str()] = span.ParentSpanID().String()
+			}
 		}
 	}
 	for _, span := range spans["deliver"] {

@@ -24,6 +24,9 @@ import (
 const (
 	publishPrefix = "/v1/publish/"
 	publishRoute  = publishPrefix + ":channel/:topic"
+	textRoute     = publishRoute + "/stream"
+	manyRoute     = "/v1/publish"
+	runRoute      = "/v1/channels/:channel/run"
 )
 
 // Answer implements [front.Handler]. It publishes one message, or opens a stream. What is
@@ -55,7 +58,8 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 		return nil, front.Declined
 	}
 	if a.Tracer != nil {
-		info.trace = a.Tracer.Request(tracing.Publish, tracing.Parent{Traceparent: p.Traceparent, Tracestate: string(r.Tracestate)}, began)
+		info.trace = a.Tracer.Request(tracing.Parent{Traceparent: p.Traceparent, Tracestate: string(r.Tracestate)}, began)
+		info.trace.Begin()
 	}
 	var receipt schemas.Receipt
 	err := attempt(info, func() (err error) {

@@ -19,8 +19,8 @@ import (
 // item is one message of a batch as it was sent: the raw JSON of each member, nil for a
 // missing one.
 type item struct {
-	channel, topic, data, runID, key []byte
-	faults                           []schemas.FieldError
+	channel, topic, data, runID, key, traceparent []byte
+	faults                                        []schemas.FieldError
 }
 
 // publishItem publishes one message of a batch. key is the key in the header of the request,
@@ -53,7 +53,7 @@ func (a *api) readPublication(c echo.Context, b *bytes.Buffer, line []byte, key 
 		return broker.Publication{}, fmt.Errorf("%w: idempotency_key is not the Idempotency-Key of the header", ErrMalformed)
 	}
 	who := principal(c)
-	p.Key, p.Sub, p.Traceparent = cmp.Or(p.Key, key), who.Subject, traceparent(c)
+	p.Key, p.Sub, p.Traceparent = cmp.Or(p.Key, key), who.Subject, cmp.Or(p.Traceparent, traceparent(c))
 	return p, mayPublish(who, p.Channel, p.Topic)
 }
 
@@ -122,6 +122,10 @@ func readItem(value []byte) (broker.Publication, error) {
 	if it.key != nil && strictjson.KindOf(it.key) != strictjson.Null {
 		p.Key = parsed(&it, "/idempotency_key", it.key, schemas.ParseKey)
 	}
+	if it.traceparent != nil {
+		// An invalid one is as good as none, as in the header.
+		p.Traceparent = parsed(&it, "/traceparent", it.traceparent, func(s string) (string, error) { return schemas.ParseTraceparent(s), nil })
+	}
 	if p.Data = it.data; it.data == nil {
 		it.fault("/data", errors.New("is missing"))
 	}
@@ -165,6 +169,8 @@ func (it *item) place(name []byte) *[]byte {
 		return &it.runID
 	case "idempotency_key":
 		return &it.key
+	case "traceparent":
+		return &it.traceparent
 	}
 	return nil
 }

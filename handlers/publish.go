@@ -124,7 +124,7 @@ func (a *api) putIn(ctx context.Context, span *tracing.Span, r *requestInfo, p b
 
 // putTraced is put with spans.
 func (a *api) putTraced(ctx context.Context, r *requestInfo, p broker.Publication) (schemas.Receipt, error) {
-	span, end := r.trace.Message()
+	span, end := r.trace.Message(p.Traceparent)
 	if span == nil {
 		return a.putIn(ctx, nil, r, p)
 	}

@@ -158,28 +158,31 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// operations are the requests that have spans, by route.
-var operations = map[string]string{
-	publishRoute:                         tracing.Publish,
-	"/v1/publish":                        tracing.Publish,
-	"/v1/publish/:channel/:topic/stream": tracing.Publish,
-	"/v1/channels/:channel/run":          tracing.Publish,
-}
-
-// trace begins the span of a request.
+// trace begins the span of a request that publishes. If its body has messages with all that is
+// known of them, the span begins with the first of these.
 func (a *api) trace(c echo.Context, began time.Time) {
-	r, operation := c.Request(), operations[c.Path()]
-	if operation == "" || r.Method != http.MethodPost && r.Method != http.MethodPut {
+	r, whole := c.Request(), false
+	switch c.Path() {
+	case publishRoute, textRoute, runRoute:
+	case manyRoute:
+		whole = true
+	default:
+		return
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return
 	}
 	// Several fields of that name are one list.
 	parent := tracing.Parent{Traceparent: traceparent(c), Tracestate: strings.Join(r.Header["Tracestate"], ",")}
-	request(c).trace = a.Tracer.Request(operation, parent, began)
+	request(c).trace = a.Tracer.Request(parent, began)
+	if !whole {
+		request(c).trace.Begin()
+	}
 }
 
 // answered ends the span of a request.
 func (r *requestInfo) answered(x exchange) {
-	r.trace.Span().Answered(tracing.Answer{Method: x.method, Route: x.route, Status: x.status, Problem: string(r.problem)})
+	r.trace.Answered(tracing.Answer{Method: x.method, Route: x.route, Status: x.status, Problem: string(r.problem)})
 }
 
 // exchange is a request that was answered, as metrics and logs see it.

@@ -187,12 +187,12 @@ func (a *api) routes(e *echo.Echo) {
 	}
 
 	add(http.MethodPost, publishRoute, a.publish, token, limited, query("run_id?"))
-	add(http.MethodPost, "/v1/publish", a.publishMany, token, limited, query(""))
-	add(http.MethodPost, "/v1/publish/:channel/:topic/stream", a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
-	add(http.MethodPut, "/v1/publish/:channel/:topic/stream", a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
-	add(http.MethodHead, "/v1/publish/:channel/:topic/stream", a.textStatus, token, query("run_id? stream_id attempt offset"))
-	add(http.MethodDelete, "/v1/publish/:channel/:topic/stream", a.abortText, token, query("stream_id attempt"))
-	add(http.MethodPut, "/v1/channels/:channel/run", a.setRun, token, limited, query(""))
+	add(http.MethodPost, manyRoute, a.publishMany, token, limited, query(""))
+	add(http.MethodPost, textRoute, a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
+	add(http.MethodPut, textRoute, a.publishBody, token, limited, query("run_id? stream_id attempt offset"))
+	add(http.MethodHead, textRoute, a.textStatus, token, query("run_id? stream_id attempt offset"))
+	add(http.MethodDelete, textRoute, a.abortText, token, query("stream_id attempt"))
+	add(http.MethodPut, runRoute, a.setRun, token, limited, query(""))
 
 	get(subscribeRoute, a.subscribe, a.tokenOrQuery, query(subscribeQuery))
 	add(http.MethodPost, subscribeRoute, a.subscribePost, token, query(""))

@@ -6,17 +6,33 @@ import "time"
 type Request struct {
 	tracer *Tracer
 	parent Parent
-	span   *Span // nil: the trace is not sampled, or each message begins one
+	at     time.Time // when it came in
+	begun  bool
+	span   *Span // nil: it has not begun, the trace is not sampled, or each message begins one
 	each   bool  // each message has a span of its own
 }
 
-// Request begins the span of a request that came in at the given time. It returns nil if t is
-// nil.
-func (t *Tracer) Request(operation string, parent Parent, at time.Time) *Request {
+// Request returns the spans of a request that publishes, and came in at the given time. It
+// returns nil if t is nil.
+func (t *Tracer) Request(parent Parent, at time.Time) *Request {
 	if t == nil {
 		return nil
 	}
-	return &Request{tracer: t, parent: parent, span: t.Start(operation, parent, at)}
+	return &Request{tracer: t, parent: parent, at: at}
+}
+
+// Begin begins the span of the request, once. Without it, that begins with the first message,
+// or with the answer: the message may name another parent.
+func (r *Request) Begin() {
+	if r != nil && !r.begun {
+		r.begun, r.span = true, r.tracer.Start(Publish, r.parent, r.at)
+	}
+}
+
+// Answered ends the span of the request.
+func (r *Request) Answered(a Answer) {
+	r.Begin()
+	r.Span().Answered(a)
 }
 
 // Span returns the span of the request, nil if it has none.
@@ -40,6 +56,7 @@ func (r *Request) Traceparent() string {
 // request.
 func (r *Request) Each(messages int) {
 	if r != nil {
+		r.Begin()
 		r.each = true
 		r.span.Batch(messages)
 	}
@@ -49,16 +66,24 @@ func (r *Request) Each(messages int) {
 // on for days.
 func (r *Request) Lines() {
 	if r != nil {
-		r.each, r.span = true, nil
+		r.each, r.begun, r.span = true, true, nil
 	}
 }
 
 // Message returns the span in which a message of the request is published, nil if it has none,
-// and what ends it. Safe for concurrent use.
-func (r *Request) Message() (span *Span, end func(problem string, fault bool)) {
+// and what ends it. The message may name a parent of its own. Once [Request.Each] was called, it
+// is safe for concurrent use.
+func (r *Request) Message(traceparent string) (span *Span, end func(problem string, fault bool)) {
+	own := traceparent != "" && traceparent != r.parent.Traceparent
 	switch {
 	case !r.each:
+		if own && !r.begun {
+			r.parent = Parent{Traceparent: traceparent}
+		}
+		r.Begin()
 		return r.span, func(string, bool) {} // ends with the request
+	case own:
+		span = r.tracer.Start(Publish, Parent{Traceparent: traceparent}, time.Now())
 	case r.span != nil:
 		span = r.span.Child(Publish)
 	default:

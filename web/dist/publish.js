@@ -23,7 +23,7 @@ async function publish(ref, data, options = {}) {
 }
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref, data, options, held, signal) {
-	const { url = held.url, idempotencyKey, runId, fetch } = options;
+	const { url = held.url, idempotencyKey, runId, traceparent, fetch } = options;
 	const target = endpoint(url, "/v1/publish");
 	const response = await send(fetch, target, {
 		method: "POST",
@@ -36,7 +36,8 @@ async function post(ref, data, options, held, signal) {
 			topic: ref.topic,
 			data,
 			run_id: runId,
-			idempotency_key: idempotencyKey
+			idempotency_key: idempotencyKey,
+			traceparent
 		}),
 		signal
 	});

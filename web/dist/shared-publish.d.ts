@@ -10,6 +10,8 @@ interface PublishOptions {
   /** Publishes only once, however often it is sent with this key: 1 to 255 printable ASCII characters. */
   idempotencyKey?: string | undefined;
   runId?: string | undefined;
+  /** The span that the message follows from, as in the header of that name (W3C Trace Context). Its readers get it. */
+  traceparent?: string | undefined;
   signal?: AbortSignal | undefined;
   /** The limit for getting the token, and again for the answer. Default: 30000 ms. */
   timeoutMs?: number | undefined;

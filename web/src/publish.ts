@@ -13,6 +13,8 @@ export interface PublishOptions {
   /** Publishes only once, however often it is sent with this key: 1 to 255 printable ASCII characters. */
   idempotencyKey?: string | undefined;
   runId?: string | undefined;
+  /** The span that the message follows from, as in the header of that name (W3C Trace Context). Its readers get it. */
+  traceparent?: string | undefined;
   signal?: AbortSignal | undefined;
   /** The limit for getting the token, and again for the answer. Default: 30000 ms. */
   timeoutMs?: number | undefined;
@@ -43,12 +45,12 @@ export async function publish<Input>(ref: AnyRef<Input>, data: NoInfer<Input>, o
 
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref: AnyRef, data: unknown, options: PublishOptions, held: Credential, signal: AbortSignal): Promise<Receipt> {
-  const { url = held.url, idempotencyKey, runId, fetch } = options;
+  const { url = held.url, idempotencyKey, runId, traceparent, fetch } = options;
   const target = endpoint(url, "/v1/publish");
   const response = await send(fetch, target, {
     method: "POST",
     headers: { "Content-Type": "application/json", ...authorization(held.token) },
-    body: JSON.stringify({ channel: ref.channel, topic: ref.topic, data, run_id: runId, idempotency_key: idempotencyKey }),
+    body: JSON.stringify({ channel: ref.channel, topic: ref.topic, data, run_id: runId, idempotency_key: idempotencyKey, traceparent }),
     signal,
   });
   if (!response.ok) throw await problemOf(response, target);

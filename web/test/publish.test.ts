@@ -33,8 +33,8 @@ describe("publish", () => {
 
   test("sends the key and the run", async () => {
     const s = server(accept);
-    await publish(ref, 1, { url: "http://sluice", fetch: s.fetch, idempotencyKey: "k 1", runId: "r&1" });
-    expect(JSON.parse(s.last.body!)).toMatchObject({ idempotency_key: "k 1", run_id: "r&1" });
+    await publish(ref, 1, { url: "http://sluice", fetch: s.fetch, idempotencyKey: "k 1", runId: "r&1", traceparent: "00-1" });
+    expect(JSON.parse(s.last.body!)).toMatchObject({ idempotency_key: "k 1", run_id: "r&1", traceparent: "00-1" });
     expect(s.last.token).toBeNull();
   });
 

@@ -23,6 +23,7 @@ interface Held {
   readonly topic: string;
   readonly kind: string;
   readonly run_id?: string;
+  readonly traceparent?: string;
   readonly data: Record<string, unknown>;
 }
 
@@ -70,6 +71,31 @@ describe.skipIf(!there)("the real server", () => {
     });
     return ((await response.json()) as { subscribers: number }).subscribers;
   }
+
+  test("a message names the span that it follows from, however it was published, and so do its readers see it", async () => {
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    await sluice.publish(job.status, { message: "a" }, { traceparent });
+    await sluice.publishMany([
+      { ref: job.status, data: { message: "b" }, traceparent },
+      { ref: job.status, data: { message: "none" } },
+    ]);
+    await sluice.stream(job.status, [{ message: "c" }], { traceparent });
+    await sluice.stream(job.text, ["d"], { traceparent });
+    const start = (await held(job.status.channel)).find(({ kind }) => kind === "datastream-start");
+    expect(start).toMatchObject({ traceparent });
+    const { token } = await sluice.token({ channel: job, topics: ["status"] });
+    const seen: unknown[] = [];
+    for await (const message of subscribe({ channel: job, url: server.url, token, topics: ["status"], replay: "all" })) {
+      if (message.kind === "data") seen.push([message.data.message, message.traceparent]);
+      if (seen.length === 4) break;
+    }
+    expect(seen).toEqual([
+      ["a", traceparent],
+      ["b", traceparent],
+      ["none", undefined],
+      ["c", traceparent],
+    ]);
+  });
 
   test("publish: an ordinary one is ordinary, one with a key happens once", async () => {
     expect(await sluice.publish(job.status, { message: "a" })).toMatchObject({ durable: false, duplicate: false });

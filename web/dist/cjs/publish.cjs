@@ -24,7 +24,7 @@ async function publish(ref, data, options = {}) {
 }
 /** Channel and topic go into the body, where no proxy can mistake a name for part of a path. */
 async function post(ref, data, options, held, signal) {
-	const { url = held.url, idempotencyKey, runId, fetch } = options;
+	const { url = held.url, idempotencyKey, runId, traceparent, fetch } = options;
 	const target = require_request.endpoint(url, "/v1/publish");
 	const response = await require_request.send(fetch, target, {
 		method: "POST",
@@ -37,7 +37,8 @@ async function post(ref, data, options, held, signal) {
 			topic: ref.topic,
 			data,
 			run_id: runId,
-			idempotency_key: idempotencyKey
+			idempotency_key: idempotencyKey,
+			traceparent
 		}),
 		signal
 	});

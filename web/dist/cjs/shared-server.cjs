@@ -57,7 +57,8 @@ var Caller = class {
 		const { fetch } = this;
 		const headers = {
 			...require_request.authorization(this.apiKey),
-			...contentType && { "Content-Type": contentType }
+			...contentType && { "Content-Type": contentType },
+			...init.headers
 		};
 		const request = async () => {
 			const response = await fetch(url, {
@@ -91,7 +92,7 @@ function reasonOf(cause) {
 * @throws SluiceError of status 0: `schema-violation` with the location of each fault, or
 *   `malformed` for what JSON cannot express
 */
-async function itemOf(ref, data, { key, runId }) {
+async function itemOf(ref, data, { key, runId, traceparent }) {
 	const { channel, topic } = ref;
 	const result = await require_subscribe.check(require_subscribe.schemaOf(ref), data);
 	if (result.issues) {
@@ -107,7 +108,8 @@ async function itemOf(ref, data, { key, runId }) {
 		topic,
 		data: written(data, topic),
 		run_id: runId,
-		idempotency_key: key
+		idempotency_key: key,
+		traceparent
 	});
 }
 /**
@@ -760,7 +762,10 @@ var LineStream = class {
 			try {
 				return {
 					index,
-					json: await itemOf(this.ref, step.value, { runId: this.options.runId })
+					json: await itemOf(this.ref, step.value, {
+						runId: this.options.runId,
+						traceparent: this.options.traceparent
+					})
 				};
 			} catch (error) {
 				this.#results[index] = error;
@@ -1022,7 +1027,7 @@ var TextRequest = class {
 		this.sent = offset;
 	}
 	/** Sends the request and returns the answer. It throws a {@link SluiceError}, what the source throws, or the signal's reason. */
-	async send(url, outer) {
+	async send(url, outer, traceparent) {
 		const { timeoutMs } = this.caller;
 		const deadline = require_retry.within(void 0, outer);
 		const { signal, expire, done } = deadline;
@@ -1036,6 +1041,7 @@ var TextRequest = class {
 				method: "POST",
 				body,
 				signal,
+				...traceparent && { headers: { traceparent } },
 				...STREAMED
 			});
 			return await require_abort.orAbort(response.json(), signal);
@@ -1244,13 +1250,13 @@ var TextPublisher = class {
 	#send(offset) {
 		this.#conflict = void 0;
 		this.#request = new TextRequest(this.caller, this.#text, offset, (signal) => this.#confirm(signal));
-		const { runId } = this.plan;
+		const { runId, traceparent } = this.plan;
 		const query = {
 			...this.#names,
 			...runId !== void 0 && { run_id: runId },
 			...at(this.#attempt, offset)
 		};
-		return this.#request.send(this.#url(query), this.signal);
+		return this.#request.send(this.#url(query), this.signal, traceparent);
 	}
 	/** Gets the receipt of a complete text. If the server no longer knew it, the offset would be refused. */
 	#receiptOf({ attempt, offset }) {

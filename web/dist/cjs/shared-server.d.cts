@@ -59,6 +59,11 @@ interface Attributes {
   readonly key?: string | undefined;
   /** The run that the message belongs to. */
   readonly runId?: string | undefined;
+  /**
+  * The span that the message follows from, as in the header of that name (W3C Trace Context). Its readers get
+  * it, and the spans of a server that traces are its children.
+  */
+  readonly traceparent?: string | undefined;
 }
 interface PublishOptions extends Attributes, CallOptions {}
 /** One of several messages. */
@@ -77,6 +82,8 @@ interface AskOptions<Output> extends CallOptions {
 interface StreamOptions extends CallOptions {
   /** The run that it belongs to. */
   readonly runId?: string | undefined;
+  /** The span that it follows from, as in the header of that name (W3C Trace Context). Its readers get it. */
+  readonly traceparent?: string | undefined;
 }
 interface TextOptions extends StreamOptions {
   /**

@@ -66,7 +66,11 @@ export class Caller {
    */
   async send(url: URL, init: RequestInit, contentType?: string): Promise<Response> {
     const { fetch } = this; // as a method call it would get the wrong `this`
-    const headers = { ...authorization(this.apiKey), ...(contentType && { "Content-Type": contentType }) };
+    const headers = {
+      ...authorization(this.apiKey),
+      ...(contentType && { "Content-Type": contentType }),
+      ...(init.headers as Record<string, string>),
+    };
     const request = async (): Promise<Response> => {
       const response = await fetch(url, { ...init, headers });
       if (!response.ok) throw await problemOf(response, url);

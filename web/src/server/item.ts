@@ -16,6 +16,11 @@ export interface Attributes {
   readonly key?: string | undefined;
   /** The run that the message belongs to. */
   readonly runId?: string | undefined;
+  /**
+   * The span that the message follows from, as in the header of that name (W3C Trace Context). Its readers get
+   * it, and the spans of a server that traces are its children.
+   */
+  readonly traceparent?: string | undefined;
 }
 
 /**
@@ -28,7 +33,7 @@ export interface Attributes {
  * @throws SluiceError of status 0: `schema-violation` with the location of each fault, or
  *   `malformed` for what JSON cannot express
  */
-export async function itemOf(ref: AnyRef, data: unknown, { key, runId }: Attributes): Promise<string> {
+export async function itemOf(ref: AnyRef, data: unknown, { key, runId, traceparent }: Attributes): Promise<string> {
   const { channel, topic } = ref;
   const result = await check(schemaOf(ref), data);
   if (result.issues) {
@@ -36,7 +41,7 @@ export async function itemOf(ref: AnyRef, data: unknown, { key, runId }: Attribu
     const detail = errors.map((each) => (each.pointer ? `${each.pointer}: ${each.detail}` : each.detail)).join("; ");
     throw new SluiceError("schema-violation", `The data breaks the schema of ${topic}: ${detail}`, { detail, errors });
   }
-  return jsonOf({ channel, topic, data: written(data, topic), run_id: runId, idempotency_key: key });
+  return jsonOf({ channel, topic, data: written(data, topic), run_id: runId, idempotency_key: key, traceparent });
 }
 
 /**

@@ -90,7 +90,7 @@ export class LineStream {
       if (!step || step.done) return undefined;
       const index = this.#count++;
       try {
-        return { index, json: await itemOf(this.ref, step.value, { runId: this.options.runId }) };
+        return { index, json: await itemOf(this.ref, step.value, { runId: this.options.runId, traceparent: this.options.traceparent }) };
       } catch (error) {
         this.#results[index] = error as SluiceError;
       }

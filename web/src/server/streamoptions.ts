@@ -3,6 +3,8 @@ import type { CallOptions } from "./caller.js";
 export interface StreamOptions extends CallOptions {
   /** The run that it belongs to. */
   readonly runId?: string | undefined;
+  /** The span that it follows from, as in the header of that name (W3C Trace Context). Its readers get it. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface TextOptions extends StreamOptions {

@@ -136,9 +136,9 @@ export class TextPublisher {
   #send(offset: number): Promise<StreamReceipt> {
     this.#conflict = undefined;
     this.#request = new TextRequest(this.caller, this.#text, offset, (signal) => this.#confirm(signal));
-    const { runId } = this.plan;
+    const { runId, traceparent } = this.plan;
     const query = { ...this.#names, ...(runId !== undefined && { run_id: runId }), ...at(this.#attempt, offset) };
-    return this.#request.send(this.#url(query), this.signal);
+    return this.#request.send(this.#url(query), this.signal, traceparent);
   }
 
   /** Gets the receipt of a complete text. If the server no longer knew it, the offset would be refused. */

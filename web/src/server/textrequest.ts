@@ -24,7 +24,7 @@ export class TextRequest {
   }
 
   /** Sends the request and returns the answer. It throws a {@link SluiceError}, what the source throws, or the signal's reason. */
-  async send<T>(url: URL, outer: AbortSignal): Promise<T> {
+  async send<T>(url: URL, outer: AbortSignal, traceparent?: string): Promise<T> {
     const { timeoutMs } = this.caller;
     const deadline = within(undefined, outer);
     const { signal, expire, done } = deadline;
@@ -34,7 +34,13 @@ export class TextRequest {
     });
     void this.#watch(deadline);
     try {
-      const response = await this.caller.send(url, { method: "POST", body, signal, ...STREAMED });
+      const response = await this.caller.send(url, {
+        method: "POST",
+        body,
+        signal,
+        ...(traceparent && { headers: { traceparent } }),
+        ...STREAMED,
+      });
       return (await orAbort(response.json(), signal)) as T;
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
