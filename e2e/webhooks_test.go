@@ -176,6 +176,9 @@ func TestWebhooks_nodes(t *testing.T) {
 				end(n, nodes[n%3])
 			}
 			expectHooks(t, r, want)
+			for _, n := range nodes {
+				eventually(t, func() bool { return n.hooksDelivered(t) == len(want) })
+			}
 			if _, again := r.got(); again > 0 {
 				t.Errorf("%d events came again though nothing was disturbed", again)
 			}
@@ -213,14 +216,20 @@ func TestWebhooks_nodes(t *testing.T) {
 	}
 }
 
+// hooksDelivered returns how many events were delivered, as a node tells it.
+func (s *server) hooksDelivered(t testing.TB) int {
+	t.Helper()
+	var now struct{ Webhooks []struct{ Delivered int } }
+	if status := s.call(t, "GET", "/v1/webhooks", "", &now); status != http.StatusOK || len(now.Webhooks) != 1 {
+		t.Fatal(status, now)
+	}
+	return now.Webhooks[0].Delivered
+}
+
 // sendsHooks reports whether the node says that it sends.
 func (s *server) sendsHooks(t testing.TB) bool {
 	t.Helper()
-	var now struct{ Sending bool }
-	if status := s.call(t, "GET", "/v1/webhooks", "", &now); status != http.StatusOK {
-		t.Fatal(status)
-	}
-	return now.Sending
+	return s.metric(t, "sluice_webhook_sending") == 1
 }
 
 // expectHooks waits until everything has come, and checks that it came in order for each channel.

@@ -128,6 +128,7 @@ func newMetrics(o Options) *metrics {
 	m.registry.MustRegister(
 		m.requests, m.seconds, m.problems, m.streams, m.refusals, m.limits, open,
 		&gauges{broker: o.Broker, auth: o.Auth, presence: o.Presence, connections: o.Connections, limits: o.Limits},
+		webhookFigures{o.Webhooks},
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "sluice_log_lines_lost_total", Help: "Log lines dropped because their reader was gone or too slow.",
 		}, func() float64 { return float64(o.LogLost()) }),
@@ -138,9 +139,6 @@ func newMetrics(o Options) *metrics {
 			Name: "sluice_spans_dropped_total", Help: "Spans of OpenTelemetry dropped because the collector did not take them in time.",
 		}, func() float64 { return float64(o.Tracer.Stats().Dropped) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if o.Webhooks != nil {
-		m.registry.MustRegister(webhookFigures{o.Webhooks})
-	}
 	for _, e := range broker.CloseReasons() {
 		m.streams.WithLabelValues(e.Reason)
 	}

@@ -45,7 +45,7 @@ func attempted(t *testing.T, address string, change ...func(*webhooks.Options)) 
 		if all, _ := s.Status(); all[0].LastAttempt != nil {
 			return all[0]
 		}
-		time.Sleep(time.Millisecond) // the attempt takes as long as the network does
+		<-time.After(time.Millisecond) // the attempt takes as long as the network does
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	// channels otherwise.
 	failingAfter = 8
 	failingPause = time.Second
+	// sayFailsEvery is the minimum time between two lines in the log that say that an endpoint
+	// fails. One may fail every other time.
+	sayFailsEvery = 10 * time.Second
 )
 
 // endpoint is what is pending for one URL, and how sending goes. Its fields are guarded by the
@@ -53,6 +56,8 @@ type endpoint struct {
 
 	delivered, givenUp int64
 	unsaid             map[reason]int // given up and not logged
+	saidFails          time.Time      // when the log last said that it fails
+	saysFails          bool           // that is the last that the log said of it
 	lastAttempt        time.Time
 	lastStatus         int
 	lastError          string
@@ -234,7 +239,8 @@ func (e *endpoint) conclude(l *lane, i *item, r *result) {
 	s, now := e.sender, time.Now()
 	e.lastAttempt, e.lastStatus, e.lastError = now, r.status, ""
 	if r.err == nil {
-		if e.failures > 0 {
+		if e.saysFails {
+			e.saysFails = false
 			s.opts.Log.Info("webhook endpoint answers again", slog.String("endpoint", e.settings.url.Host))
 		}
 		e.failures = 0
@@ -246,7 +252,9 @@ func (e *endpoint) conclude(l *lane, i *item, r *result) {
 	}
 	e.lastError = r.err.Error()
 	s.counts.FailedAttempts++
-	if e.failures++; e.failures == 1 {
+	e.failures++
+	if !e.saysFails && now.Sub(e.saidFails) >= sayFailsEvery {
+		e.saysFails, e.saidFails = true, now
 		s.opts.Log.Warn("webhook endpoint fails", slog.String("endpoint", e.settings.url.Host), slog.Any("error", r.err))
 	}
 	if r.gone() && !e.gone {

@@ -3,6 +3,7 @@ package webhooks
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,9 @@ type Options struct {
 	// Watch tells of readers of channels. Their events go through the first outbox. Default:
 	// nobody is told of readers.
 	Watch Watch
+	// Bus connects the nodes of a service, so that each can tell how it goes on all of them.
+	// Default: this node is alone.
+	Bus Bus
 	// Kept says that the outboxes outlive the process.
 	Kept bool
 	// Allow are networks that are not public to which events may be sent all the same.
@@ -47,21 +51,24 @@ type Options struct {
 // Sender sends events to the endpoints in the file. Its methods are safe for concurrent use.
 type Sender struct {
 	// Static after construction.
-	opts    Options
-	client  *http.Client
-	file    watchedfile.File
-	sources []*source
-	life    context.Context // until the end of Close
-	end     context.CancelFunc
-	closing sync.Once
+	opts     Options
+	client   *http.Client
+	file     watchedfile.File
+	sources  []*source
+	node     string          // names this node among others
+	unlisten func()          // ends the calls of hear; nil without a bus
+	life     context.Context // until the end of Close
+	end      context.CancelFunc
+	closing  sync.Once
 	// running has the goroutines that end with life.
 	running sync.WaitGroup
 
 	mu        sync.Mutex
-	endpoints []*endpoint   // guarded by mu; in the order of the file
-	queue     queue         // guarded by mu
-	counts    Stats         // guarded by mu; without Pending
-	changed   chan struct{} // guarded by mu; closed when the file has changed
+	endpoints []*endpoint       // guarded by mu; in the order of the file
+	queue     queue             // guarded by mu
+	counts    Stats             // guarded by mu; without current figures
+	others    map[string]report // guarded by mu; what other nodes have said, by node
+	changed   chan struct{}     // guarded by mu; closed when the file has changed
 	progress  chan struct{}
 }
 
@@ -71,6 +78,7 @@ func New(o Options) (*Sender, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	s := &Sender{
 		opts: o, client: newClient(&o), progress: make(chan struct{}, 1), changed: make(chan struct{}),
+		node: rand.Text(), others: make(map[string]report),
 		file: watchedfile.File{Path: o.File, Log: o.Log, Every: fileInterval / 2, Settles: true},
 	}
 	s.queue.init()
@@ -87,9 +95,28 @@ func New(o Options) (*Sender, error) {
 			src.shard = i + 1
 		}
 		s.sources = append(s.sources, src)
+	}
+	if err := s.join(); err != nil {
+		s.end()
+		s.running.Wait()
+		return nil, err
+	}
+	for _, src := range s.sources {
 		s.running.Go(src.run)
 	}
 	return s, nil
+}
+
+// join begins to tell other nodes how it goes, and to hear of them.
+func (s *Sender) join() (err error) {
+	if s.opts.Bus == nil {
+		return nil
+	}
+	if s.unlisten, err = s.opts.Bus.Listen(busTopic, s.hear); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	s.running.Go(s.tellOthers)
+	return nil
 }
 
 // Close sends what has not been tried yet, for a few seconds, and ends. What is not delivered
@@ -113,6 +140,9 @@ func (s *Sender) Close() {
 		}
 		s.end()
 		s.running.Wait()
+		if s.unlisten != nil {
+			s.unlisten()
+		}
 		s.client.CloseIdleConnections()
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -271,11 +271,14 @@ func TestSender_fileChanges(t *testing.T) {
 		if n := s.log.count("changed file refused"); n != 1 {
 			t.Errorf("%d lines in the log", n)
 		}
+		if fault := s.Fault(); !strings.Contains(fault, "url: want http") {
+			t.Errorf("the fault is %q", fault)
+		}
 		r.change(accept)
 		s.write("webhooks: [{url: http://a.test/, secret: [" + other + ", " + secret + "]}, {url: http://b.test/, secret: " + secret + "}]")
 		time.Sleep(time.Second)
-		if got := channels(r.take()); !slices.Equal(got, []string{"a"}) {
-			t.Errorf("got %v", got)
+		if got := channels(r.take()); !slices.Equal(got, []string{"a"}) || s.Fault() != "" {
+			t.Errorf("got %v, the fault is %q", got, s.Fault())
 		}
 		s.end("b")
 		synctest.Wait()

@@ -14,6 +14,7 @@ type Stats struct {
 	FailedAttempts int64
 	GivenUp        map[string]int64 // by reason, with all of [Reasons]
 	Pending        int              // events that are pending for an endpoint, over all endpoints
+	Sending        bool             // this node is the one that sends, for at least a part of the channels
 }
 
 func (s *Stats) givenUp(why reason) {
@@ -23,12 +24,16 @@ func (s *Stats) givenUp(why reason) {
 	s.GivenUp[string(why)]++
 }
 
-// Stats returns the figures.
+// Stats returns the figures. Those of a nil sender are 0.
 func (s *Sender) Stats() Stats {
+	if s == nil {
+		s = new(Sender)
+	}
+	sending := s.leads()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.counts
-	now.GivenUp = make(map[string]int64)
+	now.GivenUp, now.Sending = make(map[string]int64), sending
 	for _, why := range Reasons() {
 		now.GivenUp[why] = 0
 	}
@@ -45,7 +50,7 @@ func (s *Sender) Stats() Stats {
 }
 
 // Status is how sending to an endpoint goes, as GET /v1/webhooks tells it. Counters are those
-// of this node since its start.
+// of each node since its start.
 type Status struct {
 	URL         string            `json:"url"` // without user, password and query
 	Events      []string          `json:"events"`
@@ -59,17 +64,15 @@ type Status struct {
 	NextAttempt *schemas.Time     `json:"next_attempt"` // nil: nothing is pending, or it is being sent
 }
 
-// Status returns how it goes, in the order of the file, and whether this node is the one that
-// sends at the moment, for at least a part of the channels.
-func (s *Sender) Status() (all []Status, sending bool) {
-	all = []Status{}
-	sending = slices.ContainsFunc(s.sources, (*source).isLeading)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.endpoints {
-		all = append(all, e.status())
+// leads reports whether this node is the one that sends, for at least a part of the channels.
+func (s *Sender) leads() bool { return slices.ContainsFunc(s.sources, (*source).isLeading) }
+
+// Fault returns why the file that is there now is not in use, "" if it is.
+func (s *Sender) Fault() string {
+	if s == nil {
+		return ""
 	}
-	return all, sending
+	return s.file.Fault()
 }
 
 func (e *endpoint) status() Status {

@@ -30,13 +30,14 @@ type File struct {
 	Every   time.Duration // minimum time between two looks; default 5 s
 	Settles bool          // a change counts once two looks have found the same file
 
+	fault atomic.Value // a string: why the file that is there now is refused
+
 	next atomic.Int64 // Unix nanoseconds: not to be looked at before
 	busy atomic.Bool
 
 	// Owned by whoever has set busy.
-	seen  os.FileInfo // of the last successful read
-	last  os.FileInfo // of the last look at a changed file, if it settles
-	fault string      // what was last logged
+	seen os.FileInfo // of the last successful read
+	last os.FileInfo // of the last look at a changed file, if it settles
 }
 
 // Poll calls load with the content if the file has changed. If reading or load fails, it logs
@@ -50,11 +51,17 @@ func (f *File) Poll(now time.Time, load func([]byte) error) {
 	err := f.Read(load)
 	switch {
 	case err == nil:
-		f.fault = ""
-	case err.Error() != f.fault:
-		f.fault = err.Error()
+		f.fault.Store("")
+	case err.Error() != f.Fault():
+		f.fault.Store(err.Error())
 		f.Log.Error("changed file refused, the last good one stays in use", slog.String("path", f.Path), slog.Any("error", err))
 	}
+}
+
+// Fault returns why the file that is there now is not in use, "" if it is.
+func (f *File) Fault() string {
+	text, _ := f.fault.Load().(string)
+	return text
 }
 
 // Read loads the file unless it is the one that was last read successfully.

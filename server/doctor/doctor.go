@@ -88,6 +88,7 @@ func Examine(ctx context.Context, p Patient, tell func(Finding)) error {
 	if !e.mint(ctx) {
 		return ctx.Err()
 	}
+	e.webhooks(ctx)
 	e.keys(ctx)
 	e.publicURL()
 	e.names(ctx)

@@ -27,6 +27,7 @@ import (
 	"github.com/sluicehq/sluice/internal/leaktest"
 	"github.com/sluicehq/sluice/schemas"
 	"github.com/sluicehq/sluice/server/doctor"
+	"github.com/sluicehq/sluice/webhooks"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -37,7 +38,7 @@ const (
 )
 
 // serve runs the service until the test ends.
-func serve(t *testing.T) (target *url.URL, b *broker.Broker) {
+func serve(t *testing.T, hooks ...*webhooks.Sender) (target *url.URL, b *broker.Broker) {
 	t.Helper()
 	b = must(broker.New(broker.Options{Heartbeat: 3 * time.Second}))
 	keys := filepath.Join(t.TempDir(), "keys.yaml")
@@ -49,7 +50,7 @@ func serve(t *testing.T) (target *url.URL, b *broker.Broker) {
 	server := httptest.NewServer(handlers.New(handlers.Options{
 		Broker: b, Auth: authority, Catalog: schemas.NewCatalog(schemas.Limits{}), Log: slog.New(slog.DiscardHandler),
 		Page:            fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
-		MaxMessageBytes: 60 << 10, WriteTimeout: 10 * time.Second, CORSOrigins: []string{"https://good.example"},
+		MaxMessageBytes: 60 << 10, WriteTimeout: 10 * time.Second, CORSOrigins: []string{"https://good.example"}, Webhooks: append(hooks, nil)[0],
 	}))
 	t.Cleanup(func() {
 		server.CloseClientConnections()

@@ -24,7 +24,7 @@ func startWebhooks(cfg *Config, engine *engines, readers *presence.Registry, log
 		return readers.WatchOccupancy(func(o presence.Occupancy) { take(o.Channel, o.Occupied, o.At) })
 	}
 	sender, err := webhooks.New(webhooks.Options{
-		File: cfg.Webhooks, Outboxes: engine.outboxes, Watch: watch, Kept: len(engine.messages) > 0, Allow: allow, Log: log,
+		File: cfg.Webhooks, Outboxes: engine.outboxes, Watch: watch, Bus: engine.bus, Kept: len(engine.messages) > 0, Allow: allow, Log: log,
 	})
 	if err != nil {
 		return nil, &usageError{[]string{err.Error()}}

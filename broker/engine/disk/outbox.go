@@ -66,17 +66,16 @@ func (o *Outbox) Read(ctx context.Context, after uint64, limit int) (events []ou
 		if err != nil {
 			return err
 		}
-		for ok := iter.First(); ok && err == nil; ok = iter.Next() {
+		for ok := iter.First(); ok; ok = iter.Next() {
 			position, by := binary.BigEndian.Uint64(iter.Key()[1:]), string(iter.Key()[eventKeyBytes:])
 			last := len(events) - 1
 			switch {
 			case by == "" && len(events) == limit:
 				return firstOf(iter.Error(), iter.Close())
 			case by == "":
-				var e outbox.Event
-				if e, err = outbox.Decode(iter.Value()); err != nil {
-					err = errorAt(iter.Key(), err)
-					break
+				e, err := outbox.Decode(iter.Value())
+				if err != nil {
+					continue // whatever it is, the others must not wait behind it
 				}
 				e.ID = schemas.ID{Epoch: o.e.epoch, Seq: position}
 				events = append(events, e)
@@ -84,7 +83,7 @@ func (o *Outbox) Read(ctx context.Context, after uint64, limit int) (events []ou
 				events[last].Through = append(events[last].Through, by)
 			}
 		}
-		return firstOf(err, iter.Error(), iter.Close())
+		return firstOf(iter.Error(), iter.Close())
 	})
 	return events, err
 }

@@ -98,7 +98,7 @@ func (s *Store) Read(ctx context.Context, after uint64, limit int) (events []out
 		after = m.Sequence
 		e, err := outbox.Decode(m.Data)
 		if err != nil {
-			return events, err
+			continue // whatever it is, the others must not wait behind it; it expires
 		}
 		e.ID = schemas.ID{Epoch: s.epoch, Seq: m.Sequence}
 		if e.Run != nil {
