@@ -20,7 +20,7 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	var o benchrun.Options
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	scenarios := flags.String("scenarios", "", "`names`, comma-separated: A, A16, B … H, H-readers, T, T2, U; none is all")
+	scenarios := flags.String("scenarios", "", "`names`, comma-separated: A, A16, B … H, H-readers, T, T2, U, P; none is all")
 	servers := flags.String("servers", "", "`names`, comma-separated; none is all")
 	seconds := flags.Float64("seconds", 2, "seconds that are measured in each round")
 	warmup := flags.Float64("warmup", 1, "seconds of load before that")

@@ -21,10 +21,12 @@ const (
 	RSS              = "rss_mib"
 	CaughtUp         = "caught_up_ms"
 	CPUToCatchUp     = "cpu_ms_to_catch_up"
+	CPUToJoin        = "cpu_ms_to_join"
 	CPUPerPiece      = "cpu_us_per_piece"
 	Resumed          = "resumed_percent"
 	WirePerDelivery  = "wire_bytes_per_delivery"
 	WirePerPiece     = "wire_bytes_per_piece"
+	WirePerStream    = "wire_bytes_per_stream"
 	WholeAfter       = "whole_after_ms"
 	PeakRSS          = "peak_rss_mib"
 	RSSPerByte       = "rss_bytes_per_text_byte"
@@ -64,10 +66,12 @@ func metrics() map[string]metric {
 		{RSS, "RSS, MiB", true},
 		{CaughtUp, "all caught up after, ms", true},
 		{CPUToCatchUp, "server CPU to catch up, ms", true},
+		{CPUToJoin, "server CPU to join, ms", true},
 		{CPUPerPiece, "server CPU a token, µs", true},
 		{Resumed, "TLS sessions resumed, %", false},
 		{WirePerDelivery, "wire a delivery, bytes", true},
 		{WirePerPiece, "wire a token, bytes", true},
+		{WirePerStream, "wire a stream, bytes", true},
 		{WholeAfter, "all have it whole after, ms", true},
 		{PeakRSS, "peak RSS, MiB", true},
 		{RSSPerByte, "RSS a byte of text, bytes", true},

@@ -24,7 +24,7 @@ const OverTLS = "-tls"
 
 // Scenarios returns all scenarios in the order of the report.
 func Scenarios() []Scenario {
-	return slices.Concat(plainScenarios(), secureScenarios(), growthScenarios(), textScenarios())
+	return slices.Concat(plainScenarios(), secureScenarios(), growthScenarios(), textScenarios(), presenceScenarios())
 }
 
 // floors are the servers without TLS that others are compared with.
@@ -149,6 +149,15 @@ func textScenarios() []Scenario {
 			What:    "Texts of 60,000 bytes in 7,500 pieces of random letters, to nobody. `at once`: 1,000 texts, as fast as the server takes them. `paced`: 100 texts of 125 pieces a second each, for a minute. Memory is the resident memory of the server ten seconds after the last text has ended, less that of the empty server. What is written to the disk is `write_bytes` of `/proc/PID/io`, what is written by calls is `wchar`: of Sluice, or of the `nats-server`.",
 		},
 	}
+}
+
+// presenceScenarios returns the scenario with presence.
+func presenceScenarios() []Scenario {
+	return []Scenario{{
+		Name: "P", Title: "10,000 readers of a channel with presence",
+		Metrics: []string{CPUToJoin, BytesPerStream, AnonPerStream, WirePerStream, RSSBefore, RSS, ClientBusy},
+		What:    "10,000 streams of one channel open one after the other, each with a token and a subject of its own, and rest. `nobody follows`: presence is not tracked. `one follows`: one more stream asks for `$presence` before the others come. `all follow`: each stream asks for the messages and for `$presence`. The figure is the processor time that the server takes from the first connect until three seconds after the last. Most of it is the checking of tokens, which is the same in all cases. Wire bytes are all that the readers' sockets give. Memory is taken as in D, and includes what the server keeps of the tokens. Only Sluice is measured.",
+	}}
 }
 
 // Select returns the names of the scenarios that a list names: H, of which there is none, is

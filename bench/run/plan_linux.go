@@ -24,7 +24,8 @@ type plan struct {
 	sizes      []int // numbers of idle streams, one after the other
 	fill       int   // lines to publish before measuring
 	flags      []string
-	query      string        // of the readers of texts
+	query      string        // of the readers of texts, and of those that are told of presence
+	followers  int           // streams that follow the presence of the channel, and do not read it
 	pieces     int           // of each text
 	engine     engineKind    // that keeps the texts
 	rest       time.Duration // until the server has tidied up after them
@@ -45,6 +46,7 @@ const (
 	textStorm
 	textCost
 	multiplexed
+	presence
 )
 
 // engineKind is what Sluice keeps messages with.
@@ -109,7 +111,7 @@ func plans(scale float64) []plan {
 			all = append(all, p)
 		}
 	}
-	all = append(all, textPlans(n)...)
+	all = append(append(all, textPlans(n)...), presencePlans(n)...)
 	for i := range all {
 		if all[i].x > 0 {
 			all[i].name = report.Whole(all[i].x)

@@ -52,6 +52,7 @@ func TestRunner_Run(t *testing.T) {
 		{"T", report.SluiceName, []string{report.WirePerPiece, report.LatencyP50}},
 		{"T2", report.SluiceName, []string{report.WholeAfter, report.PeakRSS}},
 		{"U", report.SluiceName, []string{report.PiecesPerChunk, report.PublishTook}},
+		{"P", report.SluiceName, []string{report.CPUToJoin, report.WirePerStream, report.BytesPerStream}},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
 			o := options(t)

@@ -36,8 +36,8 @@ func (t *trial) withTokens(tokens []string) func(int) load.Stream {
 	}
 }
 
-// mintTokens fills tokens with different ones for a channel.
-func (t *trial) mintTokens(ctx context.Context, channel string, tokens []string) error {
+// mintTokens fills tokens with different ones for topics of a channel, a list of JSON texts.
+func (t *trial) mintTokens(ctx context.Context, channel, topics string, tokens []string) error {
 	scheme := "http"
 	if t.peer.Secure {
 		scheme = "https"
@@ -47,7 +47,7 @@ func (t *trial) mintTokens(ctx context.Context, channel string, tokens []string)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	for i := range tokens {
-		body := fmt.Appendf(nil, `{"sub":"reader-%d","subscribe":[{"channel":%q,"topics":["*"]}],"ttl":"1h"}`, i, channel)
+		body := fmt.Appendf(nil, `{"sub":"reader-%d","subscribe":[{"channel":%q,"topics":[%s]}],"ttl":"1h"}`, i, channel, topics)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 		if err != nil {
 			return fmt.Errorf("run: %w", err)

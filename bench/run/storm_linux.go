@@ -18,7 +18,7 @@ const (
 func (t *trial) storm(ctx context.Context) (map[string]float64, error) {
 	tokens := make([]string, t.plan.readers)
 	if ofSluice(t.peer) {
-		if err := t.mintTokens(ctx, channel(0), tokens); err != nil {
+		if err := t.mintTokens(ctx, channel(0), `"*"`, tokens); err != nil {
 			return nil, err
 		}
 	}

@@ -89,6 +89,8 @@ func (t *trial) carryOut(ctx context.Context) ([]report.Sample, error) {
 		return t.one(t.multiplexed(ctx))
 	case storm:
 		return t.one(t.storm(ctx))
+	case presence:
+		return t.one(t.presence(ctx))
 	case lines:
 		return t.one(t.lines())
 	case texts:
