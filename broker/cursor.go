@@ -95,7 +95,17 @@ type arrival struct {
 	preamble cursorPreamble
 	toldRuns map[*channel]uint64 // run messages that the preamble has told ahead of their turn
 	hole     *hole               // a loss of any channel that the cursor has yet to pass; nil: none
+	tell     func(int64, bool)   // as of [Subscription]; nil: nobody, or it was told
 	joinedAt uint64              // watermark when it came: what there was up to here is in its sources or handed out
+}
+
+// over tells who wants to know that the client has what was there when the cursor came, or
+// that it never will.
+func (a *arrival) over(messages int64, complete bool) {
+	if a != nil && a.tell != nil {
+		a.tell(messages, complete)
+		a.tell = nil
+	}
 }
 
 // told returns the position of the run message of ch that the preamble has told, 0 if
@@ -119,13 +129,14 @@ func (a *arrival) passedTold(position uint64) bool {
 }
 
 // continueArrival notes that the cursor has handed out everything up to its position.
-func (c *cursor) continueArrival() {
+func (c *cursor) continueArrival(b *Batch) {
 	if c.arrival == nil {
 		return
 	}
 	position := c.position.Load()
 	if c.single || position >= c.arrival.joinedAt {
 		c.live.Store(true)
+		c.arrival.over(c.stream.messages+int64(b.Messages), true)
 	}
 	if c.live.Load() && c.arrival.passedTold(position) {
 		c.arrival = nil
@@ -199,7 +210,7 @@ func (c *cursor) collect(b *Batch, maxBytes int) {
 		c.arrive(limit)
 		c.catchUp()
 		c.confirmLosses(b)
-		c.continueArrival()
+		c.continueArrival(b)
 	}
 }
 

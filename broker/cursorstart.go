@@ -49,6 +49,7 @@ func (c *cursor) enter(ctx context.Context, sub Subscription) error {
 func (c *cursor) leave() {
 	c.depart()
 	c.written(true)
+	c.arrival.over(c.stream.messages, false)
 	sh := c.shard
 	defer sh.store.release(c)
 	for _, sel := range c.filter.selectors {

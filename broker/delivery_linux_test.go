@@ -123,3 +123,41 @@ func TestBroker_Deliveries_leave(t *testing.T) {
 		t.Errorf("one report too many: %+v", <-seen)
 	}
 }
+
+// TestSubscribe_arrived: whoever asks is told once, when what was there has been handed out,
+// or that the stream was closed before.
+func TestSubscribe_arrived(t *testing.T) {
+	b := start(t, broker.Options{})
+	for range 3 {
+		publish(t, b, "a", "status", `1`)
+	}
+	type told struct {
+		messages int64
+		complete bool
+	}
+	for _, tt := range []struct {
+		name string
+		sub  broker.Subscription
+		read bool
+		want told
+	}{
+		{"replay", replaying(asking("a"), "all"), true, told{3, true}},
+		{"two channels", replaying(asking("a", "b"), "all"), true, told{3, true}},
+		{"pattern", resuming(asking("*"), 1), true, told{2, true}},
+		{"no replay", asking("a"), true, told{0, true}},
+		{"left", replaying(asking("a"), "all"), false, told{0, false}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			heard := make(chan told, 2)
+			tt.sub.Arrived = func(messages int64, complete bool) { heard <- told{messages, complete} }
+			r := subscribe(t, b, tt.sub)
+			for tt.read && len(r.lives) == 0 {
+				r.during(time.Millisecond)
+			}
+			r.Close()
+			if got := await(t, "the call", heard); got != tt.want || len(heard) > 0 {
+				t.Errorf("got %+v and %d more, want %+v", got, len(heard), tt.want)
+			}
+		})
+	}
+}

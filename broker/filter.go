@@ -27,6 +27,19 @@ type Subscription struct {
 	// final status and everything before that has been sent. Only for one channel that
 	// is named.
 	UntilEnd bool
+	// Arrived is called once, if Subscribe returns a stream: when what was there at its start
+	// has been handed out, together with the number of messages that were, or when the
+	// stream is closed before that. It must be quick. Default: nobody is told.
+	Arrived func(messages int64, complete bool)
+}
+
+// Names returns the channels and patterns.
+func (s *Subscription) Names() []string {
+	names := make([]string, len(s.Channels))
+	for i, sel := range s.Channels {
+		names[i] = string(sel.Channel)
+	}
+	return names
 }
 
 // channelFilter is what a stream asks for: channels by name and by pattern, each with

@@ -12,11 +12,7 @@ import (
 // Errors: [ErrTooManyStreams], [ErrTooManyInStream], [engine.ErrUnavailable],
 // [ErrDraining], [ErrClosed] and that of ctx.
 func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, error) {
-	names := make([]string, len(sub.Channels))
-	for i, sel := range sub.Channels {
-		names[i] = string(sel.Channel)
-	}
-	if err := b.Fits(names); err != nil {
+	if err := b.Fits(sub.Names()); err != nil {
 		return nil, err
 	}
 	if err := b.open(); err != nil {
@@ -35,6 +31,7 @@ func (b *Broker) Subscribe(ctx context.Context, sub Subscription) (*Stream, erro
 		}
 	}
 	s.initPreamble(sub)
+	s.cursors[0].arrival.tell = sub.Arrived
 	s.attend()
 	return s, nil
 }

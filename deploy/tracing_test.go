@@ -177,7 +177,8 @@ func TestTracing(t *testing.T) {
 				if route == "net/http" {
 					headers = append(headers, "X-Unknown", "the front does not know this")
 				}
-				r := s.subscribe(t, "channel=orders")
+				s.publish(t, "/v1/publish/orders/status", `"what was there"`, "Traceparent", "00-"+parentTrace+"-"+parentSpan+"-00")
+				r := s.subscribe(t, "channel=orders&replay=all")
 				s.publish(t, "/v1/publish/orders/status", `"`+secretData+`"`, headers...)
 				line := r.until(t, secretData)
 				r.cancel()
@@ -199,6 +200,15 @@ func checkTrace(t *testing.T, sink *consumertest.TracesSink, line string) {
 		t.Errorf("the message has the traceparent %q, want that of its publisher: %q", message.Traceparent, want)
 	}
 	spans := received(sink)
+	subscribe := one(t, spans, "subscribe")
+	if subscribe.TraceID().String() == parentTrace || subscribe.Kind() != ptrace.SpanKindServer {
+		t.Errorf("subscribe is of the kind %s, in the trace of another request", subscribe.Kind())
+	}
+	checkAttributes(t, subscribe, map[string]any{
+		"messaging.system": "sluice", "messaging.operation.name": "subscribe", "messaging.operation.type": "receive",
+		"messaging.destination.name": "orders", "messaging.batch.message_count": int64(1), "sluice.channels": int64(1),
+		"http.request.method": "GET", "http.route": "/v1/subscribe", "http.response.status_code": int64(200),
+	})
 	publish, appended, deliver := one(t, spans, "publish"), one(t, spans, "append"), one(t, spans, "deliver")
 	for _, span := range []ptrace.Span{publish, appended, deliver} {
 		if span.TraceID().String() != parentTrace {

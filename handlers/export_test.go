@@ -68,7 +68,7 @@ func Route(service http.Handler, path string, h func(http.ResponseWriter) error)
 
 // Begin is begin.
 func Begin(ctx context.Context, s *Service, sub broker.Subscription, who *auth.Principal) (*broker.Stream, error) {
-	return s.api.begin(ctx, sub, who)
+	return s.api.begin(ctx, sub, &requestInfo{who: who})
 }
 
 // Answer adds a route that answers with v.

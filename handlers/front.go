@@ -58,7 +58,7 @@ func (a *api) answerPublish(ctx context.Context, r *front.Request, info *request
 		return nil, front.Declined
 	}
 	if a.Tracer != nil {
-		info.trace = a.Tracer.Request(tracing.Parent{Traceparent: p.Traceparent, Tracestate: string(r.Tracestate)}, began)
+		info.trace = a.Tracer.Request(tracing.Publish, tracing.Parent{Traceparent: p.Traceparent, Tracestate: string(r.Tracestate)}, began)
 		info.trace.Begin()
 	}
 	var receipt schemas.Receipt
@@ -125,6 +125,11 @@ func (a *api) answerSubscribe(ctx context.Context, r *front.Request, info *reque
 		return nil, front.Declined
 	}
 	format := formatOf(string(r.Accept))
+	if a.Tracer != nil {
+		parent := tracing.Parent{Traceparent: schemas.ParseTraceparent(string(r.Traceparent)), Tracestate: string(r.Tracestate)}
+		info.trace = a.Tracer.Request(tracing.Subscribe, parent, began)
+		info.trace.Begin()
+	}
 	err := attempt(info, func() error { return a.openOn(ctx, r, info, asked, format, credential) })
 	x := exchange{method: http.MethodGet, route: subscribeRoute, status: http.StatusOK}
 	o = front.Answered
@@ -182,7 +187,7 @@ func (a *api) openOn(ctx context.Context, r *front.Request, info *requestInfo, a
 	if err != nil {
 		return err
 	}
-	s, err := a.begin(ctx, sub, info.who)
+	s, err := a.begin(ctx, sub, info)
 	if err != nil {
 		return err
 	}

@@ -158,23 +158,25 @@ func (a *api) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// trace begins the span of a request that publishes. If its body has messages with all that is
+// trace begins the span of a request that publishes or subscribes. If its body has messages with all that is
 // known of them, the span begins with the first of these.
 func (a *api) trace(c echo.Context, began time.Time) {
-	r, whole := c.Request(), false
+	r, operation, whole := c.Request(), tracing.Publish, false
 	switch c.Path() {
 	case publishRoute, textRoute, runRoute:
 	case manyRoute:
 		whole = true
+	case subscribeRoute:
+		operation = tracing.Subscribe
 	default:
 		return
 	}
-	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+	if r.Method == http.MethodHead || r.Method == http.MethodDelete {
 		return
 	}
 	// Several fields of that name are one list.
 	parent := tracing.Parent{Traceparent: traceparent(c), Tracestate: strings.Join(r.Header["Tracestate"], ",")}
-	request(c).trace = a.Tracer.Request(parent, began)
+	request(c).trace = a.Tracer.Request(operation, parent, began)
 	if !whole {
 		request(c).trace.Begin()
 	}

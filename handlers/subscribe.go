@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/ring"
+	"github.com/sluicehq/sluice/internal/tracing"
 )
 
 const subscribeRoute = "/v1/subscribe"
@@ -57,7 +58,7 @@ func (a *api) openStream(c echo.Context, asked *asking) error {
 			return c.NoContent(http.StatusNoContent)
 		}
 	}
-	s, err := a.begin(c.Request().Context(), sub, principal(c))
+	s, err := a.begin(c.Request().Context(), sub, request(c))
 	if err != nil {
 		return a.turnAway(c, err)
 	}
@@ -65,15 +66,19 @@ func (a *api) openStream(c echo.Context, asked *asking) error {
 }
 
 // begin opens a stream.
-func (a *api) begin(ctx context.Context, sub broker.Subscription, who *auth.Principal) (*broker.Stream, error) {
-	subscribe := a.Broker.Subscribe
+func (a *api) begin(ctx context.Context, sub broker.Subscription, r *requestInfo) (*broker.Stream, error) {
+	who, subscribe := r.who, a.Broker.Subscribe
 	if isSystem(sub) {
 		subscribe = a.system.Subscribe
+	}
+	if r.trace != nil {
+		sub.Arrived = r.trace.Subscribes(sub.Names())
 	}
 	s, err := subscribe(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
+	r.trace.Opened(tracing.Answer{Method: http.MethodGet, Route: subscribeRoute, Status: http.StatusOK})
 	// Check the credential again now that whoever takes it away can find the stream: one in
 	// between would have missed it.
 	fate := who.KeyFate()

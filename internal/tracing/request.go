@@ -4,35 +4,59 @@ import "time"
 
 // Request has the spans of one request. Its methods may be called on nil, which has none.
 type Request struct {
-	tracer *Tracer
-	parent Parent
-	at     time.Time // when it came in
-	begun  bool
-	span   *Span // nil: it has not begun, the trace is not sampled, or each message begins one
-	each   bool  // each message has a span of its own
+	tracer    *Tracer
+	operation string
+	parent    Parent
+	at        time.Time // when it came in
+	begun     bool
+	kept      bool  // something else ends the span
+	span      *Span // nil: it has not begun, the trace is not sampled, or each message begins one
+	each      bool  // each message has a span of its own
 }
 
-// Request returns the spans of a request that publishes, and came in at the given time. It
-// returns nil if t is nil.
-func (t *Tracer) Request(parent Parent, at time.Time) *Request {
+// Request returns the spans of a request that came in at the given time. It returns nil if t is
+// nil.
+func (t *Tracer) Request(operation string, parent Parent, at time.Time) *Request {
 	if t == nil {
 		return nil
 	}
-	return &Request{tracer: t, parent: parent, at: at}
+	return &Request{tracer: t, operation: operation, parent: parent, at: at}
 }
 
 // Begin begins the span of the request, once. Without it, that begins with the first message,
 // or with the answer: the message may name another parent.
 func (r *Request) Begin() {
 	if r != nil && !r.begun {
-		r.begun, r.span = true, r.tracer.Start(Publish, r.parent, r.at)
+		r.begun, r.span = true, r.tracer.Start(r.operation, r.parent, r.at)
 	}
 }
 
 // Answered ends the span of the request.
 func (r *Request) Answered(a Answer) {
 	r.Begin()
-	r.Span().Answered(a)
+	if r != nil && !r.kept {
+		r.span.Answered(a)
+	}
+}
+
+// Subscribes begins the span of a request for a stream. It returns what ends the span: the
+// stream has sent what was there, or has ended before that. Whoever has opened the stream calls
+// [Request.Opened].
+func (r *Request) Subscribes(channels []string) (sent func(messages int64, complete bool)) {
+	span := r.Span()
+	if span == nil {
+		return nil
+	}
+	span.subscribes(channels)
+	return span.sent
+}
+
+// Opened says that the request is answered with a stream, which ends its span.
+func (r *Request) Opened(a Answer) {
+	if r != nil {
+		r.kept = true
+		r.span.answers(a)
+	}
 }
 
 // Span returns the span of the request, nil if it has none.

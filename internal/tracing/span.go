@@ -30,7 +30,7 @@ const (
 	chunksKey    = attribute.Key("sluice.text.chunks")
 	readersKey   = attribute.Key("sluice.readers")
 	behindKey    = attribute.Key("sluice.readers.behind")
-	replayedKey  = attribute.Key("sluice.replayed_messages")
+	channelsKey  = attribute.Key("sluice.channels")
 )
 
 // Span is something that takes time. The methods of a nil Span do nothing. A Span is not safe
@@ -143,8 +143,31 @@ func (s *Span) Answered(a Answer) {
 	if s == nil {
 		return
 	}
-	s.span.SetAttributes(semconv.HTTPRequestMethodKey.String(a.Method), semconv.HTTPRoute(a.Route), semconv.HTTPResponseStatusCode(a.Status))
+	s.answers(a)
 	s.fail(a.Problem, a.Status >= http.StatusInternalServerError)
+	s.span.End()
+}
+
+func (s *Span) answers(a Answer) {
+	if s != nil {
+		s.span.SetAttributes(semconv.HTTPRequestMethodKey.String(a.Method), semconv.HTTPRoute(a.Route), semconv.HTTPResponseStatusCode(a.Status))
+	}
+}
+
+// subscribes says which channels and patterns a span asks for.
+func (s *Span) subscribes(channels []string) {
+	s.span.SetAttributes(semconv.MessagingOperationTypeReceive, channelsKey.Int(len(channels)))
+	if len(channels) == 1 {
+		s.span.SetAttributes(semconv.MessagingDestinationName(channels[0]))
+	}
+}
+
+// sent ends the span of a request for a stream.
+func (s *Span) sent(messages int64, complete bool) {
+	s.span.SetAttributes(semconv.MessagingBatchMessageCount(int(messages)))
+	if !complete {
+		s.fail("left", false)
+	}
 	s.span.End()
 }
 
