@@ -3,6 +3,7 @@ package webhooks
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 )
@@ -28,3 +29,10 @@ func Sign(secrets []Secret, id string, at time.Time, body []byte) string {
 
 // Allows reports whether connections to an address are made.
 func (o *Options) Allows(a netip.Addr) bool { return guard{o.Allow}.allows(a) }
+
+// UsesProxy reports whether requests may go through a proxy. The environment is read once in a
+// process, so a test cannot set it.
+func (o *Options) UsesProxy() bool {
+	transport, ours := newClient(o).Transport.(*http.Transport)
+	return !ours || transport.Proxy != nil
+}

@@ -1,0 +1,9 @@
+package outbox_test
+
+import (
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
