@@ -66,7 +66,7 @@ const page = {
 
 function generateBundle() {
   const read = (name) => readFileSync(`dashboard/${name}`, "utf8");
-  const sheets = ["base", "frame", "parts", "overview", "debugger"];
+  const sheets = ["base", "frame", "parts", "overview", "sections", "debugger"];
   this.emitFile({ type: "asset", fileName: "style.css", source: sheets.map((name) => read(`style/${name}.css`)).join("\n") });
   for (const name of ["index.html", "favicon.svg"]) this.emitFile({ type: "asset", fileName: name, source: read(name) });
 }

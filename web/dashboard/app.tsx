@@ -4,13 +4,25 @@ import { SECTIONS, linkTo, route, type Section } from "./base/route.js";
 import { leave, session } from "./base/session.js";
 import { useStore } from "./base/store.js";
 import { system, watchSystem } from "./base/system.js";
+import { Channels } from "./channels/channels.js";
 import { Debugger } from "./debugger/debugger.js";
+import { Definitions } from "./definitions/definitions.js";
 import { Entrance } from "./entrance.js";
+import { NodeView } from "./node/node.js";
 import { Overview } from "./overview/overview.js";
+import { Subscribers } from "./subscribers/subscribers.js";
+import { Tokens } from "./tokens/tokens.js";
+import { Webhooks } from "./webhooks/webhooks.js";
 
 /** What each section shows. The debugger has a credential of its own. */
 const VIEWS: Readonly<Record<Exclude<Section, "debugger">, (props: { item: string }) => JSX.Element>> = {
   overview: Overview,
+  channels: Channels,
+  subscribers: Subscribers,
+  definitions: Definitions,
+  tokens: Tokens,
+  webhooks: Webhooks,
+  node: NodeView,
 };
 
 /** The whole page: its frame, and the section that the address names. */
@@ -58,13 +70,15 @@ export function App({ ownKey }: { ownKey: string }): JSX.Element {
 
 function Side({ section }: { section: Section }): JSX.Element {
   const { state } = useStore(session);
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [section]);
   return (
     <header class="side">
       <a class="brand" href={linkTo("overview")}>
         <img src="favicon.svg" alt="" width="24" height="24" />
         Sluice
       </a>
-      <nav aria-label="Sections">
+      <nav aria-label="Sections" ref={nav}>
         <ul>
           {SECTIONS.map(({ name, title }) => (
             <li key={name}>

@@ -113,6 +113,172 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     assert.deepEqual(policyFaults(), []);
   });
 
+  test("a channel is found among others, opened, read live, and deleted", options, async () => {
+    await sluice.publishAll(Array.from({ length: 900 }, (_, n) => ({ channel: `user:${n}`, topic: "news", data: n })));
+    await sluice.publish("pipeline:run_42", "status", { step: "held" });
+    await open("#/channels");
+    await page.getByRole("row", { name: /^pipeline:run_42 / }).waitFor();
+    await page.getByLabel("Channels that begin with").fill("user:77");
+    await page.getByRole("row", { name: /^user:777 / }).waitFor();
+    await page.getByRole("row", { name: /^pipeline/ }).waitFor({ state: "detached" });
+    await page.getByLabel("Channels that begin with").fill("nobody");
+    await page.getByText("No channel begins with “nobody”").waitFor();
+    await page.getByLabel("Channels that begin with").fill("");
+
+    await page.getByRole("link", { name: "pipeline:run_42" }).click();
+    await heading("pipeline:run_42");
+    await page.locator(".row", { hasText: "held" }).waitFor();
+    await sluice.publish("pipeline:run_42", "status", { step: "live" });
+    await page.locator(".row", { hasText: "live" }).waitFor();
+    const token = await sluice.mint({ sub: "user-7", channel: "pipeline:run_42" });
+    const reader = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
+    await tile("Readers").getByRole("link", { name: "user-7" }).waitFor();
+    await tile("Presence").getByRole("link", { name: "user-7" }).waitFor();
+    await tile("Presence").getByText("2 on all nodes").waitFor();
+    await reader.body.cancel();
+    await tile("Readers").getByRole("link", { name: "user-7" }).waitFor({ state: "detached" });
+
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("button", { name: "Delete the channel" }).click();
+    await heading("Channels");
+    await page.waitForFunction(() => location.hash === "#/channels");
+    await assert.rejects(sluice.channel("pipeline:run_42"), /404/);
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("the list of channels is walked with the keyboard, as far as there are any", options, async () => {
+    await sluice.publishAll(Array.from({ length: 900 }, (_, n) => ({ channel: `user:${String(n).padStart(3, "0")}`, topic: "news", data: n })));
+    await open("#/channels");
+    const focused = (wanted) => page.waitForFunction((name) => document.activeElement.innerText === name, wanted);
+    await page.getByRole("link", { name: "user:000" }).focus();
+    for (const [key, wanted] of [
+      ["ArrowDown", "user:001"],
+      ["ArrowDown", "user:002"],
+      ["ArrowUp", "user:001"],
+    ]) {
+      await page.keyboard.press(key);
+      await focused(wanted);
+    }
+    for (let n = 0; n < 6; n++) {
+      await page.keyboard.press("End"); // goes further than is known, until the end is known
+      await page.waitForFunction(() => document.activeElement.tagName === "A");
+    }
+    await focused("user:899");
+    await page.keyboard.press("Home");
+    await focused("user:000");
+    await page.keyboard.press("PageDown");
+    await page.keyboard.press("Enter");
+    await page.locator(".detail-head h1").waitFor();
+    assert.deepEqual(faults, []);
+  });
+
+  test("definitions are added, checked as they are typed, changed and deleted", options, async () => {
+    await open("#/definitions");
+    await page.getByText("There are no definitions").waitFor();
+    await page.getByRole("link", { name: "Add a definition" }).click();
+    const verdict = (text) => page.locator(".verdict", { hasText: text }).waitFor();
+    await verdict("needs a name");
+    await page.getByLabel("Name").fill("pipeline:{runId}");
+    await verdict("The server would take it");
+    const document = page.getByLabel("Definition (JSON)");
+    await document.fill('{"topics": {');
+    await verdict("Not JSON yet");
+    assert.ok(await page.getByRole("button", { name: "Add", exact: true }).isDisabled());
+    await document.fill('{"topics": {"status": {"schema": {"type": "objekt"}}}}');
+    await verdict("/topics/status/schema");
+    await document.fill('{"topics": {"status": {"schema": {"type": "object"}}}}');
+    await verdict("The server would take it");
+    assert.deepEqual(await sluice.definitions(), [], "checking stores nothing");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByRole("link", { name: "pipeline:{runId}" }).waitFor();
+    assert.deepEqual((await sluice.definitions())[0].topics.status.schema, { type: "object" });
+
+    await document.fill('{"topics": {"status": {"schema": {"type": "string"}}}, "strict": true}');
+    await page.getByText("Not saved").waitFor();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await heading("Overview");
+    await page.goBack();
+    await page.getByText("Not saved").waitFor(); // the draft is still there
+    await verdict("The server would take it");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved. It applies").waitFor();
+    assert.equal((await sluice.definitions())[0].strict, true);
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("button", { name: "Delete the definition" }).click();
+    await page.getByText("There are no definitions").waitFor();
+    assert.deepEqual(await sluice.definitions(), []);
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("a subject is disconnected, and a token without one revoked", options, async () => {
+    const read = async (grant) => {
+      const token = await sluice.mint({ channel: "pipeline:run_42", ...grant });
+      const response = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
+      return response.text();
+    };
+    const streams = [read({ sub: "user-7" }), read({ sub: "user-9" }), read({})];
+    await open("#/subscribers");
+    await page.getByText("3 streams on this node").waitFor();
+    await page.getByRole("button", { name: "Disconnect user-7" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
+    await page.getByText("1 streams of user-7 have ended").waitFor();
+    assert.match(await streams[0], /"code":4403/);
+    await page.getByRole("button", { name: /^Revoke the token/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke the token" }).click();
+    await page.getByText(/The token \S+ is revoked/).waitFor();
+    assert.match(await streams[2], /"code":4401/);
+    await page.getByLabel("Subject").fill("user-9");
+    await page.getByLabel("Subject").press("Enter");
+    await page.getByRole("button", { name: "Disconnect user-9…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
+    assert.match(await streams[1], /"code":4403/);
+    await page.getByText("No such stream is open").waitFor();
+    assert.deepEqual(faults, []);
+  });
+
+  test("a token is made, inspected and revoked", options, async () => {
+    await open("#/tokens");
+    await page.getByLabel("Subject").fill("user-7");
+    await page.getByLabel("May read").fill("pipeline:* status tokens\nuser:7");
+    await page.getByLabel("May publish to").fill("no channel:?");
+    await page.getByRole("button", { name: "Make the token" }).click();
+    await page.getByRole("alert").filter({ hasText: "400" }).waitFor();
+    await page.getByLabel("May publish to").fill("pipeline:run_42 approval");
+    await page.getByRole("button", { name: "Make the token" }).click();
+    const token = await page.locator(".secret").innerText();
+    const use = () => fetch(`${sluice.url}/v1/subscribe?channel=user:7`, { headers: { Authorization: `Bearer ${token}` } });
+    const stream = await use();
+    assert.equal(stream.status, 200);
+    await page.getByRole("button", { name: "Inspect" }).click();
+    const inspected = tile("Inspect a token");
+    for (const text of ["user-7", "pipeline:* status tokens", "user:7 *", "pipeline:run_42 approval", "EdDSA", "in "]) await inspected.getByText(text).first().waitFor();
+    await page.getByLabel("Token, or its id").fill(token);
+    await page.getByRole("button", { name: "Revoke…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke the token" }).click();
+    await page.getByText(/The token \S+ is revoked/).waitFor();
+    assert.match(await stream.text(), /"code":4401/);
+    assert.equal((await use()).status, 401);
+    await page.getByLabel("Token", { exact: true }).fill("no.token");
+    await inspected.getByText("three parts").waitFor();
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("webhooks are shown as they are", options, async () => {
+    const file = join(folder, "webhooks.yaml");
+    writeFileSync(file, `webhooks: [{url: "http://127.0.0.1:9/hook", secret: "whsec_${randomBytes(32).toString("base64")}", channels: ["pipeline:*"]}]`, { mode: 0o600 });
+    await sluice.stop();
+    sluice = await startSluice({ flags: ["--webhooks", file] });
+    await page.goto(`${sluice.url}/#/webhooks`);
+    const card = tile("http://127.0.0.1:9/hook");
+    await card.getByText("Nothing sent yet").waitFor();
+    await sluice.setRun("pipeline:run_42", { status: "completed" });
+    await card.getByText("Fails").waitFor();
+    await card.getByText("connection refused").waitFor();
+    assert.deepEqual(faults, []);
+  });
+
   test("works with the keyboard alone", options, async () => {
     await page.goto(sluice.url);
     await heading("Enter an API key");

@@ -37,7 +37,7 @@ describe("debugger", { timeout: 1_800_000 }, () => {
   const mint = (grant = {}) => sluice.mint({ channel: CHANNEL, topics: ["*"], ...grant });
   const visit = (fragment) => page.goto(`${proxy.url}/#${new URLSearchParams(fragment)}`);
   const phase = (text) => page.locator("#phase", { hasText: text }).waitFor();
-  const row = (text) => page.locator("#rows > .row", { hasText: text }).first();
+  const row = (text) => page.locator(".rows > .row", { hasText: text }).first();
   const note = (tone) => page.locator(`.note[data-tone="${tone}"]`).first();
   const count = (name, n) => page.locator(`#count-${name}`, { hasText: new RegExp(`^${n}$`) }).waitFor();
   const publishFromPage = () => page.locator("#publish button[type=submit]").click();
@@ -62,7 +62,7 @@ describe("debugger", { timeout: 1_800_000 }, () => {
       const text = await row(receipt.id).innerText();
       for (const part of ["status", CHANNEL, "data", receipt.id]) assert.ok(text.includes(part), `${part} in ${text}`);
     }
-    const ids = await page.locator("#rows .id").allInnerTexts();
+    const ids = await page.locator(".rows .id").allInnerTexts();
     assert.deepEqual(ids.slice(0, 2), [live.id, before.id], "newest first");
     assert.equal(page.url(), `${proxy.url}/#channel=pipeline%3Arun_42&topic=status&replay=all`);
     assert.ok(!(await page.content()).includes(token), "not in the document's text");
@@ -123,9 +123,9 @@ describe("debugger", { timeout: 1_800_000 }, () => {
     await phase("Live");
     await sluice.publish(CHANNEL, "status", "by keyboard");
     await row("by keyboard").waitFor();
-    await tabTo("pause");
+    await tabTo("Pause");
     await page.keyboard.press("Space");
-    await page.locator("#pause", { hasText: "Resume" }).waitFor();
+    await page.locator(".feed-pause", { hasText: "Resume" }).waitFor();
     await page.keyboard.press("Shift+Tab");
     await page.evaluate(() => document.getElementById("skip").focus());
     await tabTo("disconnect");
@@ -143,9 +143,9 @@ describe("debugger", { timeout: 1_800_000 }, () => {
     await outcome("201 Published as");
     await row("window.ran").waitFor();
     assert.equal(await row("window.ran").locator(".data").innerText(), JSON.stringify({ markup: MARKUP }));
-    await page.check("#pretty");
+    await page.check(".feed-pretty");
     assert.equal(await row("window.ran").locator(".data").innerText(), JSON.stringify({ markup: MARKUP }, null, 2));
-    assert.equal(await page.locator("#rows script, #rows img").count(), 0);
+    assert.equal(await page.locator(".rows script, .rows img").count(), 0);
     assert.equal(await page.evaluate(() => window.ran), undefined);
     assert.deepEqual(faults, []);
   });
@@ -190,7 +190,7 @@ describe("debugger", { timeout: 1_800_000 }, () => {
     await count("messages", 5);
     await count("gaps", 1);
     await count("reconnects", 1);
-    await page.selectOption("#filter", "status");
+    await page.selectOption(".feed-filter", "status");
     assert.ok(await note("gap").isVisible(), "no filter hides it");
     assert.deepEqual(policyFaults(), []);
   });
@@ -262,8 +262,8 @@ describe("debugger", { timeout: 1_800_000 }, () => {
     await writer.close();
     assert.equal((await answer).status, 200);
     await row('"one two"').waitFor();
-    await page.locator("#rows .message", { hasText: "text, complete" }).waitFor();
-    assert.equal(await page.locator("#rows .message").count(), 1);
+    await page.locator(".rows .message", { hasText: "text, complete" }).waitFor();
+    assert.equal(await page.locator(".rows .message").count(), 1);
     await count("messages", 1);
   });
 
@@ -272,22 +272,22 @@ describe("debugger", { timeout: 1_800_000 }, () => {
     await sluice.publish(CHANNEL, "status", "first");
     await sluice.publish(CHANNEL, "tokens", "second");
     await row("second").waitFor();
-    await page.selectOption("#filter", "tokens");
+    await page.selectOption(".feed-filter", "tokens");
     assert.equal(await row("first").isVisible(), false);
     assert.equal(await row("second").isVisible(), true);
-    await page.selectOption("#filter", "");
+    await page.selectOption(".feed-filter", "");
     assert.equal(await row("first").isVisible(), true);
 
-    await page.click("#pause");
+    await page.click(".feed-pause");
     await sluice.publish(CHANNEL, "status", "third");
-    await page.locator("#pause", { hasText: "Resume (1)" }).waitFor();
+    await page.locator(".feed-pause", { hasText: "Resume (1)" }).waitFor();
     await count("messages", 3);
     assert.equal(await row("third").count(), 0);
-    await page.click("#pause");
+    await page.click(".feed-pause");
     await row("third").waitFor();
 
-    await page.click("#clear");
-    await page.locator("#empty").waitFor();
+    await page.click(".feed-clear");
+    await page.locator(".empty").waitFor();
     assert.equal(await page.locator(".row").count(), 0);
   });
 
@@ -298,8 +298,8 @@ describe("debugger", { timeout: 1_800_000 }, () => {
       await sluice.publishAll(numbers.map((n) => ({ channel: CHANNEL, topic: "status", data: n })));
     }
     await count("messages", 600);
-    await page.locator("#bound").waitFor();
-    const shown = await page.locator("#rows .data").allInnerTexts();
+    await page.locator(".bound").waitFor();
+    const shown = await page.locator(".rows .data").allInnerTexts();
     assert.deepEqual(
       shown,
       Array.from({ length: 500 }, (_, i) => String(600 - i)),

@@ -104,6 +104,7 @@ export async function startSluice({ port, apiKey = randomBytes(24).toString("hex
   return {
     url,
     port: Number(new URL(url).port),
+    pid: child.pid,
     apiKey,
     /** @param {object} grant as POST /v1/tokens takes it */
     mint: async (grant) => (await call("POST", "/v1/tokens", grant)).token,
@@ -115,6 +116,9 @@ export async function startSluice({ port, apiKey = randomBytes(24).toString("hex
     publishAll: (messages) => call("POST", "/v1/publish", messages),
     define: (channel, definition) => call("PUT", `/v1/schemas/${encodeURIComponent(channel)}`, definition),
     setRun: (channel, run) => call("PUT", `/v1/channels/${encodeURIComponent(channel)}/run`, run),
+    /** What is known of a channel. */
+    channel: (name) => call("GET", `/v1/channels/${encodeURIComponent(name)}`),
+    definitions: async () => (await call("GET", "/v1/schemas")).schemas,
     /** Lists the streams that are open, one for each connection. */
     subscribers: async () => (await call("GET", "/v1/subscribers")).subscribers,
     revoke: (token) => call("DELETE", `/v1/tokens/${claimsOf(token).jti}`),

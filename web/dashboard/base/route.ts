@@ -3,6 +3,12 @@ import { createStore, type Store } from "./store.js";
 /** The sections, in the order of the navigation. */
 export const SECTIONS = [
   { name: "overview", title: "Overview" },
+  { name: "channels", title: "Channels" },
+  { name: "subscribers", title: "Subscribers" },
+  { name: "definitions", title: "Definitions" },
+  { name: "tokens", title: "Tokens" },
+  { name: "webhooks", title: "Webhooks" },
+  { name: "node", title: "Node" },
   { name: "debugger", title: "Debugger" },
 ] as const;
 

@@ -176,9 +176,9 @@ export function Debugger({ ownKey }: { ownKey: string }): JSX.Element {
             />
           </details>
         </div>
-        <section class="panel stream" id="stream" tabIndex={-1} aria-labelledby="stream-title">
-          <Toolbar title="Messages" feed={feed} shown={shown} />
-          <Rows list={list} shown={shown} waitingFor="No messages yet. They will appear here, newest first." />
+        <section class="panel stream" id="stream" tabIndex={-1} aria-labelledby={`${list.id}-title`}>
+          <Toolbar id={list.id} title="Messages" feed={feed} shown={shown} />
+          <Rows list={list.ref} shown={shown} waitingFor="No messages yet. They will appear here, newest first." />
         </section>
       </div>
     </div>

@@ -3,6 +3,8 @@ import { useState } from "preact/hooks";
 import type { Feed, FeedState } from "./feed.js";
 
 interface Props {
+  /** What its ids begin with. */
+  readonly id: string;
   readonly title: string;
   readonly feed: RefObject<Feed | null>;
   readonly shown: FeedState;
@@ -10,15 +12,15 @@ interface Props {
 }
 
 /** What can be done with a feed: pause it, clear it, filter it. */
-export function Toolbar({ title, feed, shown, children }: Props): JSX.Element {
+export function Toolbar({ id, title, feed, shown, children }: Props): JSX.Element {
   const [paused, setPaused] = useState(false);
   return (
     <div class="toolbar">
-      <h2 id="stream-title">{title}</h2>
+      <h2 id={`${id}-title`}>{title}</h2>
       {children}
       <button
         type="button"
-        id="pause"
+        class="feed-pause"
         aria-pressed={paused}
         onClick={() => {
           setPaused(!paused);
@@ -27,12 +29,12 @@ export function Toolbar({ title, feed, shown, children }: Props): JSX.Element {
       >
         {!paused ? "Pause" : shown.waiting > 0 ? `Resume (${shown.waiting})` : "Resume"}
       </button>
-      <button type="button" id="clear" onClick={() => feed.current?.clear()}>
+      <button type="button" class="feed-clear" onClick={() => feed.current?.clear()}>
         Clear
       </button>
       <label class="inline">
         Topic{" "}
-        <select id="filter" onChange={({ currentTarget }) => feed.current?.setTopic(currentTarget.value)}>
+        <select class="feed-filter" onChange={({ currentTarget }) => feed.current?.setTopic(currentTarget.value)}>
           <option value="">all</option>
           {[...shown.topics].map((topic) => (
             <option key={topic} value={topic}>
@@ -42,7 +44,8 @@ export function Toolbar({ title, feed, shown, children }: Props): JSX.Element {
         </select>
       </label>
       <label class="inline">
-        <input type="checkbox" id="pretty" onChange={({ currentTarget }) => feed.current?.setPretty(currentTarget.checked)} /> Pretty
+        <input type="checkbox" class="feed-pretty" onChange={({ currentTarget }) => feed.current?.setPretty(currentTarget.checked)} />{" "}
+        Pretty
       </label>
     </div>
   );
@@ -60,11 +63,11 @@ export function Rows({
 }): JSX.Element {
   return (
     <>
-      <p class="empty" id="empty" hidden={shown.visible > 0}>
+      <p class="empty" hidden={shown.visible > 0}>
         {shown.rows > 0 ? "No rows for this topic." : waitingFor}
       </p>
-      <ol class="rows" id="rows" ref={list} reversed aria-label="Messages, newest first" />
-      <p class="bound" id="bound" hidden={!shown.full}>
+      <ol class="rows" ref={list} reversed aria-label="Messages, newest first" />
+      <p class="bound" hidden={!shown.full}>
         This page keeps only the newest 500 rows.
       </p>
     </>

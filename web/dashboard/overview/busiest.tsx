@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { count, rate } from "../base/format.js";
+import { linkTo } from "../base/route.js";
 import type { Busy } from "../base/system.js";
 import { Panel } from "../parts/panel.js";
 import { Empty } from "../parts/state.js";
@@ -8,7 +9,7 @@ import { Empty } from "../parts/state.js";
 export function Busiest({ busiest }: { busiest: readonly Busy[] }): JSX.Element {
   const most = busiest[0]?.rate ?? 1;
   return (
-    <Panel title="Busiest channels">
+    <Panel title="Busiest channels" aside={<a href={linkTo("channels")}>All channels</a>}>
       {busiest.length === 0 ? (
         <Empty title="Nothing is published now">What is published through this node shows here within two seconds.</Empty>
       ) : (
@@ -28,7 +29,7 @@ export function Busiest({ busiest }: { busiest: readonly Busy[] }): JSX.Element 
             {busiest.map(({ channel, rate: perSecond, subscribers }) => (
               <tr key={channel}>
                 <td class="name">
-                  <a href={`#${new URLSearchParams({ channel, replay: "latest" }).toString()}`}>{channel}</a>
+                  <a href={linkTo("channels", channel)}>{channel}</a>
                   <meter class="bar" min={0} max={most} value={perSecond} aria-hidden="true" />
                 </td>
                 <td class="number">{rate(perSecond)}</td>
