@@ -309,6 +309,33 @@ func TestPresence(t *testing.T) {
 	l.nobodyLeft("at the end", nil, 0, 1)
 }
 
+// TestPresence_restart follows a channel over a restart of a single server, with each engine
+// that one has: the follower is told the state anew, and the reader that is back is in it.
+func TestPresence_restart(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"memory": nil, "disk": {"--data=" + t.TempDir()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			keys, _ := generateKeys(t)
+			args := append(args, "--api-keys="+testKey, "--signing-keys="+keys, "--listen="+freeAddress(t))
+			n := &clusterNode{server: serve(t, nil, "sluice", args...)}
+			l := &lobby{t: t, http: newClient(t), ctx: t.Context(), alive: []int{0}, nodes: []*clusterNode{n}}
+			t.Cleanup(l.running.Wait)
+			v := l.visit("ann", n.tokenOf(t, "ann", lobbyChannel, "*"))
+			l.follow(0)
+			l.wants("before", []string{"ann"}, 0)
+			n.kill()
+			n.server = serve(t, nil, "sluice", args...)
+			l.follow(0) // as it would by itself
+			l.views = l.views[1:]
+			l.wants("after", []string{"ann"}, 0)
+			l.nobodyLeft("a restart", []string{"ann"}, 0)
+			v.stop()
+			l.wants("the reader went", nil, 0)
+		})
+	}
+}
+
 // tokenOf mints a token of a subject to subscribe to a channel.
 func (s *server) tokenOf(t testing.TB, sub, channel string, topics ...string) string {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/broker/audience"
+	"github.com/sluicehq/sluice/presence"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -54,7 +55,7 @@ func TestCluster_death(t *testing.T) {
 		pause(7 * second)
 		v.want("a while later", 4, "dies", "moves", "stays")
 		w.nodes[1].stream("moves", "c")
-		pause(8 * second) // 15 s since
+		pause(5 * second) // 12 s since: they get no grace on top
 		v.want("after the silence", 2, "moves", "stays")
 		if v.gone["moves"] > 0 {
 			t.Error("who moved was told to have left")
@@ -108,13 +109,66 @@ func TestCluster_partition(t *testing.T) {
 	})
 }
 
-// TestCluster_asleep lets a node miss everything for longer than the silence, without ending.
+// TestCluster_asleep stops a process for longer than the silence. When it goes on, what the
+// others have sent meanwhile is still on its way to it.
 func TestCluster_asleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		defer w.end()
+		asleep := w.nodes[0]
+		v := asleep.follow("c")
+		w.nodes[1].stream("ann", "c")
+		goOn := make(chan struct{})
+		stop := asleep.WatchOccupancy(func(o presence.Occupancy) {
+			if o.Channel == "sleep" {
+				<-goOn
+			}
+		})
+		pause(3 * second)
+		arrive := asleep.port.hold()
+		asleep.stream("", "sleep")
+		pause(30 * second)
+		close(goOn)
+		pause(2 * second)
+		arrive()
+		pause(3 * second)
+		v.want("after the sleep", 1, "ann")
+		if len(v.gone) > 0 {
+			t.Errorf("%v were told to have left", v.gone)
+		}
+		stop()
+	})
+}
+
+// TestCluster_oneWay lets a node not hear another one for so long that it stops to track its
+// readers, and begins again: what it has told before does not count any more.
+func TestCluster_oneWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.end()
 		v := w.nodes[0].follow("c")
-		for i := range 3000 { // several letters
+		ann := w.nodes[1].stream("ann", "c")
+		pause(3 * second)
+		w.wire.setLoss(func(from, to int) bool { return from == 0 && to == 1 })
+		pause(12 * second)
+		if w.nodes[1].Round() != 0 {
+			t.Fatal("it still tracks its readers")
+		}
+		w.nodes[1].leave(ann)
+		w.nodes[1].stream("zoe", "c")
+		w.wire.setLoss(nil)
+		pause(9 * second)
+		v.want("after it hears again", 1, "zoe")
+	})
+}
+
+// TestCluster_large sends what does not fit into one letter.
+func TestCluster_large(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.end()
+		v := w.nodes[0].follow("c")
+		for i := range 3000 {
 			w.nodes[1].stream(fmt.Sprint(i), schemas.Channel(fmt.Sprint("room:", i%10)))
 		}
 		w.nodes[1].stream("ann", "c")

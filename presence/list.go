@@ -1,7 +1,9 @@
 package presence
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -35,6 +37,9 @@ func (r *Registry) Presence(ctx context.Context, channel schemas.Channel) (Prese
 		p.Count, p.Subjects = room.size(), room.subjects()
 	}
 	r.mu.Unlock()
+	slices.SortFunc(p.Subjects, func(a, b Subject) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.Sub, b.Sub))
+	})
 	if p.More = len(p.Subjects) > MaxNamed; p.More {
 		p.Subjects = p.Subjects[:MaxNamed]
 	}

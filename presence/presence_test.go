@@ -80,6 +80,25 @@ func TestFollow_reload(t *testing.T) {
 	})
 }
 
+// TestFollow_again counts the grace from the last time that a reader went.
+func TestFollow_again(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t)
+		v := n.follow("c")
+		s := n.stream("ann", "c")
+		pause(second)
+		n.leave(s)
+		pause(3 * second)
+		s = n.stream("ann", "c")
+		pause(second)
+		n.leave(s)
+		pause(4 * second) // 8 s after it first went
+		v.want("within the grace", 1, "ann")
+		pause(3 * second)
+		v.want("after the grace", 0)
+	})
+}
+
 func TestFollow_gathers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := alone(t)

@@ -1,8 +1,6 @@
 package presence
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/schemas"
@@ -176,14 +174,11 @@ func (r *Registry) changed(room *room, now time.Time) {
 	r.dropIfUnused(room)
 }
 
-// subjects returns the subjects in order: who has been there the longest comes first.
+// subjects returns the subjects, in no order.
 func (room *room) subjects() []Subject {
 	list := make([]Subject, 0, len(room.members))
 	for name, m := range room.members {
 		list = append(list, Subject{Sub: name, Streams: m.streams, Since: schemas.TimeOf(m.since)})
 	}
-	slices.SortFunc(list, func(a, b Subject) int {
-		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.Sub, b.Sub))
-	})
 	return list
 }

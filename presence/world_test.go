@@ -27,6 +27,16 @@ type port struct {
 	wire  *wire
 	index int
 	queue chan []byte
+	gate  chan struct{} // guarded by the wire's mu; nothing arrives before it is closed; nil: nothing waits
+}
+
+// hold keeps back what arrives until the returned function is called.
+func (p *port) hold() (arrive func()) {
+	gate := make(chan struct{})
+	p.wire.mu.Lock()
+	defer p.wire.mu.Unlock()
+	p.gate = gate
+	return func() { close(gate) }
 }
 
 func (w *wire) port() *port {
@@ -68,6 +78,12 @@ func (p *port) Listen(_ string, take func([]byte)) (func(), error) {
 	go func() { // ends with stop
 		defer close(done)
 		for payload := range queue {
+			p.wire.mu.Lock()
+			gate := p.gate
+			p.wire.mu.Unlock()
+			if gate != nil {
+				<-gate
+			}
 			take(payload)
 		}
 	}()
