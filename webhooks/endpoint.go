@@ -15,6 +15,9 @@ import (
 const (
 	// giveUpAfter is how long after it happened an event is given up.
 	giveUpAfter = time.Hour
+	// lateFor is how long an event is tried at least. It may be old when it is read: the server
+	// may have been down.
+	lateFor = 5 * time.Minute
 	// The pause after a failed attempt doubles from firstPause to longestPause. A random part
 	// of up to a half is taken off, so that what failed together does not come together again.
 	firstPause   = 2 * time.Second
@@ -61,15 +64,6 @@ type endpoint struct {
 	lastAttempt        time.Time
 	lastStatus         int
 	lastError          string
-}
-
-// lane is the events of one channel, the oldest first. It is in the heap unless the first one
-// is being sent.
-type lane struct {
-	channel schemas.Channel
-	items   []*item
-	due     time.Time // when its turn is
-	busy    bool      // the first event is being sent
 }
 
 func newEndpoint(s *Sender, set *settings) *endpoint {
@@ -129,15 +123,6 @@ func (e *endpoint) fresh() bool {
 	return false
 }
 
-// skip removes events that are done from the front of a lane, and reports whether any are left.
-func (l *lane) skip() bool {
-	for len(l.items) > 0 && l.items[0].done {
-		l.items[0] = nil
-		l.items = l.items[1:]
-	}
-	return len(l.items) > 0
-}
-
 // run gives lanes their turns. It ends when the endpoint is removed, after its attempts.
 func (e *endpoint) run() {
 	for {
@@ -177,7 +162,7 @@ func (e *endpoint) next(now time.Time) (*lane, time.Duration) {
 		if wait := l.due.Sub(now); wait > 0 {
 			return nil, min(wait, longestWait)
 		}
-		if !now.Before(first.expiry()) {
+		if !now.Before(first.until) {
 			e.sender.giveUp(first, reasonExpired)
 			continue
 		}
@@ -197,9 +182,6 @@ func (e *endpoint) next(now time.Time) (*lane, time.Duration) {
 	}
 	return nil, longestWait
 }
-
-// expiry returns when the event is given up.
-func (p *pending) expiry() time.Time { return p.At.Std().Add(giveUpAfter) }
 
 // serve sends the first event of a lane once.
 func (e *endpoint) serve(l *lane) {
@@ -268,8 +250,8 @@ func (e *endpoint) conclude(l *lane, i *item, r *result) {
 	i.tries++
 	asked := min(r.retryAfter, maxRetryAfter)
 	l.due = now.Add(max(pauseAfter(i.tries), asked))
-	if expiry := i.expiry(); l.due.After(expiry) {
-		l.due = expiry
+	if l.due.After(i.until) {
+		l.due = i.until
 	}
 	if r.busy() {
 		e.rests = now.Add(max(asked, failingPause))
@@ -283,31 +265,4 @@ func pauseAfter(tries int) time.Duration {
 		pause = min(firstPause<<(tries-1), longestPause)
 	}
 	return pause - rand.N(pause/2)
-}
-
-// dueLanes is a [heap.Interface]: the lane that is due first is on top.
-type dueLanes []*lane
-
-// Len implements [heap.Interface].
-func (d dueLanes) Len() int { return len(d) }
-
-// Less implements [heap.Interface].
-func (d dueLanes) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
-
-// Swap implements [heap.Interface].
-func (d dueLanes) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
-
-// Push implements [heap.Interface].
-func (d *dueLanes) Push(x any) {
-	l, _ := x.(*lane) // nothing else is pushed
-	*d = append(*d, l)
-}
-
-// Pop implements [heap.Interface].
-func (d *dueLanes) Pop() any {
-	last := len(*d) - 1
-	l := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	return l
 }

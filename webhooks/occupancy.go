@@ -15,6 +15,9 @@ import (
 // nodes, and those that a restart has cut off are back.
 const unheardFor = 6 * time.Second
 
+// oldNews is the age from which a change of readers is told as one of now.
+const oldNews = time.Minute
+
 // Watch calls take with every channel that has readers on any node, and then with each change,
 // until stop returns. A channel that has lost its readers is one that has had none for a
 // while. take does not block.
@@ -131,8 +134,12 @@ func (src *source) said(leading context.Context) (map[schemas.Channel]bool, bool
 	return nil, false
 }
 
-// say adds an event about the readers of a channel.
+// say adds an event about the readers of a channel. How long it may be sent counts from its time.
+// So one about what has long been so, of which nobody wanted to know before, is of now.
 func (src *source) say(ctx context.Context, name schemas.Channel, is state) error {
+	if now := time.Now(); now.Sub(is.since) > oldNews {
+		is.since = now
+	}
 	e := outbox.Event{Type: outbox.ChannelVacated, Channel: name, At: schemas.TimeOf(is.since)}
 	if is.occupied {
 		e.Type = outbox.ChannelOccupied

@@ -140,7 +140,7 @@ func TestSender_occupancy_wanted(t *testing.T) {
 		s := newSender(t, hook(", events: [run.failed]"), r, func(o *webhooks.Options) { o.Watch = c.watch })
 		c.change("a:1", true)
 		c.change("b", true)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Hour) // longer than an event is tried
 		if _, ever := c.watched(); ever != 0 {
 			t.Errorf("%d watch", ever)
 		}

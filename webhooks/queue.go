@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice/broker/engine/outbox"
 )
@@ -35,9 +36,10 @@ func Reasons() []string {
 // pending is an event that is not settled.
 type pending struct {
 	outbox.Event
-	id   string
-	body []byte // nil once it is settled
-	from *source
+	id    string
+	body  []byte    // nil once it is settled
+	until time.Time // then it is given up
+	from  *source
 	// leading ends when this node may not send the event any more.
 	leading context.Context
 	items   []*item // one for each endpoint that wants it
@@ -59,14 +61,16 @@ type queue struct {
 	bytes  int
 }
 
-func (q *queue) init() { q.events.Init() }
-
 func (q *queue) full() bool { return q.events.Len() > maxPending || q.bytes > maxPendingBytes }
 
 // enqueue takes an event from an outbox.
 func (s *Sender) enqueue(leading context.Context, from *source, e outbox.Event) {
 	p := &pending{Event: e, id: idOf(&e), body: bodyOf(&e), from: from, leading: leading}
 	p.Run = nil // it is in the body
+	p.until = e.At.Std().Add(giveUpAfter)
+	if late := time.Now().Add(lateFor); p.until.Before(late) {
+		p.until = late
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, to := range s.endpoints {

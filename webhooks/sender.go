@@ -81,7 +81,6 @@ func New(o Options) (*Sender, error) {
 		node: rand.Text(), others: make(map[string]report),
 		file: watchedfile.File{Path: o.File, Log: o.Log, Every: fileInterval / 2, Settles: true},
 	}
-	s.queue.init()
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.file.Read(s.load); err != nil {
 		s.end()

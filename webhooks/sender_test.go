@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -192,6 +193,27 @@ func TestSender_hour(t *testing.T) {
 		}
 		if n := s.log.count("webhook endpoint fails"); n != 1 {
 			t.Errorf("%d lines in the log about a failure", n)
+		}
+	})
+}
+
+// An event that is old when it is found, since the server was down, is tried for some minutes.
+func TestSender_late(t *testing.T) {
+	inBubble(t, hook(""), status(500), func(t *testing.T, s *sent, r *receiver) {
+		old := func(channel schemas.Channel) {
+			s.box.Put(outbox.Event{Type: outbox.ChannelVacated, Channel: channel, At: schemas.TimeOf(time.Now().Add(-3 * time.Hour))})
+		}
+		old("a")
+		time.Sleep(4 * time.Minute)
+		if now, _ := s.Status(); now[0].Pending != 1 || len(r.take()) < 3 {
+			t.Errorf("status %+v", now)
+		}
+		time.Sleep(2 * time.Minute)
+		r.change(accept)
+		old("b")
+		synctest.Wait()
+		if now, _ := s.Status(); now[0].Pending != 0 || now[0].GivenUp != 1 || now[0].Delivered != 1 {
+			t.Errorf("status %+v", now)
 		}
 	})
 }

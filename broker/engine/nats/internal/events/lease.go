@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 	// lookEvery is how often a node that does not lead looks whether it can.
 	lookEvery = time.Second
 )
+
+// errLost ends a context when another node may lead.
+var errLost = errors.New("events: the lease has expired")
 
 // Lead implements [outbox.Store]. The lease is a record that expires. A node that leads
 // replaces it every two seconds, on the condition that it is still its own; any other node

@@ -16,7 +16,6 @@ package events
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -240,6 +239,3 @@ func (s *Store) Add(ctx context.Context, e outbox.Event) error {
 		return s.publish(ctx, event, note)
 	})
 }
-
-// errLost ends a context when another node may lead.
-var errLost = errors.New("events: the lease has expired")
