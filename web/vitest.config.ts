@@ -5,8 +5,6 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   resolve: {
     alias: [
-      // The page loads the SDK from the server; its tests take the sources, as users of the package do.
-      { find: /^(\.\.?\/)+sdk\/sluice\.js$/, replacement: source("index.ts") },
       { find: /^@sluicehq\/sluice$/, replacement: source("index.ts") },
       { find: /^@sluicehq\/sluice\/(ai|inngest|presence|react|server)$/, replacement: source("$1/index.ts") },
       { find: /^@sluicehq\/sluice\/(inngest|presence)\/react$/, replacement: source("$1/react/index.ts") },

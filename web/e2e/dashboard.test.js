@@ -282,7 +282,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
   test("works with the keyboard alone", options, async () => {
     await page.goto(sluice.url);
     await heading("Enter an API key");
-    const focused = () => page.evaluate(() => document.activeElement.innerText || document.activeElement.name || document.activeElement.id);
+    const focused = () => page.evaluate(() => document.activeElement.name || document.activeElement.innerText || document.activeElement.id);
     async function tabTo(wanted) {
       for (let i = 0; i < 40 && (await focused()) !== wanted; i++) await page.keyboard.press("Tab");
       assert.equal(await focused(), wanted);
@@ -296,9 +296,37 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await page.keyboard.type(sluice.apiKey);
     await page.keyboard.press("Enter");
     await heading("Overview");
-    await tabTo("Debugger");
+    for (const name of ["Channels", "Subscribers", "Webhooks", "Node", "Debugger", "Tokens"]) {
+      await tabTo(name);
+      await page.keyboard.press("Enter");
+      await heading(name);
+    }
+    await tabTo("revoked");
+    await page.keyboard.type("some-id");
     await page.keyboard.press("Enter");
-    await heading("Debugger");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    assert.equal(await focused(), "revoked", "the focus is where it was");
+
+    await tabTo("Definitions");
+    await page.keyboard.press("Enter");
+    await heading("Definitions");
+    await tabTo("Add a definition");
+    await page.keyboard.press("Enter");
+    await tabTo("name");
+    await page.keyboard.type("pipeline:{runId}");
+    await tabTo("document");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type('{"strict": true}');
+    await page.locator(".verdict", { hasText: "The server would take it" }).waitFor();
+    await tabTo("Add");
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: "pipeline:{runId}" }).waitFor();
+    assert.deepEqual(
+      (await sluice.definitions()).map(({ name, strict }) => [name, strict]),
+      [["pipeline:{runId}", true]],
+    );
     assert.deepEqual(faults, []);
   });
 });
