@@ -41,6 +41,9 @@ type Options struct {
 	Log          *slog.Logger
 	// Node is told to those who read the channel $system.
 	Node system.Node
+	// NodeBus connects the node with the others, which are told there, too. Default: it is
+	// alone.
+	NodeBus system.Bus
 	// LogLost returns the number of lines that Log had to drop. Default: 0.
 	LogLost func() uint64
 
@@ -150,7 +153,7 @@ func New(o Options) *Service {
 	for by := range a.done {
 		a.done[by] = func(s *broker.Stream, sent int64, err error) { a.finished(s, carriage(by), sent, err) }
 	}
-	a.system = system.New(system.Options{Broker: o.Broker, Node: o.Node, Requests: a.requests, Log: o.Log})
+	a.system = system.New(system.Options{Broker: o.Broker, Node: o.Node, Bus: o.NodeBus, Requests: a.requests, Log: o.Log})
 	o.Auth.OnKeyChange(a.endStreamsOf)
 	e := echo.New()
 	e.HTTPErrorHandler = a.fail

@@ -28,15 +28,18 @@ const (
 )
 
 const (
-	interval  = time.Second
-	busiest   = 100 // how many channels [Channels] has
-	maxStored = 90  // messages: what was sampled in the last minute
+	interval   = time.Second
+	nodesEvery = 2 * interval
+	busiest    = 100 // how many channels [Channels] has
+	maxStored  = 120 // messages: what was sampled in the last minute
 )
 
 // Options are what a System needs.
 type Options struct {
 	Broker *broker.Broker // whose figures are published
 	Node   Node
+	// Bus connects the node with others. Default: it is alone.
+	Bus Bus
 	// Requests returns figures about requests. Default: all 0.
 	Requests func() Requests
 	Log      *slog.Logger
@@ -45,11 +48,15 @@ type Options struct {
 // System is the channel $system of one node. All methods are safe for concurrent use.
 type System struct {
 	opts Options
+	id   string // of this process
+	deaf func() // stops listening to the bus
 
 	mu       sync.Mutex
-	own      *broker.Broker // guarded by mu; has the one channel; nil until somebody reads it
-	sampling bool           // guarded by mu; a goroutine samples
-	closed   bool           // guarded by mu
+	own      *broker.Broker   // guarded by mu; has the one channel; nil until somebody reads it
+	sampling bool             // guarded by mu; a goroutine samples
+	closed   bool             // guarded by mu
+	answered time.Time        // guarded by mu; when another node was last answered
+	heard    map[string]heard // guarded by mu; nodes that have answered, by id
 
 	stop chan struct{} // closed by Close
 	wg   sync.WaitGroup
@@ -60,7 +67,9 @@ func New(o Options) *System {
 	if o.Requests == nil {
 		o.Requests = func() Requests { return Requests{} }
 	}
-	return &System{opts: o, stop: make(chan struct{})}
+	s := &System{opts: o, id: newProcessID(), deaf: func() {}, heard: make(map[string]heard), stop: make(chan struct{})}
+	s.listen()
+	return s
 }
 
 // Subscribe opens a stream of the channel, which sub must name and nothing else. Errors:
@@ -115,6 +124,11 @@ func (s *System) run(own *broker.Broker) {
 	defer tick.Stop()
 	for n := 0; s.isRead(own); n++ {
 		s.publish(own, TopicOverview, sampler.overview())
+		if n%2 == 1 {
+			s.publish(own, TopicNodes, s.nodes(time.Now()))
+		} else {
+			s.ask()
+		}
 		if n%2 == 0 && n > 0 {
 			s.publish(own, TopicChannels, Channels{Seconds: 2 * interval.Seconds(), Busiest: s.opts.Broker.Busiest(busiest)})
 		}
@@ -182,6 +196,9 @@ func (s *System) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	if first {
+		s.deaf()
+	}
 	s.wg.Wait()
 	if own == nil || !first {
 		return nil

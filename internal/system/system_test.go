@@ -27,11 +27,17 @@ type node struct {
 
 func start(t *testing.T) *node {
 	t.Helper()
+	return startOn(t, nil, "one")
+}
+
+// startOn starts a node on a bus.
+func startOn(t *testing.T, bus system.Bus, name string) *node {
+	t.Helper()
 	b, err := broker.New(broker.Options{Loops: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t, b, system.New(system.Options{Broker: b, Node: system.Node{Name: "one"}, Log: slog.New(slog.DiscardHandler)})}
+	n := &node{t, b, system.New(system.Options{Broker: b, Node: system.Node{Name: name}, Bus: bus, Log: slog.New(slog.DiscardHandler)})}
 	t.Cleanup(n.close)
 	return n
 }

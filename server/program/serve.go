@@ -127,7 +127,7 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	service := handlers.New(handlers.Options{
 		Stopping: ctx, Broker: b, Auth: authority, Catalog: catalog, Presence: readers, ClusterState: engine.clusterState, Page: web.Files(), Log: log, LogLost: logLost, Tracer: tracer,
 		MaxMessageBytes: int(cfg.MaxMessageBytes), WriteTimeout: cfg.WriteTimeout,
-		Node: node(cfg), Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
+		Node: node(cfg), NodeBus: engine.bus, Connections: func() handlers.ConnectionStats { return handlers.ConnectionStats(entrance.Stats()) },
 		CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, TokenCookie: cfg.TokenCookie, Dev: cfg.Dev, DevHosts: cfg.DevHosts, PageKey: page, Limits: publishLimits(cfg), Webhooks: hooks,
 	})
 	defer service.Close() //nolint:errcheck // nothing can be done about it at the end
