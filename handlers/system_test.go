@@ -55,6 +55,10 @@ func (s *suite) system(t *testing.T) {
 	srv.publish("c", "t", "2")
 	s.described.validate(t, "/components/schemas/BusyChannels", string(f.after("channels").message(t).Data))
 	f.close()
+	f = srv.open(t, call{as: apiKey, path: "channel=$system&topic=nodes"})
+	f.after("$open")
+	s.described.validate(t, "/components/schemas/Nodes", string(f.after("nodes").message(t).Data))
+	f.close()
 	srv.run(t, []call{
 		{name: "it is no subscriber", method: "GET", path: "/v1/subscribers", as: apiKey, status: 200, says: `"subscribers":[]`},
 		{name: "it is no channel", method: "GET", path: "/v1/channels?prefix=$", as: apiKey, status: 200, says: `"channels":[]`},

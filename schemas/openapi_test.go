@@ -112,7 +112,7 @@ func TestOpenAPI_references(t *testing.T) {
 		used[target] = true
 	})
 	// What no operation can refer to: it is in a stream, which is text.
-	for _, name := range []string{"BusyChannels", "ControlLine", "OpenEvent", "Overview", "PublishResult"} {
+	for _, name := range []string{"BusyChannels", "ControlLine", "Nodes", "OpenEvent", "Overview", "PublishResult"} {
 		used["/components/schemas/"+name] = true
 	}
 	for kind, components := range doc["components"].(map[string]any) {

@@ -10,6 +10,25 @@ export interface Busy {
   readonly subscribers: number;
 }
 
+/** What a node tells of itself to the others; see NodeSummary in openapi.yaml. */
+export interface NodeSummary {
+  readonly id: string;
+  readonly node: Overview["node"];
+  readonly not_ready?: string;
+  readonly channels: number;
+  readonly streams: number;
+  readonly published: number;
+  readonly delivered: number;
+  readonly memory_bytes: number;
+  readonly at: string;
+}
+
+/** A node that has answered lately. */
+export interface Node extends NodeSummary {
+  /** Messages a second, undefined before it has answered twice. */
+  readonly rate: number | undefined;
+}
+
 /** What the node has told of itself, newest last. */
 export interface System {
   readonly state: "connecting" | "live" | "lost";
@@ -17,9 +36,11 @@ export interface System {
   readonly why: string;
   readonly samples: readonly Sample[];
   readonly busiest: readonly Busy[];
+  /** All nodes that this one hears. */
+  readonly nodes: readonly Node[];
 }
 
-export const system: Store<System> = createStore<System>({ state: "connecting", why: "", samples: [], busiest: [] });
+export const system: Store<System> = createStore<System>({ state: "connecting", why: "", samples: [], busiest: [], nodes: [] });
 
 /**
  * Reads the channel $system while the page is visible, until the function that it returns is called:
@@ -45,7 +66,7 @@ function open(key: string): () => void {
     // A function of its own: subscriptions with equal options share a connection, and $system is read alone.
     token: () => key,
     channel: "$system",
-    topics: ["overview", "channels"],
+    topics: ["overview", "channels", "nodes"],
     replay: "all",
     onMessage(message) {
       if (message.kind !== "data") return;
@@ -63,6 +84,16 @@ function open(key: string): () => void {
 
 function take(present: System, topic: string, data: unknown, at: number): Partial<System> {
   if (topic === "overview") return { samples: addSample(present.samples, { at, overview: data as Overview }) };
+  if (topic === "nodes") return { nodes: addNodes(present.nodes, (data as { nodes: NodeSummary[] }).nodes) };
   const { seconds, busiest } = data as { seconds: number; busiest: { channel: string; published: number; subscribers: number }[] };
   return { busiest: busiest.map(({ channel, published, subscribers }) => ({ channel, subscribers, rate: published / seconds })) };
+}
+
+/** Compares a list of nodes with the one before. */
+export function addNodes(before: readonly Node[], list: readonly NodeSummary[]): readonly Node[] {
+  return list.map((next) => {
+    const last = before.find(({ id }) => id === next.id);
+    const seconds = last ? (Date.parse(next.at) - Date.parse(last.at)) / 1000 : 0;
+    return { ...next, rate: seconds > 0 ? (next.published - last!.published) / seconds : last?.rate };
+  });
 }

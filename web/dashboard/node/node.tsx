@@ -7,10 +7,11 @@ import { Facts, Head, Panel } from "../parts/panel.js";
 import { Plot } from "../parts/plot.js";
 import { Failure, Loading } from "../parts/state.js";
 import { useNow } from "../parts/clock.js";
+import { Nodes } from "./nodes.js";
 
 /** The node that answers, and how it is. */
 export function NodeView(): JSX.Element {
-  const { samples, state, why } = useStore(system);
+  const { samples, nodes, state, why } = useStore(system);
   const now = useNow();
   const last = samples.at(-1)?.overview;
   if (!last) {
@@ -31,6 +32,7 @@ export function NodeView(): JSX.Element {
       <Head title="Node">
         <p class="muted">The node that answers this page. Behind a load balancer, a reload may show another one.</p>
       </Head>
+      {nodes.length > 1 && <Nodes nodes={nodes} />}
       <div class="halves">
         <Panel
           title={node.name || "This node"}

@@ -23,10 +23,11 @@ export function Plot({ lines, top }: { lines: readonly Line[]; top?: number }): 
     <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
       <line class="plot-base" x1="0" x2={WIDTH} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
       {lines.map(({ name, points }, i) => {
-        const path = pathOf(points, end, most);
+        const shown = points.filter(({ at }) => at >= end - SPAN_MS);
+        const path = pathOf(shown, end, most);
         return (
           <g key={name} class={`plot-line plot-line-${i + 1}`}>
-            {i === 0 && path && <path class="plot-area" d={areaOf(path, points, end)} />}
+            {i === 0 && path && <path class="plot-area" d={areaOf(path, shown, end)} />}
             {path && <path class="plot-stroke" d={path} />}
           </g>
         );

@@ -3,6 +3,7 @@ import { describe, test } from "vitest";
 import { ago, bytes, clock, duration, millis, rate } from "../../dashboard/base/format.js";
 import { linkTo, routeOf } from "../../dashboard/base/route.js";
 import { addSample, gapsOf, latest, levels, rates, SPAN_MS, type Overview, type Sample } from "../../dashboard/base/samples.js";
+import { addNodes, type NodeSummary } from "../../dashboard/base/system.js";
 import { createStore } from "../../dashboard/base/store.js";
 import { moved, scrollFor, windowOf } from "../../dashboard/channels/window.js";
 import { documentOf, jsonFault } from "../../dashboard/definitions/draft.js";
@@ -34,6 +35,27 @@ describe("route", () => {
     assert.equal(routeOf("#token=x&channel=c").section, "debugger");
     assert.deepEqual(routeOf("#/channels/%E0%A4%A"), { section: "channels", item: "" });
   });
+});
+
+test("nodes have a rate once they have answered twice", () => {
+  const node = (id: string, published: number, second: number): NodeSummary =>
+    ({ id, published, at: new Date(second * 1000).toISOString() }) as unknown as NodeSummary;
+  const first = addNodes([], [node("a", 10, 1), node("b", 5, 1)]);
+  assert.deepEqual(
+    first.map(({ rate }) => rate),
+    [undefined, undefined],
+  );
+  const second = addNodes(first, [node("a", 30, 3), node("b", 5, 1), node("c", 7, 3)]);
+  assert.deepEqual(
+    second.map(({ rate }) => rate),
+    [10, undefined, undefined],
+    "b has not answered since",
+  );
+  assert.deepEqual(
+    addNodes(second, [node("a", 30, 3)]).map(({ rate }) => rate),
+    [10],
+    "as before",
+  );
 });
 
 describe("samples", () => {
