@@ -89,7 +89,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await tile("Publishes").getByText("0 since the start").waitFor();
     await sluice.publishAll(Array.from({ length: 20 }, (_, n) => ({ channel: "pipeline:run_42", topic: "status", data: n })));
     await tile("Publishes").getByText("20 since the start").waitFor();
-    await tile("Streams").getByText("1 channels in memory").waitFor();
+    await tile("Streams").getByText("1 channel in memory").waitFor();
     const busiest = tile("Busiest channels");
     await busiest.getByRole("link", { name: "pipeline:run_42" }).waitFor();
     await busiest.getByText("Nothing is published now").waitFor(); // some seconds later
@@ -223,7 +223,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await page.getByText("3 streams on this node").waitFor();
     await page.getByRole("button", { name: "Disconnect user-7" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
-    await page.getByText("1 streams of user-7 have ended").waitFor();
+    await page.getByText("1 stream of user-7 ended").waitFor();
     assert.match(await streams[0], /"code":4403/);
     await page.getByRole("button", { name: /^Revoke the token/ }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke the token" }).click();

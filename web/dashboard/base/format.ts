@@ -6,6 +6,11 @@ export function count(n: number): string {
   return whole.format(n);
 }
 
+/** 1 → "1 stream", 2 → "2 streams". */
+export function some(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
 /** A number per second: small ones with a decimal, large ones short. */
 export function rate(n: number): string {
   if (n >= 1e6) return `${tenths.format(n / 1e6)} M`;

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { bytes, count, duration, millis, rate } from "../base/format.js";
+import { bytes, count, duration, millis, rate, some } from "../base/format.js";
 import { gapsOf, latest, levels, rates, type Overview as Figures, type Sample, type Times } from "../base/samples.js";
 import { useStore } from "../base/store.js";
 import { system } from "../base/system.js";
@@ -60,7 +60,7 @@ function Tiles({ samples, last }: { samples: readonly Sample[]; last: Figures })
         {bytes(latest(grown((o) => o.delivered_bytes)))}/s{measured(", there in", last.delivery)}
       </Tile>
       <Tile title="Streams" value={count(last.streams)} lines={[{ name: "streams", points: streams }]}>
-        {last.lagging_streams > 0 ? `${count(last.lagging_streams)} behind` : "all keep up"} · {count(last.channels)} channels in memory
+        {last.lagging_streams > 0 ? `${count(last.lagging_streams)} behind` : "all keep up"} · {some(last.channels, "channel")} in memory
       </Tile>
       <Tile
         title="Errors"
@@ -72,7 +72,7 @@ function Tiles({ samples, last }: { samples: readonly Sample[]; last: Figures })
           { name: "5xx", points: serverFaults },
         ]}
       >
-        {count(last.client_errors)} × 4xx · {count(last.server_errors)} × 5xx · {count(last.refused_streams)} streams refused
+        {count(last.client_errors)} × 4xx · {count(last.server_errors)} × 5xx · {some(last.refused_streams, "stream")} refused
       </Tile>
       <Tile title="Gaps" value={rate(latest(gaps))} unit="/s" alarm={latest(gaps) > 0} lines={[{ name: "gaps", points: gaps }]}>
         {gapsOf(last) === 0

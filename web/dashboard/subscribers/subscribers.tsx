@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { useAnswer } from "../base/answer.js";
 import { call } from "../base/api.js";
-import { ago, count } from "../base/format.js";
+import { ago, some } from "../base/format.js";
 import { go, linkTo } from "../base/route.js";
 import type { Subscriber, SubscriberList } from "../base/types.js";
 import { Confirm } from "../parts/confirm.js";
@@ -31,7 +31,8 @@ export function Subscribers({ item }: { item: string }): JSX.Element {
       <Head title="Subscribers">
         {answer.data && (
           <p class="muted">
-            {count(answer.data.subscribers.length)} streams{answer.data.subscribers.length === MOST && ", and more"} on this node
+            {some(answer.data.subscribers.length, "stream")}
+            {answer.data.subscribers.length === MOST && ", and more"} on this node
           </p>
         )}
       </Head>
@@ -96,7 +97,7 @@ async function end(ending: Ending): Promise<string> {
     return `The token ${ending.jti} is revoked.`;
   }
   const { disconnected } = await call<{ disconnected: number }>("v1/subscribers", { method: "DELETE", query: { sub: ending.sub } });
-  return `${count(disconnected)} streams of ${ending.sub} have ended on this node.`;
+  return `${some(disconnected, "stream")} of ${ending.sub} ended on this node.`;
 }
 
 function Table({ subscribers, onEnd }: { subscribers: readonly Subscriber[]; onEnd: (ending: Ending) => void }): JSX.Element {
