@@ -25,7 +25,8 @@ export function Confirm({ title, children, action, run, onClose }: Props): JSX.E
     shown?.showModal();
     return () => {
       shown?.close();
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+      // Once the dialog is gone: a browser that closes it by itself may move the focus after this.
+      requestAnimationFrame(() => opener instanceof HTMLElement && opener.isConnected && opener.focus());
     };
   }, []);
 
@@ -41,7 +42,15 @@ export function Confirm({ title, children, action, run, onClose }: Props): JSX.E
   }
 
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby={id} onCancel={onClose}>
+    <dialog
+      ref={dialog}
+      class="dialog"
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
       <h2 id={id}>{title}</h2>
       <div class="dialog-text">{children}</div>
       {error && (
