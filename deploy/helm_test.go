@@ -133,6 +133,8 @@ func choices() [][]choice {
 		{{"plain", v{}}, {"tuned", v{
 			"shutdown": v{"sleepSeconds": 0, "drainSeconds": 45}, "goMemLimit": "", "resources": v{},
 			"settings": v{"max_streams": 100, "cors_origins": []any{"https://app.example.com"}, "replay_age": "1h"},
+			"webhooks": v{"key": "webhooks.yaml", "allow": []any{"10.20.0.0/16"}},
+			"env":      []any{v{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}},
 			"channels": v{"definitions": []any{}}, "podDisruptionBudget": v{"enabled": false},
 			"podLabels": v{"team": "a"}, "podAnnotations": v{"note": "true"}, "nodeSelector": v{"disk": "ssd"}, "priorityClassName": "high",
 			"tolerations": []any{v{"key": "k", "operator": "Exists"}}, "affinity": v{"nodeAffinity": v{}},
@@ -369,6 +371,9 @@ func TestChart_refuses(t *testing.T) {
 		"an ingress without a host":        {"ingress": v{"enabled": true}},
 		"a URL that is none":               {"engine": "nats", "nats": v{"urls": []any{"nats:4222"}}},
 		"a memory limit that Go refuses":   {"goMemLimit": "1G"},
+		"networks without webhooks":        {"webhooks": v{"allow": []any{"10.0.0.0/8"}}},
+		"a variable that is a setting":     {"env": []any{v{"name": "SLUICE_LISTEN", "value": ":1"}}},
+		"a variable of the chart":          {"env": []any{v{"name": "GOMEMLIMIT", "value": "1GiB"}}},
 		"a name of a setting that is none": {"settings": v{"max-streams": 1}},
 	} {
 		if _, exists := values["auth"]; !exists {
@@ -397,8 +402,11 @@ func TestChart_runs(t *testing.T) {
 	type v = map[string]any
 	for name, values := range map[string]v{
 		"memory": {"engine": "memory", "auth": v{"existingSecret": "s", "signingSecretKey": "hs256"}, "settings": v{"max_streams": 7, "cors_origins": []any{"https://a.example.com"}}},
-		"disk":   {"engine": "disk", "auth": v{"existingSecret": "s"}, "channels": v{"channels": []any{}}},
-		"nats":   {"engine": "nats", "replicaCount": 2, "auth": v{"existingSecret": "s"}, "nats": v{"urls": []any{"nats://127.0.0.1:1"}}},
+		"disk": {
+			"engine": "disk", "auth": v{"existingSecret": "s"}, "channels": v{"channels": []any{}},
+			"webhooks": v{"key": "webhooks.yaml", "allow": []any{"127.0.0.0/8"}}, "env": []any{v{"name": "OTEL_SDK_DISABLED", "value": "true"}},
+		},
+		"nats": {"engine": "nats", "replicaCount": 2, "auth": v{"existingSecret": "s"}, "nats": v{"urls": []any{"nats://127.0.0.1:1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects, err := render(t, loadChart(t), values)
@@ -421,6 +429,7 @@ func TestChart_runs(t *testing.T) {
 				write("etc/sluice/"+file, in(text))
 			}
 			write("run/secrets/sluice/api_keys", testKey)
+			write("run/secrets/sluice/webhooks.yaml", "webhooks: [{url: http://127.0.0.1:1/, secret: whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD}]")
 			write("run/secrets/sluice/hs256", strings.Repeat("s", 32))
 			c := template.Spec.Containers[0]
 			var args, environ []string
@@ -441,6 +450,9 @@ func TestChart_runs(t *testing.T) {
 			s.call(t, 200, "GET", c.ReadinessProbe.HTTPGet.Path, "")
 			s.call(t, 200, "GET", c.LivenessProbe.HTTPGet.Path, "")
 			s.call(t, 201, "POST", "/v1/publish/a/t", "1")
+			if told := s.call(t, 200, "GET", "/v1/webhooks", ""); strings.Contains(told, "127.0.0.1:1") != (name == "disk") {
+				t.Errorf("webhooks: %s", told)
+			}
 			s.drain(t)
 		})
 	}

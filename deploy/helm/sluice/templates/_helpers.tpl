@@ -38,6 +38,15 @@ nats_creds: /run/secrets/nats/{{ .Values.nats.credsKey }}
 {{- if .Values.auth.signingKeysKey }}
 signing_keys: /run/secrets/sluice/{{ .Values.auth.signingKeysKey }}
 {{- end }}
+{{- with .Values.webhooks }}
+{{- if .key }}
+webhooks: /run/secrets/sluice/{{ .key }}
+{{- end }}
+{{- with .allow }}
+webhooks_allow:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- if .Values.channels }}
 channels: /etc/sluice/channels.json
 {{- end }}
@@ -99,6 +108,9 @@ spec:
         {{- with .Values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
+        {{- end }}
+        {{- with .Values.env }}
+        {{- toYaml . | nindent 8 }}
         {{- end }}
       ports:
         - name: http
