@@ -133,7 +133,7 @@ func (f *textReader) finish(ctx context.Context, id string) {
 
 // fault reports what is wrong, and how it came about.
 func (f *textReader) fault(format string, args ...any) {
-	f.fail("the reader of %v %s\n%s", f.query, fmt.Sprintf(format, args...), strings.Join(f.story[max(0, len(f.story)-25):], "\n"))
+	f.fail("the reader of %v %s\n%s", f.query, fmt.Sprintf(format, args...), strings.Join(f.story[max(0, len(f.story)-60):], "\n"))
 }
 
 func (f *textReader) tell(format string, args ...any) {
@@ -183,7 +183,7 @@ func (f *textReader) visit(ctx context.Context, id string) {
 		}
 		if fault != "" {
 			f.tell("%+v", e)
-			f.fault("%s", fault)
+			f.fault("%s; it was told of these gaps: %+v", fault, view.gaps)
 			return
 		}
 		if f.random.IntN(30) == 0 && !f.isCalm() {

@@ -29,7 +29,7 @@ type enders struct {
 func endRuns(t testing.TB, servers ...*server) *enders {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	e := &enders{stop: cancel, servers: servers}
+	e := &enders{stop: cancel, servers: slices.Clone(servers)}
 	for i := range 6 {
 		e.running.Go(func() { // until ctx ends
 			client := newClient(t)
@@ -77,7 +77,7 @@ func (e *enders) count() int {
 func (e *enders) use(servers ...*server) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.servers = servers
+	e.servers = slices.Clone(servers)
 }
 
 // expect waits until every end that was answered was delivered. Each has one id, however often
