@@ -233,8 +233,8 @@ func (x textSoFar) take(plan *plannedText, m *heardMessage, lost bool) (now text
 		x.attempts, x.from, x.to = 1<<(len(plan.attempts)+1)-2, m.Offset, m.Offset
 	}
 	if m.Kind == "chunk" {
-		if lost && m.Offset > x.to { // another node still has what was lost to the reader
-			x.from, x.to = m.Offset, m.Offset
+		if lost && m.Offset != x.to {
+			x = x.rejoin(plan, m.Offset)
 		}
 		return x.takeChunk(plan, m)
 	}
@@ -252,6 +252,19 @@ func (x textSoFar) take(plan *plannedText, m *heardMessage, lost bool) (now text
 		return x, fmt.Sprintf("gets a wrong end of a text: %+v", x)
 	}
 	return x, ""
+}
+
+// rejoin goes on elsewhere in a text of which something was lost: further on, since another
+// node still has that, or in a later attempt whose beginning was lost.
+func (x textSoFar) rejoin(plan *plannedText, offset int) textSoFar {
+	earliest := x.attempts & -x.attempts
+	later := (uint(1)<<(len(plan.attempts)+1) - 1) &^ (2*earliest - 1)
+	if offset < x.to {
+		x.attempts = 0
+	}
+	x.attempts |= later
+	x.from, x.to = offset, offset
+	return x
 }
 
 func (x textSoFar) takeChunk(plan *plannedText, m *heardMessage) (now textSoFar, fault string) {
