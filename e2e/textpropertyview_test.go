@@ -226,6 +226,9 @@ func (x textSoFar) take(plan *plannedText, m *heardMessage, lost bool) (now text
 		}
 		return textSoFar{attempts: 1 << data.Attempt, begun: true}, ""
 	}
+	if lost && x != (textSoFar{}) {
+		x = x.rejoined(plan, m)
+	}
 	switch {
 	case x.done:
 		return x, fmt.Sprintf("gets more of a text that has ended: %+v", x)
@@ -233,9 +236,6 @@ func (x textSoFar) take(plan *plannedText, m *heardMessage, lost bool) (now text
 		x.attempts, x.from, x.to = 1<<(len(plan.attempts)+1)-2, m.Offset, m.Offset
 	}
 	if m.Kind == "chunk" {
-		if lost && m.Offset != x.to {
-			x = x.rejoin(plan, m.Offset)
-		}
 		return x.takeChunk(plan, m)
 	}
 	x.done = true
@@ -254,16 +254,23 @@ func (x textSoFar) take(plan *plannedText, m *heardMessage, lost bool) (now text
 	return x, ""
 }
 
-// rejoin goes on elsewhere in a text of which something was lost: further on, since another
-// node still has that, or in a later attempt whose beginning was lost.
-func (x textSoFar) rejoin(plan *plannedText, offset int) textSoFar {
-	earliest := x.attempts & -x.attempts
-	later := (uint(1)<<(len(plan.attempts)+1) - 1) &^ (2*earliest - 1)
-	if offset < x.to {
-		x.attempts = 0
+// rejoined returns where a reader is that was told of a loss and gets a message. If it has
+// resumed within the loss, through a node that still has the messages, the one before m is
+// missing all the same: of the same attempt, or of a later one, whose beginning was lost.
+func (x textSoFar) rejoined(plan *plannedText, m *heardMessage) textSoFar {
+	at := m.Offset
+	if m.Kind != "chunk" {
+		at = len(plan.attempts[len(plan.attempts)-1])
 	}
-	x.attempts |= later
-	x.from, x.to = offset, offset
+	if at == x.to && !x.done || m.Kind != "chunk" && !strings.Contains(string(m.Data), "complete") {
+		return x
+	}
+	earliest := x.attempts & -x.attempts
+	if x.done || at < x.to {
+		x.attempts, x.done = 0, false // what it has is of an attempt that has ended
+	}
+	x.attempts |= (uint(1)<<(len(plan.attempts)+1) - 1) &^ (2*earliest - 1)
+	x.from, x.to = at, at
 	return x
 }
 
