@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -145,9 +146,10 @@ func (s *server) publish(t *testing.T, path, body string, headers ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		t.Fatal(resp.Status)
+	defer resp.Body.Close()
+	// An answer to lines begins before they are published.
+	if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode >= 300 {
+		t.Fatalf("%s, %v: %s", resp.Status, err, text)
 	}
 }
 
