@@ -177,10 +177,10 @@ func (sh *shard) dropDeleted(name schemas.Channel) bool {
 	return found
 }
 
-// follow begins to follow m, if that is wanted: to the readers that are up to date. That are
-// all in groups whose clients accept what they are sent, and of the others those that have had
-// everything that was there when they came. The caller holds c.mu, so that none of them has
-// read m yet.
+// follow begins to follow m, if that is wanted, to the readers that are up to date. These are
+// the members of groups whose clients accept what they are sent, and those other readers that
+// have been sent everything that was there when they came. The caller holds c.mu, so none of
+// them has read m yet.
 func (sh *shard) follow(c *channel, m *schemas.Message) *delivery.Followed {
 	followed := sh.opts.Deliveries.Follow(m.Traceparent)
 	if followed == nil {

@@ -42,7 +42,7 @@ func serve(t testing.TB, environ []string, name string, args ...string) *server 
 	s := &server{process: launch(t, nil, environ, name, args...), key: testKey}
 	pattern := `(?s)listens on (\S+)\n`
 	if slices.Contains(args, "--dev") {
-		pattern = `(?s) listens on (\S+)\n.*  export SLUICE_URL=\S+ SLUICE_API_KEY=(\S+)\n.*shows every message\.\n`
+		pattern = `(?s) listens on (\S+)\n.*  export SLUICE_URL=\S+ SLUICE_API_KEY=(\S+)\n.*and every message\.\n`
 	}
 	found, err := s.stdout.wait(within(t, patience), 0, pattern)
 	if err != nil {

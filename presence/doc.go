@@ -3,14 +3,14 @@
 // A stream is present on the channels that it names and asks for anything but
 // [schemas.TopicPresence]. A stream that reads by a pattern is present nowhere.
 //
-//   - Who comes back within [Grace], on whatever node, has not left.
-//   - Who follows a channel is told its state first and then the changes, gathered for
-//     [Gather]: everything that is told has been true, and each name comes and goes in turn.
+//   - A reader that comes back within [Grace], on any node, has not left.
+//   - A follower of a channel is told its state first and then the changes, gathered for
+//     [Gather]. Everything that it is told has been true, and each name comes and goes in turn.
 //   - The readers of a node that dies are gone [silence] after it was last heard. After a
 //     partition, the nodes find out by themselves what the others have.
-//   - Nothing is tracked, and nothing is sent, unless somebody on some node wants to know:
-//     who follows a channel, who has asked for a list in the last minute, and who watches
-//     which channels are occupied. Then every node holds the readers of all.
+//   - Nothing is tracked or sent unless somebody on some node wants to know: a follower, a
+//     watcher of which channels are occupied, or whoever asked for a list in the last minute.
+//     Then every node holds the readers of all nodes.
 //
 // # How nodes agree
 //

@@ -10,12 +10,12 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// unheardFor is how long after it has begun to watch a node waits until it believes that a
-// channel has no readers of which it has heard nothing. By then it knows the readers of other
-// nodes, and those that a restart has cut off are back.
+// unheardFor is how long a node that begins to watch waits before it takes silence about a
+// channel for a lack of readers. By then it knows the readers of other nodes, and those that a
+// restart cut off are back.
 const unheardFor = 6 * time.Second
 
-// oldNews is the age from which a change of readers is told as one of now.
+// oldNews is the age beyond which a change of readers gets the present time.
 const oldNews = time.Minute
 
 // Watch calls take with every channel that has readers on any node, and then with each change,
@@ -134,8 +134,8 @@ func (src *source) said(leading context.Context) (map[schemas.Channel]bool, bool
 	return nil, false
 }
 
-// say adds an event about the readers of a channel. How long it may be sent counts from its time.
-// So one about what has long been so, of which nobody wanted to know before, is of now.
+// say adds an event about the readers of a channel. An event is given up by its age, so a change
+// that is old, because nobody wanted to know of it before, gets the present time.
 func (src *source) say(ctx context.Context, name schemas.Channel, is state) error {
 	if now := time.Now(); now.Sub(is.since) > oldNews {
 		is.since = now

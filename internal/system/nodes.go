@@ -99,8 +99,8 @@ func (s *System) receive(payload []byte) {
 	}
 }
 
-// owesAnswer reports whether a question is to be answered now. Whoever asks hears the answers to
-// others, too, so one in half the interval is enough.
+// owesAnswer reports whether a question needs an answer now. Every asker hears every answer, so
+// one in half the interval is enough.
 func (s *System) owesAnswer(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

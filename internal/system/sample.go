@@ -114,8 +114,8 @@ func since(last *histogram.Snapshot, now histogram.Snapshot) Times {
 	return Times{Measured: total, P50: at(.5), P99: at(.99)}
 }
 
-// quantile returns the value below which so many of the counted ones are. Within a bucket it
-// takes them to be spread evenly; what is above all bounds is at the last one.
+// quantile returns the value that has rank of the counted values below it. It assumes that the
+// values of a bucket are spread evenly, and puts those above all bounds at the last bound.
 func quantile(bounds []int64, counts []uint64, rank float64) float64 {
 	below, seen := 0.0, 0.0
 	for i, bound := range bounds {

@@ -69,7 +69,7 @@ func (s *Span) TraceID() string {
 	return s.span.SpanContext().TraceID().String()
 }
 
-// Message says of which message a span is. Zero fields are not known.
+// Message is the message that a span is about. Zero fields are unknown.
 type Message struct {
 	Channel   string
 	Template  string // of the channel's definition

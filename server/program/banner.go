@@ -40,7 +40,7 @@ In another terminal:
 	if err != nil || isSocket(addr) {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\nIn a browser, %s/ shows every message.\n", base)
+	_, err = fmt.Fprintf(w, "\nIn a browser, %s/ shows what the server is doing, and every message.\n", base)
 	return err
 }
 

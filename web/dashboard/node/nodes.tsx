@@ -8,7 +8,7 @@ import { Panel } from "../parts/panel.js";
 export function Nodes({ nodes }: { nodes: readonly Node[] }): JSX.Element {
   const now = useNow();
   return (
-    <Panel title="Nodes" class="nodes" aside={<span class="muted">{count(nodes.length)} answer</span>}>
+    <Panel title="Nodes" class="nodes" aside={<span class="muted">{count(nodes.length)} answering</span>}>
       <div class="scroll" tabIndex={0} role="region" aria-label="Nodes">
         <table class="table">
           <thead>
