@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -83,7 +84,8 @@ func (s *System) ask() {
 	}
 }
 
-// receive takes a letter. Only a node whose channel is read listens to answers.
+// receive takes a letter. A node hears the answers to the others' questions too, so that its own
+// first list is whole.
 func (s *System) receive(payload []byte) {
 	var l letter
 	if err := json.Unmarshal(payload, &l); err != nil {
@@ -114,9 +116,15 @@ func (s *System) owesAnswer(now time.Time) bool {
 func (s *System) hear(summary Summary, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.heard[summary.ID]; s.sampling && (known || len(s.heard) < maxNodes) {
+	s.forgetSilent(now)
+	if _, known := s.heard[summary.ID]; known || len(s.heard) < maxNodes {
 		s.heard[summary.ID] = heard{summary, now}
 	}
+}
+
+// forgetSilent removes the nodes that have not answered lately. The caller holds s.mu.
+func (s *System) forgetSilent(now time.Time) {
+	maps.DeleteFunc(s.heard, func(_ string, h heard) bool { return now.Sub(h.at) > silence })
 }
 
 func (s *System) send(l letter) {
@@ -134,11 +142,9 @@ func (s *System) nodes(now time.Time) Nodes {
 	own := s.summary()
 	list := []Summary{own}
 	s.mu.Lock()
+	s.forgetSilent(now)
 	for id, h := range s.heard {
-		switch {
-		case now.Sub(h.at) > silence:
-			delete(s.heard, id)
-		case id != own.ID:
+		if id != own.ID {
 			list = append(list, h.summary)
 		}
 	}
