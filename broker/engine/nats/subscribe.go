@@ -3,6 +3,8 @@ package nats
 import (
 	"context"
 
+	natsio "github.com/nats-io/nats.go"
+
 	"github.com/sluicehq/sluice/schemas"
 )
 
@@ -56,10 +58,16 @@ func (l *live) listenTo(pattern schemas.Pattern) error {
 	if err != nil {
 		return err
 	}
+	l.begin(pattern, sub)
+	return nil
+}
+
+// begin notes that what sub stands for begins to arrive.
+func (l *live) begin(pattern schemas.Pattern, sub *natsio.Subscription) {
 	name, exact := pattern.Exact()
 	if !exact {
 		l.patterns[pattern] = &patternSub{sub: sub}
-		return nil
+		return
 	}
 	t := l.tailOf(name)
 	if t == nil {
@@ -67,7 +75,6 @@ func (l *live) listenTo(pattern schemas.Pattern) error {
 		l.tails[name] = t
 	}
 	t.sub = sub
-	return nil
 }
 
 // settle says that everything of a channel after a position arrives live.
@@ -80,15 +87,16 @@ func (l *live) settle(name schemas.Channel, from uint64) {
 	l.release(name, t)
 }
 
-// settlePattern is settle for all channels that a pattern matches.
+// settlePattern is settle for all channels that a pattern matches. A channel that is just being
+// subscribed to by name is settled, too: those who read the pattern do not wait for that.
 func (l *live) settlePattern(pattern schemas.Pattern, from uint64) {
 	p := l.patterns[pattern]
 	if p == nil {
 		return
 	}
 	p.from = from
-	for name, t := range l.tails {
-		if t.sub == nil && pattern.Matches(name) {
+	for name := range l.tails {
+		if pattern.Matches(name) {
 			l.settle(name, from)
 		}
 	}

@@ -105,10 +105,21 @@ func (l *live) release(name schemas.Channel, t *tail) {
 	}
 }
 
+// settling reports whether a pattern that matches the channel is still being subscribed to.
+func (l *live) settling(name schemas.Channel) bool {
+	for pattern, p := range l.patterns {
+		if p.from == 0 && pattern.Matches(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // tidy removes a tail that nobody needs: no subscription matches the channel, or the
-// tail says no more than the patterns do.
+// tail says no more than the patterns do. A pattern that is still being subscribed to may
+// turn out to begin before what the tail is done with.
 func (l *live) tidy(name schemas.Channel, t *tail) {
-	if t.sub != nil {
+	if t.sub != nil || l.settling(name) {
 		return
 	}
 	from, matched := l.matched(name)

@@ -38,7 +38,7 @@ func (d *deliveries) expect(t *testing.T, what string, want ...uint64) {
 	expectSeqs(t, what, d.seqs, want)
 }
 
-func expectSeqs(t *testing.T, what string, got, want []uint64) {
+func expectSeqs(t testing.TB, what string, got, want []uint64) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: delivered %v, want %v", what, got, want)
