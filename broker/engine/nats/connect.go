@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	natsio "github.com/nats-io/nats.go"
@@ -15,15 +17,33 @@ import (
 
 // handlers hear what happens to a connection.
 type handlers struct {
+	again func()       // it is about to be made again; called before anything arrives on it
 	lost  func(error)  // it broke, or it dropped messages
 	back  func(string) // it is up again, at this server
 	after func()       // it is closed for good
 }
 
+// dialer opens connections.
+type dialer struct {
+	net.Dialer
+
+	connected atomic.Bool // for the first time
+	again     func()      // see handlers
+}
+
+// Dial implements [natsio.CustomDialer].
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if d.connected.Load() {
+		d.again()
+	}
+	return d.Dialer.Dial(network, address)
+}
+
 // connect returns a connection to one of the servers. It reconnects for ever.
 func (o Options) connect(h handlers) (*natsio.Conn, error) {
+	dials := &dialer{Dialer: net.Dialer{Timeout: o.dialWait}, again: h.again}
 	opts := []natsio.Option{
-		natsio.Name("sluice"), natsio.Timeout(o.dialWait),
+		natsio.Name("sluice"), natsio.Timeout(o.dialWait), natsio.SetCustomDialer(dials),
 		natsio.MaxReconnects(-1), natsio.ReconnectWait(100 * time.Millisecond), natsio.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		natsio.ReconnectBufSize(-1),            // what cannot be sent now fails at once
 		natsio.FlusherTimeout(5 * time.Second), // if a server takes nothing, the next one is tried
@@ -46,6 +66,7 @@ func (o Options) connect(h handlers) (*natsio.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats: connect: %w", err)
 	}
+	dials.connected.Store(true)
 	if err := errors.Join(supported(conn), o.checkPayload(conn)); err != nil {
 		conn.Close()
 		return nil, err

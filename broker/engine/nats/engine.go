@@ -90,6 +90,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.life, e.end = context.WithCancel(context.Background())
 	var err error
 	e.conn, err = opts.connect(handlers{
+		again: e.missed,
 		lost:  e.connectionLost,
 		back:  e.connectionBack,
 		after: func() { close(e.gone) },
@@ -191,14 +192,18 @@ func (e *Engine) Listen(topic string, take func(payload []byte)) (stop func(), e
 func (e *Engine) connectionLost(err error) {
 	if e.life.Err() == nil {
 		logLost(e.opts.Log, err)
-		e.latest.doubt()
-		e.health.lossPossible()
+		e.missed()
 	}
 }
 
 // connectionBack hears of a new connection in place of a lost one.
 func (e *Engine) connectionBack(server string) {
 	e.opts.Log.Info("connected to nats again", slog.String("server", server))
+	e.missed()
+}
+
+// missed says that messages may have been lost on their way to this node.
+func (e *Engine) missed() {
 	e.latest.doubt()
 	e.health.lossPossible()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
 	"github.com/sluicehq/sluice/broker/engine/nats"
+	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
 	"github.com/sluicehq/sluice/internal/natstest"
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -118,6 +119,25 @@ func TestEngine_cutOff(t *testing.T) {
 	}
 }
 
+// elections subscribes, at a server other than the leader, to what is said of new ones.
+func elections(t *testing.T, servers []*natstest.Server, leader *natstest.Server) *natsio.Subscription {
+	t.Helper()
+	i := slices.IndexFunc(servers, func(s *natstest.Server) bool { return s != leader })
+	conn, err := natsio.Connect(servers[i].URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	sub, err := conn.SubscribeSync(jetstream.LeaderElected + "sluice-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
 // Whatever happens to one server of three, every node delivers every acknowledged
 // message once.
 func TestEngine_cluster(t *testing.T) {
@@ -163,7 +183,11 @@ func TestEngine_cluster(t *testing.T) {
 	}
 	phase("quiet", func() {})
 	leader := leaderOf(t, servers)
+	elected := elections(t, servers, leader)
 	phase("the leader is killed", leader.Kill)
+	if _, err := elected.NextMsg(patience); err != nil {
+		t.Errorf("nothing was heard of a new leader: %v", err)
+	}
 	leader.Restart()
 	hung := leaderOf(t, servers)
 	phase("the leader hangs", hung.Stop)

@@ -41,8 +41,8 @@ const (
 //   - Nothing comes any more: the last message was lost, and nothing that arrives can
 //     show it. That is left to the [reconciler].
 //
-// While messages may have been lost (a reconnect, an overflow, a missing canary), the loop
-// is paused: it sets aside everything that arrives until the reconciler has made up for it.
+// While messages may have been lost (a reconnect, an overflow, a new leader, a missing canary),
+// the loop is paused: it sets aside everything that arrives until the reconciler has made up for it.
 // What is fetched meanwhile is delivered as missed, since one channel's repair may end long
 // before another's. Otherwise a stream of several channels would move past a message that
 // is missing, and a reader that is sent to another node at that moment would never get it.
@@ -99,9 +99,10 @@ func newLive(e *Engine) *live {
 	}
 }
 
-// listen subscribes to what every node needs: its canary, marks and deletions.
+// listen subscribes to what every node needs: its canary, marks and deletions, and elections of
+// the stream's leader.
 func (l *live) listen() error {
-	for _, subject := range []string{l.names.liveOf(l.canary), l.names.liveOf(l.names.control + ">")} {
+	for _, subject := range []string{l.names.liveOf(l.canary), l.names.liveOf(l.names.control + ">"), jetstream.LeaderElected + l.stream.Name()} {
 		if _, err := l.conn.ChanSubscribe(subject, l.arrivals); err != nil {
 			return err
 		}
@@ -115,6 +116,9 @@ func (l *live) run() {
 	for {
 		select {
 		case m := <-l.arrivals:
+			if len(l.arrivals) >= cap(l.arrivals)-1 { // it was full: what came then was dropped
+				l.health.lossPossible()
+			}
 			l.receive(m)
 		case command := <-l.commands:
 			command()
@@ -137,6 +141,10 @@ func (l *live) do(command func()) {
 
 // receive takes a message that came live, or sets it aside while messages may have been lost.
 func (l *live) receive(m *natsio.Msg) {
+	if strings.HasPrefix(m.Subject, jetstream.LeaderElected) {
+		l.health.lossPossible() // the old leader may not have republished all that it stored
+		return
+	}
 	subject := l.names.all + strings.TrimPrefix(m.Subject, l.names.live)
 	if subject == l.canary {
 		l.health.canaryBack()

@@ -8,6 +8,8 @@ import (
 
 	natsio "github.com/nats-io/nats.go"
 	upstream "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluicehq/sluice/broker/engine/nats/internal/jetstream"
 )
 
 // watermark notes which positions it was told that everything has come up to.
@@ -73,5 +75,32 @@ func TestLive_receive_pauses(t *testing.T) {
 	}
 	if l.pausedBytes > maxPaused || len(l.paused) != l.pausedBytes>>20 {
 		t.Errorf("holds %d messages, %d bytes", len(l.paused), l.pausedBytes)
+	}
+}
+
+// A new leader may not republish what the old one has stored. Whoever hears of it looks.
+func TestLive_receive_newLeader(t *testing.T) {
+	l, _ := newTestLive(t)
+	l.receive(&natsio.Msg{Subject: jetstream.LeaderElected + "s-0"})
+	if _, due := l.health.lossesDue(); !due {
+		t.Error("nothing is missing, it seems")
+	}
+}
+
+// What arrives while the loop's queue is full is dropped. The loop knows that before it takes
+// anything that came later.
+func TestLive_run_overflow(t *testing.T) {
+	for _, room := range []int{0, 1} {
+		l, _ := newTestLive(t)
+		for len(l.arrivals) < cap(l.arrivals)-room {
+			l.arrivals <- &natsio.Msg{Subject: "other"}
+		}
+		go l.run() // ends with the test
+		for len(l.arrivals) > 0 {
+			l.do(func() {})
+		}
+		if _, due := l.health.lossesDue(); due != (room == 0) {
+			t.Errorf("with room for %d more, losses are due: %t", room, due)
+		}
 	}
 }

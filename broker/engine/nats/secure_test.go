@@ -63,6 +63,24 @@ func TestOpen_credentials(t *testing.T) {
 	}
 }
 
+// The permissions that the documentation names suffice. An account that may not hear of elections,
+// as none had to once, serves all the same.
+func TestOpen_permissions(t *testing.T) {
+	for name, extra := range map[string]string{"documented": `, "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.>"`, "no elections": ""} {
+		t.Run(name, func(t *testing.T) {
+			server := natstest.Start(t, `authorization { users: [{user: "u", password: "p", permissions: {
+				publish: ["sluice.>", "$JS.API.>"], subscribe: ["sluice.>", "_INBOX.>"`+extra+`]}}] }`)
+			n := start(t, nats.Options{URLs: []string{withLogin(server.URL(), "u:p")}})
+			n.follow(t, "c", "*")
+			n.put(t, entry("c", "1"))
+			n.delivered(t, "c", "1")
+			if refused := strings.Contains(server.Log(), "Violation"); refused != (extra == "") {
+				t.Errorf("something was refused: %t", refused)
+			}
+		})
+	}
+}
+
 func TestOpen_tls(t *testing.T) {
 	ca, cert, key := certificates(t)
 	server := natstest.Start(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true, timeout: 60 }", cert, key, ca))

@@ -21,6 +21,10 @@ type (
 	Message = upstream.RawStreamMsg
 )
 
+// LeaderElected is the subject on which a server says that it leads a stream from now on; the
+// stream's name follows.
+const LeaderElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
+
 // Stream is one stream, which need not exist. Its methods are safe for concurrent use.
 type Stream struct {
 	client *Client
