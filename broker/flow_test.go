@@ -193,7 +193,7 @@ func TestBroker_Publish_waits_memory(t *testing.T) {
 // however short the ring is and however fast four publishers are. The publishers are
 // held back instead.
 func TestStream_Next_noGap(t *testing.T) {
-	stuck := time.AfterFunc(time.Minute, func() { panic("publishers that wait wake each other without end") })
+	stuck := time.AfterFunc(20*time.Minute, func() { panic("publishers that wait wake each other without end") })
 	defer stuck.Stop()
 	synctest.Test(t, func(t *testing.T) { // the time stands still while anybody works: nobody is away from Next for long
 		const readers = 1000

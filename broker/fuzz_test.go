@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/engine"
@@ -100,7 +99,7 @@ func FuzzLastEventID(f *testing.F) {
 		sub.LastEventID = last
 		r := subscribe(t, b, sub)
 		defer r.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patient)
 		defer cancel()
 		var all []event
 		for len(all) == 0 || last != "" && last != "k-6" && all[len(all)-1].id != "k-6" {

@@ -25,33 +25,45 @@ import (
 // and what it receives.
 func collect(t *testing.T, protocol string) (endpoint string, spans *consumertest.TracesSink) {
 	t.Helper()
+	name := map[string]string{"grpc": "grpc", "http/protobuf": "http"}[protocol]
+	factory := otlpreceiver.NewFactory()
+	spans = new(consumertest.TracesSink)
+	for try := 1; ; try++ {
+		address := freeAddress(t)
+		config := factory.CreateDefaultConfig()
+		given := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{name: map[string]any{"endpoint": address}}})
+		if err := given.Unmarshal(config); err != nil {
+			t.Fatal(err)
+		}
+		receiver, err := factory.CreateTraces(t.Context(), receivertest.NewNopSettings(factory.Type()), config, spans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = receiver.Start(context.WithoutCancel(t.Context()), componenttest.NewNopHost())
+		if err != nil && try < 10 { // another process has taken the port meanwhile
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := receiver.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		return "http://" + address, spans
+	}
+}
+
+// freeAddress returns an address on which nobody listens now. The receiver does not say on
+// which one it listens, so it has to be told.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
-	name := map[string]string{"grpc": "grpc", "http/protobuf": "http"}[protocol]
-	factory := otlpreceiver.NewFactory()
-	config := factory.CreateDefaultConfig()
-	given := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{name: map[string]any{"endpoint": address}}})
-	if err := given.Unmarshal(config); err != nil {
-		t.Fatal(err)
-	}
-	spans = new(consumertest.TracesSink)
-	receiver, err := factory.CreateTraces(t.Context(), receivertest.NewNopSettings(factory.Type()), config, spans)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := receiver.Start(context.WithoutCancel(t.Context()), componenttest.NewNopHost()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := receiver.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return "http://" + address, spans
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // received returns the spans that have arrived, by name.

@@ -24,7 +24,7 @@ import (
 )
 
 // patience limits how long a test waits.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // certificate returns a self-signed certificate, which is its own authority.
 func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {

@@ -179,7 +179,7 @@ func TestExamine_sick(t *testing.T) {
 			p.ModifyResponse = func(r *http.Response) error {
 				if isStream(r) {
 					body := r.Body
-					time.AfterFunc(2*time.Second, func() { body.Close() })
+					time.AfterFunc(10*time.Second, func() { body.Close() }) // once it is idle, however slow the machine is
 				}
 				return nil
 			}
