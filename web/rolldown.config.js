@@ -47,10 +47,14 @@ const entries = {
 const types = { tsconfig: "tsconfig.build.json" };
 
 const preact = JSON.parse(readFileSync(new URL("node_modules/preact/package.json", import.meta.url), "utf8"));
+const preactBanner = `/*! Preact ${preact.version}: ${readFileSync("node_modules/preact/LICENSE", "utf8").trim()} */`;
 
-/** The page is one script, which loads the SDK as other pages do, one style sheet, and the files that need no building. */
+/**
+ * The page is one script, which loads the SDK as other pages do, one style sheet, and the files that need no
+ * building. What follows presence is a script of its own: it is loaded when a channel is opened.
+ */
 const page = {
-  input: { app: "dashboard/main.tsx" },
+  input: { app: "dashboard/main.tsx", presence: "src/presence/index.ts" },
   platform: "browser",
   external: /^@sluicehq\//,
   transform: { target, jsx: { runtime: "automatic", importSource: "preact" } },
@@ -59,8 +63,8 @@ const page = {
     dir: process.env.PAGE || "page",
     cleanDir: true,
     minify: true,
-    paths: { "@sluicehq/sluice": "./sdk/sluice.js" },
-    postBanner: `${banner}\n/*! Preact ${preact.version}: ${readFileSync("node_modules/preact/LICENSE", "utf8").trim()} */`,
+    paths: { "@sluicehq/sluice": "./sdk/sluice.js", "@sluicehq/sluice/presence": "./presence.js" },
+    postBanner: ({ name }) => (name === "app" ? `${banner}\n${preactBanner}` : banner),
   },
 };
 

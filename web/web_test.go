@@ -19,7 +19,7 @@ import (
 )
 
 // reference finds what a page, a script or a style sheet loads.
-var reference = regexp.MustCompile(`(?:\bsrc=|\bhref=|\bfrom |\bimport |\bimport\(|\burl\()"?([^"')\s>]+)`)
+var reference = regexp.MustCompile("(?:\\bsrc=|\\bhref=|\\bfrom |\\bimport |\\bimport\\(|\\burl\\()[\"`]?([^\"`')\\s>]+)")
 
 func TestFiles_loadNothingButEachOther(t *testing.T) {
 	loaded := []string{"index.html"}

@@ -15,7 +15,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-dashboard-"));
   const keysFile = join(folder, "keys.json");
   const narrowKey = randomBytes(24).toString("hex");
-  let browser, sluice, page, faults, addresses;
+  let browser, sluice, page, faults, addresses, streams;
 
   before(async () => {
     const sha256 = createHash("sha256").update(narrowKey).digest("hex");
@@ -27,13 +27,23 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     rmSync(folder, { recursive: true });
   });
   beforeEach(async () => {
+    streams = [];
     sluice = await startSluice({ dev: false, flags: ["--signing-keys", signingKeys(), "--api-keys-file", keysFile] });
     ({ page, faults, addresses } = await openPage(browser));
   });
   afterEach(async () => {
     await page?.close();
+    await Promise.allSettled(streams.map(({ body }) => body.cancel()));
     await sluice?.stop();
   });
+
+  /** Reads a channel as a subject, until the function that it returns is called. */
+  async function reads(channel, sub) {
+    const token = await sluice.mint({ channel, sub });
+    const response = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
+    streams.push(response); // one that nothing refers to would end by itself
+    return () => response.body.cancel();
+  }
 
   const heading = (name) => page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
   const tile = (name) => page.getByRole("region", { name, exact: true });
@@ -130,12 +140,11 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await page.locator(".row", { hasText: "held" }).waitFor();
     await sluice.publish("pipeline:run_42", "status", { step: "live" });
     await page.locator(".row", { hasText: "live" }).waitFor();
-    const token = await sluice.mint({ sub: "user-7", channel: "pipeline:run_42" });
-    const reader = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
+    const leave = await reads("pipeline:run_42", "user-7");
     await tile("Readers").getByRole("link", { name: "user-7" }).waitFor();
     await tile("Presence").getByRole("link", { name: "user-7" }).waitFor();
     await tile("Presence").getByText("2 on all nodes").waitFor();
-    await reader.body.cancel();
+    await leave();
     await tile("Readers").getByRole("link", { name: "user-7" }).waitFor({ state: "detached" });
 
     await page.getByRole("button", { name: "Delete…" }).click();
@@ -145,6 +154,77 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await heading("Channels");
     await page.waitForFunction(() => location.hash === "#/channels");
     await assert.rejects(sluice.channel("pipeline:run_42"), /404/);
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("who comes to a channel and who goes is told by a stream", options, async () => {
+    const [leave7] = await Promise.all([reads("room:1", "user-7"), reads("room:1", "user-9")]);
+    await page.route(/\/presence\?/, (route) => route.abort()); // the list that can be asked for
+    await open("#/channels/room%3A1");
+    const presence = tile("Presence");
+    const subject = (name) => presence.getByRole("link", { name, exact: true });
+    await presence.getByText("3 on all nodes").waitFor();
+    await presence.getByText("1 without a subject").waitFor();
+    await subject("user-7").waitFor();
+    await reads("room:1", "user-8");
+    await subject("user-8").waitFor();
+    await leave7();
+    await subject("user-7").waitFor({ state: "detached" });
+    assert.deepEqual(await presence.getByRole("link").allInnerTexts(), ["user-8", "user-9"]);
+
+    await page.unroute(/\/presence\?/);
+    await reads("room:1", "user-9"); // a second tab: of that, no stream tells
+    await presence.getByRole("row", { name: /^user-9 2 .* ago$/ }).waitFor();
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("the list of who is there stays when its stream is cut, and goes on by itself", options, async () => {
+    const keys = signingKeys();
+    await sluice.stop();
+    const again = { port: sluice.port, apiKey: sluice.apiKey, dev: false, flags: ["--signing-keys", keys] };
+    sluice = await startSluice(again);
+    await reads("room:1", "user-7");
+    await open("#/channels/room%3A1");
+    const presence = tile("Presence");
+    const subject = (name) => presence.getByRole("link", { name, exact: true });
+    await subject("user-7").waitFor();
+    await sluice.kill();
+    await presence.getByRole("alert").filter({ hasText: "Who comes and goes is not told now" }).waitFor();
+    assert.ok(await subject("user-7").isVisible());
+    sluice = await startSluice(again);
+    await reads("room:1", "user-8");
+    await subject("user-8").waitFor();
+    await subject("user-7").waitFor({ state: "detached" });
+    await presence.getByRole("alert").waitFor({ state: "detached" });
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("who must not see presence is told so, and can try again", options, async () => {
+    const stream = (url) => url.searchParams.get("topic") === "$presence";
+    const refusal = { title: "Forbidden", status: 403, detail: "a proxy lets nobody see this" };
+    await page.route(stream, (route) => route.fulfill({ status: 403, contentType: "application/problem+json", json: refusal }));
+    await open("#/channels/room%3A1");
+    const presence = tile("Presence");
+    await presence.getByRole("alert").filter({ hasText: "a proxy lets nobody see this" }).waitFor();
+    await page.unroute(stream);
+    await presence.getByRole("button", { name: "Try again" }).click();
+    await presence.getByText("1 on all nodes").waitFor();
+    await presence.getByRole("alert").waitFor({ state: "detached" });
+    assert.deepEqual(policyFaults(), []);
+  });
+
+  test("the readers of a channel are counted when they are too many to name", options, async () => {
+    const names = Array.from({ length: 1002 }, (_, n) => `user-${n}`);
+    const leave = await Promise.all(names.map((name) => reads("room:1", name)));
+    await open("#/channels/room%3A1");
+    const presence = tile("Presence");
+    await presence.getByText("1,003 on all nodes").waitFor();
+    await presence.getByText("3 more. Beyond 1,000 subjects, only their number is told at once.").waitFor();
+    assert.equal(await presence.getByRole("link").count(), 1000);
+    for (const leaves of leave.slice(0, 5)) await leaves();
+    await presence.getByText("998 on all nodes").waitFor();
+    await presence.getByText("1 without a subject").waitFor();
+    assert.equal(await presence.getByRole("link").count(), 997);
     assert.deepEqual(policyFaults(), []);
   });
 
@@ -218,22 +298,22 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
       const response = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
       return response.text();
     };
-    const streams = [read({ sub: "user-7" }), read({ sub: "user-9" }), read({})];
+    const ended = [read({ sub: "user-7" }), read({ sub: "user-9" }), read({})];
     await open("#/subscribers");
     await page.getByText("3 streams on this node").waitFor();
     await page.getByRole("button", { name: "Disconnect user-7" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
     await page.getByText("1 stream of user-7 ended").waitFor();
-    assert.match(await streams[0], /"code":4403/);
+    assert.match(await ended[0], /"code":4403/);
     await page.getByRole("button", { name: /^Revoke the token/ }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke the token" }).click();
     await page.getByText(/The token \S+ is revoked/).waitFor();
-    assert.match(await streams[2], /"code":4401/);
+    assert.match(await ended[2], /"code":4401/);
     await page.getByLabel("Subject").fill("user-9");
     await page.getByLabel("Subject").press("Enter");
     await page.getByRole("button", { name: "Disconnect user-9…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
-    assert.match(await streams[1], /"code":4403/);
+    assert.match(await ended[1], /"code":4403/);
     await page.getByText("No such stream is open").waitFor();
     assert.deepEqual(faults, []);
   });

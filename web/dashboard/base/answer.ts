@@ -18,8 +18,14 @@ export interface Answer<T> {
  *
  * @param path undefined: asks nothing
  * @param everyMs 0: asks once
+ * @param changed asks at once when it is another one
  */
-export function useAnswer<T>(path: string | undefined, query: Readonly<Record<string, string>> = {}, everyMs = 0): Answer<T> {
+export function useAnswer<T>(
+  path: string | undefined,
+  query: Readonly<Record<string, string>> = {},
+  everyMs = 0,
+  changed: unknown = null,
+): Answer<T> {
   const [state, setState] = useState<{ of: string; data?: T; error: string; status: number }>({ of: "", error: "", status: 0 });
   const text = path === undefined ? "" : `${path}?${new URLSearchParams(query).toString()}`;
   const again = useRef<() => void>(() => undefined);
@@ -51,7 +57,7 @@ export function useAnswer<T>(path: string | undefined, query: Readonly<Record<st
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", shown);
     };
-  }, [text, everyMs]);
+  }, [text, everyMs, changed]);
 
   const known = state.of === text;
   const reload = useCallback(() => again.current(), []);

@@ -1,6 +1,7 @@
 import { subscribe } from "@sluicehq/sluice";
 import { addSample, type Overview, type Sample } from "./samples.js";
 import { createStore, type Store } from "./store.js";
+import { whileVisible } from "./visible.js";
 
 /** A channel to which much was published. */
 export interface Busy {
@@ -47,16 +48,7 @@ export const system: Store<System> = createStore<System>({ state: "connecting", 
  * a node that nobody looks at has nothing to do.
  */
 export function watchSystem(key: string): () => void {
-  let stop = open(key);
-  const look = (): void => {
-    stop();
-    stop = document.hidden ? () => undefined : open(key);
-  };
-  document.addEventListener("visibilitychange", look);
-  return () => {
-    document.removeEventListener("visibilitychange", look);
-    stop();
-  };
+  return whileVisible(() => open(key));
 }
 
 function open(key: string): () => void {

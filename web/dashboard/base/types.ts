@@ -34,7 +34,8 @@ export interface SubscriberList {
   readonly subscribers: readonly Subscriber[];
 }
 
-export interface Presence {
+/** Who is on a channel; see Presence in openapi.yaml. */
+export interface PresenceList {
   /** Subjects, and streams without one. */
   readonly count: number;
   readonly subjects: readonly { readonly sub: string; readonly streams: number; readonly since: string }[];
