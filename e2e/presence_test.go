@@ -21,6 +21,7 @@ import (
 type lobby struct {
 	t       testing.TB
 	nodes   []*clusterNode
+	urls    []string // of nodes; they stay when a test starts one of them anew
 	http    *http.Client
 	ctx     context.Context
 	readers []*visitor
@@ -59,7 +60,7 @@ func newLobby(t testing.TB) *lobby {
 		p := natstest.NewProxy(t, nats)
 		n := &clusterNode{proxies: []*natstest.Proxy{p}}
 		n.server = serve(t, nil, "sluice", "--api-keys="+testKey, "--nats="+p.URL(), "--nats-cut-off=5m")
-		l.nodes = append(l.nodes, n)
+		l.nodes, l.urls = append(l.nodes, n), append(l.urls, n.url)
 	}
 	for i := range l.nodes {
 		l.follow(i)
@@ -70,7 +71,7 @@ func newLobby(t testing.TB) *lobby {
 
 // open opens a stream on a node and calls emit with each event until it ends.
 func (l *lobby) open(ctx context.Context, node int, credential, query string, emit func(event)) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.nodes[node].url+"/v1/subscribe?channel="+lobbyChannel+query, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.urls[node]+"/v1/subscribe?channel="+lobbyChannel+query, nil)
 	if err != nil {
 		l.t.Error(err)
 		return
@@ -319,7 +320,7 @@ func TestPresence_restart(t *testing.T) {
 			keys, _ := generateKeys(t)
 			args := append(args, "--api-keys="+testKey, "--signing-keys="+keys, "--listen="+freeAddress(t))
 			n := &clusterNode{server: serve(t, nil, "sluice", args...)}
-			l := &lobby{t: t, http: newClient(t), ctx: t.Context(), alive: []int{0}, nodes: []*clusterNode{n}}
+			l := &lobby{t: t, http: newClient(t), ctx: t.Context(), alive: []int{0}, nodes: []*clusterNode{n}, urls: []string{n.url}}
 			t.Cleanup(l.running.Wait)
 			v := l.visit("ann", n.tokenOf(t, "ann", lobbyChannel, "*"))
 			l.follow(0)
