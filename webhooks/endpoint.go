@@ -113,10 +113,22 @@ func (e *endpoint) sends(i *item) bool {
 	return l != nil && l.busy && l.items[0] == i
 }
 
+// tidy removes what is done from the front of a channel's lane, and the lane if nothing is
+// left: an endpoint may rest for long, while any number of events come and are given up. A
+// lane that is being served is tidied after that. The caller holds mu.
+func (e *endpoint) tidy(channel schemas.Channel) {
+	l := e.lanes[channel]
+	if l == nil || l.busy || l.skip() {
+		return
+	}
+	heap.Remove(&e.due, l.place)
+	delete(e.lanes, channel)
+}
+
 // fresh reports whether there is an event that was never tried. The caller holds mu.
 func (e *endpoint) fresh() bool {
 	for _, l := range e.due {
-		if l.skip() && l.items[0].tries == 0 {
+		if l.items[0].tries == 0 {
 			return true
 		}
 	}
@@ -153,11 +165,6 @@ func (e *endpoint) next(now time.Time) (*lane, time.Duration) {
 	defer e.sender.mu.Unlock()
 	for len(e.due) > 0 && e.life.Err() == nil {
 		l := e.due[0]
-		if !l.skip() {
-			heap.Pop(&e.due)
-			delete(e.lanes, l.channel)
-			continue
-		}
 		first := l.items[0]
 		if wait := l.due.Sub(now); wait > 0 {
 			return nil, min(wait, longestWait)
@@ -200,13 +207,16 @@ func (e *endpoint) serve(l *lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.running--
-	l.busy = false
-	if !cancelled {
+	switch {
+	case !cancelled:
 		e.conclude(l, first, &r)
+	case e.life.Err() != nil && s.life.Err() == nil:
+		s.giveUp(first, reasonRemoved)
+		s.reportOn(e)
 	}
-	if l.skip() && e.life.Err() == nil {
+	if l.busy = false; l.skip() {
 		heap.Push(&e.due, l)
-	} else if e.lanes[l.channel] == l {
+	} else {
 		delete(e.lanes, l.channel)
 	}
 	e.poke()

@@ -36,3 +36,16 @@ func (o *Options) UsesProxy() bool {
 	transport, ours := newClient(o).Transport.(*http.Transport)
 	return !ours || transport.Proxy != nil
 }
+
+// Held returns how many lanes there are, and how many events are in them.
+func (s *Sender) Held() (lanes, items int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.endpoints {
+		lanes += len(e.lanes)
+		for _, l := range e.lanes {
+			items += len(l.items)
+		}
+	}
+	return lanes, items
+}

@@ -7,12 +7,13 @@ import (
 )
 
 // lane is the events of one channel, the oldest first. It is in the heap unless the first one
-// is being sent.
+// is being sent. In the heap, its first event is one that is not done.
 type lane struct {
 	channel schemas.Channel
 	items   []*item
 	due     time.Time // when its turn is
 	busy    bool      // the first event is being sent
+	place   int       // in the heap
 }
 
 // skip removes events that are done from the front of a lane, and reports whether any are left.
@@ -34,11 +35,15 @@ func (d dueLanes) Len() int { return len(d) }
 func (d dueLanes) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
 
 // Swap implements [heap.Interface].
-func (d dueLanes) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+func (d dueLanes) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
 
 // Push implements [heap.Interface].
 func (d *dueLanes) Push(x any) {
 	l, _ := x.(*lane) // nothing else is pushed
+	l.place = len(*d)
 	*d = append(*d, l)
 }
 

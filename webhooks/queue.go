@@ -115,6 +115,7 @@ func (s *Sender) through(i *item) {
 	}
 	i.done = true
 	i.to.pending--
+	i.to.tidy(i.Channel)
 	p := i.pending
 	if p.left--; p.left > 0 {
 		p.from.settle(outbox.Outcome{Position: p.ID.Seq, By: i.to.key})
@@ -143,17 +144,13 @@ func (s *Sender) giveUp(i *item, why reason) {
 // giveUpAll gives up what is pending for an endpoint, but for what is being sent. The caller
 // holds mu.
 func (s *Sender) giveUpAll(e *endpoint, why reason) {
-	for name, l := range e.lanes {
+	for _, l := range e.lanes {
 		for n, i := range l.items {
 			if i != nil && (n > 0 || !l.busy) {
 				s.giveUp(i, why)
 			}
 		}
-		if !l.busy {
-			delete(e.lanes, name)
-		}
 	}
-	e.due = nil
 }
 
 // leave drops the events of a source that this node does not lead any more. Another node finds
@@ -171,6 +168,7 @@ func (s *Sender) leave(from *source) {
 			}
 			i.done = true
 			i.to.pending--
+			i.to.tidy(i.Channel)
 			if !s.opts.Kept {
 				s.note(i.to, reasonShutdown)
 			}

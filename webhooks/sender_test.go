@@ -1,6 +1,7 @@
 package webhooks_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/broker/engine/outbox"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/webhooks"
 )
 
 // status answers with a status, and perhaps Retry-After.
@@ -317,6 +319,75 @@ func TestSender_fileChanges(t *testing.T) {
 		}
 		if stats := s.Stats(); stats.GivenUp["removed"] != 2 || stats.Pending != 0 {
 			t.Errorf("stats %+v", stats)
+		}
+	})
+}
+
+// keepingBox is an outbox that notes what was settled.
+type keepingBox struct {
+	*outbox.Local
+	mu      sync.Mutex
+	settled []uint64 // guarded by mu
+}
+
+func (b *keepingBox) Settle(_ context.Context, outcomes []outbox.Outcome) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, o := range outcomes {
+		if o.By == "" {
+			b.settled = append(b.settled, o.Position)
+		}
+	}
+	return nil
+}
+
+// all returns the positions of what was settled, in order.
+func (b *keepingBox) all() []uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(slices.Values(b.settled))
+}
+
+// A webhook may be removed while an event is being sent to it. That one is given up, too: the
+// outbox would keep it until the next start otherwise.
+func TestSender_removedWhileSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() })
+		box := &keepingBox{Local: outbox.NewLocal()}
+		s := newSender(t, hook(""), r, func(o *webhooks.Options) { o.Outboxes = []outbox.Store{box} })
+		s.box = box.Local
+		s.end("a")
+		s.end("a")
+		time.Sleep(time.Second)
+		s.write("webhooks: []")
+		time.Sleep(time.Second)
+		if got := box.all(); !slices.Equal(got, []uint64{1, 2}) {
+			t.Errorf("settled %v", got)
+		}
+		if stats := s.Stats(); stats.GivenUp["removed"] != 2 {
+			t.Errorf("stats %+v", stats)
+		}
+		if n := s.log.count("reason=removed events=1"); n != 2 {
+			t.Errorf("%d lines in the log", n)
+		}
+	})
+}
+
+// However many events come while an endpoint rests, over however many channels, nothing stays
+// of those that were given up.
+func TestSender_overflow_memory(t *testing.T) {
+	inBubble(t, hook(""), status(503, "900"), func(t *testing.T, s *sent, r *receiver) {
+		s.end("first")
+		synctest.Wait()
+		for n := range 12_500 {
+			s.end([]string{"one", fmt.Sprint("c", n)}[n%2])
+			if n%1000 == 0 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		if lanes, items := s.Held(); lanes > 5_010 || items > 10_010 {
+			t.Errorf("%d lanes with %d events for %d that are pending", lanes, items, s.Stats().Pending)
 		}
 	})
 }
