@@ -56,19 +56,23 @@ func (b *Broker) ReportStreams() {
 	}
 }
 
-// tellAudience puts what there is to tell about followed channels into b.
-func (s *Stream) tellAudience(b *Batch) {
+// tellAudience puts what there is to tell about followed channels into b: at most limit bytes
+// but for the last event. Followers share what they have yet to be told, and a client that does
+// not take its batch has the rest of it alone.
+func (s *Stream) tellAudience(b *Batch, limit int) {
 	seat := s.seat()
 	if seat == nil {
 		return
 	}
-	for {
+	for limit > 0 {
 		data := seat.Next()
 		if data == nil {
 			return
 		}
 		at := s.here()
 		s.report()
-		b.add(control{event: string(schemas.TopicPresence), id: at, data: json.RawMessage(data)}.encode(s.format))
+		event := control{event: string(schemas.TopicPresence), id: at, data: json.RawMessage(data)}.encode(s.format)
+		b.add(event)
+		limit -= len(event)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -18,6 +19,7 @@ type crowd struct {
 	round   uint64   // guarded by mu
 	heard   []string // guarded by mu
 	follows []string // guarded by mu; what is followed now
+	says    [][]byte // guarded by mu; what followers are told, whoever comes first
 }
 
 func (c *crowd) Round() uint64 {
@@ -58,7 +60,17 @@ type following struct {
 	channel string
 }
 
-func (f following) Next() []byte { return nil }
+// Next returns what the crowd has to say.
+func (f following) Next() []byte {
+	f.crowd.mu.Lock()
+	defer f.crowd.mu.Unlock()
+	if len(f.crowd.says) == 0 {
+		return nil
+	}
+	data := f.crowd.says[0]
+	f.crowd.says = f.crowd.says[1:]
+	return data
+}
 
 func (f following) Close() {
 	f.crowd.mu.Lock()
@@ -134,5 +146,32 @@ func TestBroker_audienceFollows(t *testing.T) {
 	defer c.mu.Unlock()
 	if len(c.follows) > 0 {
 		t.Errorf("%q are still followed", c.follows)
+	}
+}
+
+// TestBroker_audienceBounded sends much that there is to tell in batches of a bounded size: the
+// rest of a batch is kept for each client that does not take it.
+func TestBroker_audienceBounded(t *testing.T) {
+	const events, size = 100, 8 << 10
+	c := &crowd{says: slices.Repeat([][]byte{[]byte(`"` + strings.Repeat("x", size) + `"`)}, events)}
+	b := must(broker.New(broker.Options{Audience: c, Pace: -1}))
+	t.Cleanup(func() { _ = b.Close() })
+	s := must(b.Subscribe(t.Context(), broker.Subscription{Channels: []broker.Selector{{Channel: "a"}}, Presence: []schemas.Channel{"a"}}))
+	t.Cleanup(s.Close)
+	told := 0
+	for batch := new(broker.Batch); told < events; {
+		if err := s.Next(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		bytes := 0
+		for _, event := range batch.Events {
+			bytes += len(event)
+			if len(event) > size {
+				told++
+			}
+		}
+		if bytes > 300<<10 {
+			t.Errorf("a batch has %d bytes", bytes)
+		}
 	}
 }

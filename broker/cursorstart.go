@@ -48,7 +48,7 @@ func (c *cursor) enter(ctx context.Context, sub Subscription) error {
 // leave undoes enter.
 func (c *cursor) leave() {
 	c.depart()
-	c.written(true)
+	defer c.written(true) // once nobody can find the cursor, and have it follow one more message
 	c.arrival.over(c.stream.messages, false)
 	sh := c.shard
 	defer sh.store.release(c)

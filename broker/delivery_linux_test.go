@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,43 @@ func TestBroker_Deliveries(t *testing.T) {
 			t.Errorf("one report too many: %+v", <-seen)
 		}
 	})
+}
+
+// publisher is a [follow.Observer] that publishes when it is told of the first message: in the
+// middle of what tells it.
+type publisher struct {
+	publish func()
+	once    sync.Once
+}
+
+// Follows implements [follow.Observer].
+func (*publisher) Follows(string) bool { return true }
+
+// Delivered implements [follow.Observer].
+func (p *publisher) Delivered(follow.Report) { p.once.Do(p.publish) }
+
+// TestBroker_Deliveries_leaving follows no message for ever to a reader that is leaving when it
+// comes: only so many can be followed at the same time.
+func TestBroker_Deliveries_leaving(t *testing.T) {
+	for _, sub := range []broker.Subscription{asking("a"), asking("*")} {
+		told := new(publisher)
+		deliveries := follow.New(told)
+		b := start(t, broker.Options{Loops: -1, Deliveries: deliveries})
+		told.publish = func() { traced(t, b, "status", `2`) }
+		r := subscribe(t, b, sub)
+		for len(r.lives) == 0 {
+			r.during(time.Millisecond)
+		}
+		traced(t, b, "status", `1`)
+		r.Close()
+		free := 0
+		for deliveries.Follow(traceparent) != nil {
+			free++
+		}
+		if free != 4096 {
+			t.Errorf("%s: %d messages can still be followed, want 4096", sub.Channels[0].Channel, free)
+		}
+	}
 }
 
 // pulls opens a stream that a goroutine reads until the test ends, and waits until it has

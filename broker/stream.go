@@ -211,8 +211,8 @@ func (s *Stream) wake() bool {
 	return c != nil && c.wake(s)
 }
 
-// gather puts what is due at the time now into b, with messages of about limit bytes,
-// or nothing. It does not wait.
+// gather puts what is due at the time now into b, with messages of about limit bytes and as
+// much about followed channels, or nothing. It does not wait.
 func (s *Stream) gather(b *Batch, now time.Time, limit int) {
 	b.reset()
 	defer func() {
@@ -237,7 +237,7 @@ func (s *Stream) gather(b *Batch, now time.Time, limit int) {
 	}
 	s.collect(b, limit)
 	s.arrived(b)
-	s.tellAudience(b)
+	s.tellAudience(b, limit)
 	if len(b.Events) == 0 && s.broker.clock(now) >= s.beatAt {
 		s.beat(b)
 	}
