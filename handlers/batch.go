@@ -147,13 +147,7 @@ func (a *api) publishLines(c echo.Context) error {
 	}
 	readsOn(c)
 	defer a.bounded(c, w.control)()
-	if r := c.Request(); r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would send it too late, after the answer has begun
-	}
-	c.Response().Header().Set(echo.HeaderContentType, "application/x-ndjson")
-	c.Response().Header().Set("X-Accel-Buffering", "no")
-	c.Response().WriteHeader(http.StatusOK)
-	w.head()
+	beginLines(c, w)
 
 	in := bufio.NewReaderSize(c.Request().Body, 64<<10)
 	out := make([]byte, 0, 4<<10)
@@ -170,24 +164,13 @@ func (a *api) publishLines(c echo.Context) error {
 		line, err := readLine(in, int(a.bodyLimit()))
 		switch {
 		case errors.Is(err, ErrTooLarge):
-			out = append(a.appendProblem(c, out, err), '\n')
-		case err != nil && len(line) == 0: // the end of the body, or of the connection
-			if _, good := a.stillGood(r.who); good != nil {
-				out = append(a.appendProblem(c, out, good), '\n')
-			} else if a.Stopping.Err() != nil {
-				out = append(a.appendProblem(c, out, broker.ErrDraining), '\n')
-			} else if !errors.Is(err, io.EOF) {
-				r.failed(malformed, errBrokeOff())
-			}
-			return w.send(out)
+			out = a.appendLine(c, out, itemResult{err: err})
+		case err != nil && len(line) == 0:
+			return w.send(a.appendEnd(c, out, err))
 		case len(bytes.TrimSpace(line)) > 0:
-			if r.who, err = a.stillGood(r.who); err != nil {
-				return w.send(append(a.appendProblem(c, out, err), '\n'))
-			}
-			receipt, err := a.publishItem(c, line, "")
-			out = append(a.appendOutcome(c, out, itemResult{receipt, err}), '\n')
-			if err != nil && (errors.Is(err, auth.ErrUnauthorized) || a.Stopping.Err() != nil) {
-				return w.send(out) // while it was slowed down
+			o, last := a.publishLine(c, line) // which may send out, see above
+			if out = a.appendLine(c, out, o); last {
+				return w.send(out)
 			}
 		}
 		if len(out) > 32<<10 || !hasLine(in) {
@@ -197,6 +180,51 @@ func (a *api) publishLines(c echo.Context) error {
 			out = out[:0]
 		}
 	}
+}
+
+// beginLines begins an answer of lines while the body still comes.
+func beginLines(c echo.Context, w *streamWriter) {
+	if r := c.Request(); r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		c.Response().Writer.WriteHeader(http.StatusContinue) // the first read would send it too late, after the answer has begun
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/x-ndjson")
+	c.Response().Header().Set("X-Accel-Buffering", "no")
+	c.Response().WriteHeader(http.StatusOK)
+	w.head()
+}
+
+// publishLine publishes a line if its sender may still do that. It reports whether the line is
+// the last one.
+func (a *api) publishLine(c echo.Context, line []byte) (o itemResult, last bool) {
+	r := request(c)
+	if r.who, o.err = a.stillGood(r.who); o.err != nil {
+		return o, true
+	}
+	o.receipt, o.err = a.publishItem(c, line, "")
+	// The credential may have ended, or the server begun to stop, while the line was slowed down.
+	return o, o.err != nil && (errors.Is(o.err, auth.ErrUnauthorized) || a.Stopping.Err() != nil)
+}
+
+// appendLine appends the answer to a line.
+func (a *api) appendLine(c echo.Context, b []byte, o itemResult) []byte {
+	return append(a.appendOutcome(c, b, o), '\n')
+}
+
+// appendEnd appends why there are no more lines, if that is not for the client to know already.
+// err is that of reading: the end of the body, or of the connection.
+func (a *api) appendEnd(c echo.Context, b []byte, err error) []byte {
+	r := request(c)
+	_, over := a.stillGood(r.who)
+	if over == nil && a.Stopping.Err() != nil {
+		over = broker.ErrDraining
+	}
+	switch {
+	case over != nil:
+		return a.appendLine(c, b, itemResult{err: over})
+	case !errors.Is(err, io.EOF):
+		r.failed(malformed, errBrokeOff())
+	}
+	return b
 }
 
 // bounded makes reads of the body fail when the server is about to stop or the token

@@ -134,6 +134,12 @@ func serve(ctx context.Context, cfg *Config, stdout io.Writer, log *slog.Logger,
 	if err := service.Watch(ctx); err != nil {
 		return err
 	}
+	return answer(ctx, cfg, b, service, entrance, stdout, log)
+}
+
+// answer lets clients in until ctx ends, and then drains the service, which is put together
+// and has no client yet.
+func answer(ctx context.Context, cfg *Config, b *broker.Broker, service *handlers.Service, entrance *door.Door, stdout io.Writer, log *slog.Logger) error {
 	server, err := newHTTPServer(cfg, service, entrance, log)
 	if err != nil {
 		return err
