@@ -22,8 +22,8 @@ const (
 	maxAnswerHeader = 64 << 10 // bytes
 	maxAnswerBody   = 16 << 10 // bytes
 	answerBodyTime  = time.Second
-	// maxConnections is how many connections to one host may be open, and so how many events
-	// are sent to one endpoint at the same time.
+	// maxConnections is how many events are sent to one endpoint at the same time. The client
+	// has no limit for a host: an endpoint that hangs would hold up the others there.
 	maxConnections = 8
 
 	userAgent = "Sluice-Webhooks/1 (+https://github.com/sluicehq/sluice)"
@@ -41,7 +41,7 @@ func newClient(o *Options) *http.Client {
 		Transport: &http.Transport{
 			DialContext: dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: connectTimeout, MaxResponseHeaderBytes: maxAnswerHeader, DisableCompression: true,
-			MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: 2, MaxIdleConns: maxEndpoints, IdleConnTimeout: 30 * time.Second,
+			MaxIdleConnsPerHost: 2, MaxIdleConns: maxEndpoints, IdleConnTimeout: 30 * time.Second,
 		},
 	}
 }

@@ -162,6 +162,26 @@ func TestSender_endpointsDoNotWait(t *testing.T) {
 	})
 }
 
+// Nor does one that hangs delay another one on the same host.
+func TestSender_endpointsOfOneHost(t *testing.T) {
+	two := "webhooks: [{url: http://a.test/hangs, secret: " + secret + "}, {url: http://a.test/, secret: " + secret + "}]"
+	inBubble(t, two, func(_ http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/hangs" {
+			<-q.Context().Done()
+		}
+	}, func(t *testing.T, s *sent, _ *receiver) {
+		const channels = 30
+		for n := range channels {
+			s.end(fmt.Sprint("c", n))
+		}
+		time.Sleep(time.Second)
+		now, _ := s.Status()
+		if now[0].Delivered != 0 || now[1].Delivered != channels || now[1].LastError != "" {
+			t.Errorf("status %+v", now)
+		}
+	})
+}
+
 // An event is tried for an hour, at growing intervals, and then given up, counted and logged.
 func TestSender_hour(t *testing.T) {
 	inBubble(t, hook(""), status(500), func(t *testing.T, s *sent, r *receiver) {
