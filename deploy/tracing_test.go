@@ -19,6 +19,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/sluicehq/sluice/internal/natstest"
 )
 
 // collect starts the OTLP receiver of the OpenTelemetry Collector, and returns its endpoint
@@ -67,10 +69,17 @@ func freeAddress(t *testing.T) string {
 }
 
 // received returns the spans that have arrived, by name.
-func received(sink *consumertest.TracesSink) map[string][]ptrace.Span {
+func received(sink *consumertest.TracesSink) map[string][]ptrace.Span { return receivedOf(sink, "") }
+
+// receivedOf returns the spans of the service that have arrived, by name. The service "" is
+// all of them.
+func receivedOf(sink *consumertest.TracesSink, service string) map[string][]ptrace.Span {
 	spans := make(map[string][]ptrace.Span)
 	for _, traces := range sink.AllTraces() {
 		for _, resource := range traces.ResourceSpans().All() {
+			if name, _ := resource.Resource().Attributes().Get("service.name"); service != "" && name.Str() != service {
+				continue
+			}
 			for _, scope := range resource.ScopeSpans().All() {
 				for _, span := range scope.Spans().All() {
 					spans[span.Name()] = append(spans[span.Name()], span)
@@ -339,6 +348,55 @@ func TestTracing_own(t *testing.T) {
 		if got := span.ParentSpanID().String(); got != parents[id.Str()] || got != published[id.Str()] {
 			t.Errorf("message %s is delivered in %s, names %s and was published in %s", id.Str(), got, parents[id.Str()], published[id.Str()])
 		}
+	}
+}
+
+// TestTracing_cluster reads at one node what was published at another one. The node of the
+// reader says when the message was delivered, in the trace of its publisher.
+func TestTracing_cluster(t *testing.T) {
+	nats := natstest.Start(t, "")
+	endpoint, sink := collect(t, "http/protobuf")
+	node := func(name string) *server {
+		environ := []string{"SLUICE_API_KEYS=" + testKey, "OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_SERVICE_NAME=" + name}
+		return start(t, environ, "--listen", "127.0.0.1:0", "--drain-timeout", "1s", "--nats", nats.URL())
+	}
+	writes, reads := node("writes"), node("reads")
+	r := reads.subscribe(t, "channel=orders")
+	parents := make(map[string]string) // of what is delivered, by id
+	for body, headers := range map[string][]string{
+		`{"n":1}`: {"Traceparent", "00-" + parentTrace + "-" + parentSpan + "-01"},
+		`{"n":2}`: nil, // it follows from the span of the node that published it
+	} {
+		writes.publish(t, "/v1/publish/orders/status", body, headers...)
+		var message struct{ ID, Traceparent string }
+		if err := json.Unmarshal([]byte(r.until(t, body)), &message); err != nil {
+			t.Fatal(err)
+		}
+		parents[message.ID] = message.Traceparent
+	}
+	r.cancel()
+	writes.drain(t)
+	reads.drain(t)
+	if spans := receivedOf(sink, "reads"); len(spans["publish"]) != 0 || len(spans["append"]) != 0 || len(spans["deliver"]) != 2 {
+		t.Fatalf("the node of the reader sent %d, %d and %d spans, want 2 deliver alone", len(spans["publish"]), len(spans["append"]), len(spans["deliver"]))
+	}
+	own := make(map[string]string) // spans of the node that published, by id of the message
+	for _, span := range receivedOf(sink, "writes")["publish"] {
+		id, _ := span.Attributes().Get("messaging.message.id")
+		own[id.Str()] = span.SpanID().String()
+		if span.TraceID().String() == parentTrace { // its publisher's own span
+			own[id.Str()] = parentSpan
+		}
+	}
+	for _, span := range receivedOf(sink, "reads")["deliver"] {
+		id, _ := span.Attributes().Get("messaging.message.id")
+		if got := "00-" + span.TraceID().String() + "-" + span.ParentSpanID().String() + "-01"; got != parents[id.Str()] || span.ParentSpanID().String() != own[id.Str()] {
+			t.Errorf("message %s is delivered in %s, names %s and was published in %s", id.Str(), got, parents[id.Str()], own[id.Str()])
+		}
+		checkAttributes(t, span, map[string]any{
+			"messaging.system": "sluice", "messaging.operation.name": "deliver", "messaging.destination.name": "orders",
+			"messaging.message.id": id.Str(), "sluice.topic": "status", "sluice.readers": int64(1), "sluice.readers.behind": int64(0),
+		})
 	}
 }
 

@@ -53,13 +53,13 @@ type roster struct {
 	faults []string        // guarded by mu
 }
 
-func newLobby(t testing.TB) *lobby {
+func newLobby(t testing.TB, args ...string) *lobby {
 	nats := natstest.Start(t, "")
 	l := &lobby{t: t, http: newClient(t), ctx: t.Context(), alive: []int{0, 1, 2}}
 	for range 3 {
 		p := natstest.NewProxy(t, nats)
 		n := &clusterNode{proxies: []*natstest.Proxy{p}}
-		n.server = serve(t, nil, "sluice", "--api-keys="+testKey, "--nats="+p.URL(), "--nats-cut-off=5m")
+		n.server = serve(t, nil, "sluice", append(args, "--api-keys="+testKey, "--nats="+p.URL(), "--nats-cut-off=5m")...)
 		l.nodes, l.urls = append(l.nodes, n), append(l.urls, n.url)
 	}
 	for i := range l.nodes {
@@ -69,9 +69,14 @@ func newLobby(t testing.TB) *lobby {
 	return l
 }
 
-// open opens a stream on a node and calls emit with each event until it ends.
+// open opens a stream of the channel on a node and calls emit with each event until it ends.
 func (l *lobby) open(ctx context.Context, node int, credential, query string, emit func(event)) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.urls[node]+"/v1/subscribe?channel="+lobbyChannel+query, nil)
+	l.read(ctx, node, credential, "channel="+lobbyChannel+query, emit)
+}
+
+// read opens any stream on a node and calls emit with each event until it ends.
+func (l *lobby) read(ctx context.Context, node int, credential, query string, emit func(event)) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.urls[node]+"/v1/subscribe?"+query, nil)
 	if err != nil {
 		l.t.Error(err)
 		return
@@ -247,6 +252,27 @@ func (l *lobby) subs() (names []string) {
 	return names
 }
 
+// killThird kills the third node. Of its readers, half end with it, and half come back to the
+// other nodes.
+func (l *lobby) killThird() {
+	l.t.Helper()
+	l.mu.Lock()
+	l.alive = []int{0, 1}
+	l.mu.Unlock()
+	var stay []*visitor
+	for i, v := range l.readers {
+		if v.on() == 2 && i%2 == 0 {
+			v.stop() // together with its node, or a moment before
+		} else {
+			stay = append(stay, v)
+		}
+	}
+	l.nodes[2].kill()
+	l.readers = stay
+	l.wants("a node was killed", l.subs(), 0, 1)
+	l.nobodyLeft("a node was killed", l.subs(), 0, 1)
+}
+
 // TestPresence lets 300 readers of three nodes come, reload, move, go and crash, kills a
 // node, and parts another one from NATS. Each time, the lists and the followers of all nodes
 // have to become right, and nobody who has only reloaded or moved may be told to have left.
@@ -273,21 +299,7 @@ func TestPresence(t *testing.T) {
 	l.wants("50 went", l.subs(), 0, 1, 2)
 	l.nobodyLeft("some went", l.subs(), 0, 1, 2)
 
-	l.mu.Lock()
-	l.alive = []int{0, 1}
-	l.mu.Unlock()
-	var stay []*visitor
-	for i, v := range l.readers {
-		if v.on() == 2 && i%2 == 0 {
-			v.stop() // it ends together with its node, or a moment before
-		} else {
-			stay = append(stay, v)
-		}
-	}
-	l.nodes[2].kill()
-	l.readers = stay
-	l.wants("a node was killed", l.subs(), 0, 1)
-	l.nobodyLeft("a node was killed", l.subs(), 0, 1)
+	l.killThird()
 
 	l.mu.Lock()
 	l.alive = []int{0} // whoever comes back does so there
@@ -308,6 +320,46 @@ func TestPresence(t *testing.T) {
 	l.nodes[1].mend()
 	l.wants("together again", l.subs(), 0, 1)
 	l.nobodyLeft("at the end", nil, 0, 1)
+}
+
+// TestPresence_shards spreads the channels over three streams. Nodes tell each other of their
+// readers all the same, a follower of channels of different shards is told of each of them,
+// and a node that is killed takes its readers with it.
+func TestPresence_shards(t *testing.T) {
+	t.Parallel()
+	l := newLobby(t, "--nats-shards=3")
+	for i := range 30 {
+		sub := fmt.Sprintf("r%02d", i)
+		l.visit(sub, l.nodes[0].tokenOf(t, sub, lobbyChannel, "*"))
+	}
+	l.wants("all came", l.subs(), 0, 1, 2)
+	var channels strings.Builder // many enough that each shard has some
+	for i := range 12 {
+		fmt.Fprintf(&channels, "&channel=room:%d", i)
+		name := fmt.Sprintf("room:%d", i)
+		l.running.Go(func() { l.read(l.ctx, i%3, testKey, "channel="+name, func(event) {}) }) // ends with the test
+	}
+	told := make(chan string, 100)
+	l.running.Go(func() { // ends with the test
+		l.read(l.ctx, 0, testKey, "topic=$presence"+channels.String(), func(e event) {
+			var room struct {
+				Channel string
+				Count   int
+			}
+			if json.Unmarshal([]byte(e.Data), &room) == nil && e.Type == "$presence" && room.Count == 1 {
+				told <- room.Channel
+			}
+		})
+	})
+	for rooms := make(map[string]bool); len(rooms) < 12; {
+		select {
+		case room := <-told:
+			rooms[room] = true
+		case <-time.After(patience):
+			t.Fatalf("told of the readers of %d channels, want 12", len(rooms))
+		}
+	}
+	l.killThird()
 }
 
 // TestPresence_restart follows a channel over a restart of a single server, with each engine
