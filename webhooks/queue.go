@@ -67,10 +67,11 @@ func (q *queue) full() bool { return q.events.Len() > maxPending || q.bytes > ma
 func (s *Sender) enqueue(leading context.Context, from *source, e outbox.Event) {
 	p := &pending{Event: e, id: idOf(&e), body: bodyOf(&e), from: from, leading: leading}
 	p.Run = nil // it is in the body
-	p.until = e.At.Std().Add(giveUpAfter)
-	if late := time.Now().Add(lateFor); p.until.Before(late) {
-		p.until = late
-	}
+	// Counted from now on, for a clock may be set while the event is pending, and that of the node
+	// where it happened need not agree with this one.
+	now := time.Now()
+	left := e.At.Std().Add(giveUpAfter).Sub(now)
+	p.until = now.Add(min(max(left, lateFor), giveUpAfter))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, to := range s.endpoints {

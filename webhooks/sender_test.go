@@ -240,6 +240,17 @@ func TestSender_late(t *testing.T) {
 	})
 }
 
+// The clock of the node where an event happened may be ahead. That makes nobody try for longer.
+func TestSender_clockAhead(t *testing.T) {
+	inBubble(t, hook(""), status(500), func(t *testing.T, s *sent, _ *receiver) {
+		s.box.Put(outbox.Event{Type: outbox.ChannelVacated, Channel: "a", At: schemas.TimeOf(time.Now().Add(24 * time.Hour))})
+		time.Sleep(time.Hour + time.Second)
+		if stats := s.Stats(); stats.GivenUp["expired"] != 1 || stats.Pending != 0 {
+			t.Errorf("stats %+v", stats)
+		}
+	})
+}
+
 // Retry-After is obeyed, by all channels if the receiver is busy, and within bounds.
 func TestSender_retryAfter(t *testing.T) {
 	inBubble(t, hook(""), status(503, "120"), func(t *testing.T, s *sent, r *receiver) {

@@ -9,8 +9,11 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// maxWaiting limits the events that nobody has read yet.
-const maxWaiting = 10_000
+// Limits of the events that nobody has read yet.
+const (
+	maxWaiting      = 10_000
+	maxWaitingBytes = 64 << 20
+)
 
 // Local is an outbox for a single node. It forgets everything when the process stops, and an
 // event as soon as it is read. The caller adds the ends of runs, too.
@@ -21,6 +24,7 @@ type Local struct {
 	epoch    uint64
 	last     uint64                   // guarded by mu; the newest position
 	waiting  []Event                  // guarded by mu
+	bytes    int                      // guarded by mu; of waiting
 	dropped  int64                    // guarded by mu
 	occupied map[schemas.Channel]bool // guarded by mu
 }
@@ -50,9 +54,27 @@ func (l *Local) Read(_ context.Context, _ uint64, limit int) ([]Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(limit, len(l.waiting))
+	return l.take(n), nil
+}
+
+// take removes the oldest n events and returns them. The caller holds mu.
+func (l *Local) take(n int) []Event {
 	taken := slices.Clone(l.waiting[:n])
-	l.waiting = slices.Delete(l.waiting, 0, n)
-	return taken, nil
+	for i := range taken {
+		l.bytes -= taken[i].size()
+	}
+	clear(l.waiting[:n])
+	l.waiting = l.waiting[n:]
+	return taken
+}
+
+// size is about how many bytes the event takes.
+func (e *Event) size() int {
+	const fixed = 256
+	if e.Run == nil {
+		return fixed
+	}
+	return fixed + len(e.Run.Result) + len(e.Run.Error)
 }
 
 // News implements [Store].
@@ -67,12 +89,14 @@ func (l *Local) Add(_ context.Context, e Event) error {
 	return nil
 }
 
-// Put adds an event. If nobody has read the last 10,000, it drops the oldest one.
+// Put adds an event. It drops the oldest ones that nobody has read if there are more than 10,000,
+// or they take more than 64 MiB.
 func (l *Local) Put(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) >= maxWaiting {
-		l.waiting = slices.Delete(l.waiting, 0, 1)
+	l.bytes += e.size()
+	for len(l.waiting) >= maxWaiting || l.bytes > maxWaitingBytes && len(l.waiting) > 0 {
+		l.take(1)
 		l.dropped++
 	}
 	switch e.Type {

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"testing"
@@ -56,6 +57,34 @@ func TestLocal_bounded(t *testing.T) {
 	}
 	if rest, err := l.Read(t.Context(), 0, 20_000); err != nil || len(rest) != 9_999 {
 		t.Errorf("%d more, %v", len(rest), err)
+	}
+}
+
+// So they do if those that nobody has read have large results.
+func TestLocal_boundedBytes(t *testing.T) {
+	l, result := outbox.NewLocal(), bytes.Repeat([]byte("1"), 1<<20)
+	put := func() {
+		l.Put(outbox.Event{Type: outbox.RunCompleted, Channel: "a", Run: &schemas.RunChange{Result: result}})
+	}
+	read := func() []outbox.Event {
+		all, err := l.Read(t.Context(), 0, 20_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for range 100 {
+		put()
+	}
+	if kept := read(); len(kept) < 60 || len(kept) > 64 || kept[len(kept)-1].ID.Seq != 100 || l.Dropped() != int64(100-len(kept)) {
+		t.Errorf("%d events of a MiB are kept, and %d were dropped", len(kept), l.Dropped())
+	}
+	before := l.Dropped()
+	for range 60 {
+		put()
+	}
+	if kept := read(); len(kept) != 60 || l.Dropped() != before {
+		t.Errorf("%d events are kept though all before were read", len(kept))
 	}
 }
 
