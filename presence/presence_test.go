@@ -228,6 +228,47 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// TestPresence_many lists those of many subjects who have been there the longest. However often it
+// is asked, it goes through all of them once in a second at most: nobody can come or go meanwhile.
+func TestPresence_many(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const subjects = 5 * presence.MaxNamed
+		n := alone(t)
+		n.follow("other") // begins a round
+		pause(second)
+		var want []string
+		for i := range subjects {
+			sub := fmt.Sprintf("%04d", (i*7919)%subjects)
+			if n.stream(sub, "c"); i < presence.MaxNamed {
+				want = append(want, sub)
+			}
+			if i%10 == 9 {
+				pause(time.Millisecond)
+				slices.Sort(want[min(len(want), i-9):]) // who came at the same time is listed by name
+			}
+		}
+		check := func(what string, count int) {
+			t.Helper()
+			got, err := n.Presence(t.Context(), "c")
+			if err != nil || got.Count != count || !got.More {
+				t.Errorf("%s: count %d, want %d; more %t, %v", what, got.Count, count, got.More, err)
+			}
+			var names []string
+			for _, s := range got.Subjects {
+				names = append(names, s.Sub)
+			}
+			if !slices.Equal(names, want) {
+				t.Errorf("%s: got %q, want %q", what, names, want)
+			}
+		}
+		check("at first", subjects)
+		n.stream("late", "c")
+		check("within a second", subjects)
+		pause(second)
+		check("after that", subjects+1)
+	})
+}
+
 // TestRound tracks readers only while somebody wants to know, and tells the truth each time.
 func TestRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

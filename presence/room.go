@@ -28,6 +28,8 @@ type room struct {
 	count     int  // that followers know
 	flushedAt time.Time
 	flushing  bool // an event is scheduled
+
+	listed *listed // nil: there were never too many subjects to list
 }
 
 // member is a subject in a channel.
@@ -172,13 +174,4 @@ func (r *Registry) changed(room *room, now time.Time) {
 		r.scheduleFlush(room, now)
 	}
 	r.dropIfUnused(room)
-}
-
-// subjects returns the subjects, in no order.
-func (room *room) subjects() []Subject {
-	list := make([]Subject, 0, len(room.members))
-	for name, m := range room.members {
-		list = append(list, Subject{Sub: name, Streams: m.streams, Since: schemas.TimeOf(m.since)})
-	}
-	return list
 }
