@@ -3,9 +3,12 @@
 package natstest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -103,7 +106,42 @@ func startAll(servers []*Server) bool {
 			return false
 		}
 	}
+	if err := servers[0].awaitJetStream(); err != nil {
+		servers[0].t.Logf("natstest: %v\n%s", err, servers[0].Log())
+		return false
+	}
 	return true
+}
+
+// awaitJetStream returns when JetStream answers. The servers of a cluster have to find each other
+// and to elect a leader first.
+func (s *Server) awaitJetStream() error {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if s.hasJetStream() {
+			return nil
+		}
+	}
+	return errors.New("JetStream does not answer")
+}
+
+// hasJetStream asks for the account's figures.
+func (s *Server) hasJetStream() bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", s.Addr())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nSUB answer 1\r\nPUB $JS.API.INFO answer 0\r\n\r\n"); err != nil {
+		return false
+	}
+	answered := false
+	for lines := bufio.NewScanner(conn); lines.Scan(); answered = strings.HasPrefix(lines.Text(), "MSG answer ") {
+		if answered {
+			return !strings.Contains(lines.Text(), `"error"`)
+		}
+	}
+	return false
 }
 
 func kill(servers []*Server) {
