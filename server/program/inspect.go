@@ -198,12 +198,22 @@ func (s *streams) screen(of string, endless bool) (show func(top.View) error, re
 	return func(v top.View) error {
 		var b strings.Builder
 		b.WriteString(begin)
-		for _, line := range append([]string{colours.paint(bold, printable(of)) + "   " + v.At.Local().Format(time.TimeOnly), ""}, v.Lines()...) {
+		for _, line := range picture(of, v, colours) {
 			b.WriteString(line + restOfLine + "\n")
 		}
 		_, err := fmt.Fprint(s.out, b.String(), end)
 		return err
 	}, restore
+}
+
+// picture returns the lines that show a view on a terminal. What the server has said is printable
+// in them.
+func picture(of string, v top.View, colours palette) []string {
+	lines := []string{colours.paint(bold, printable(of)) + "   " + v.At.Local().Format(time.TimeOnly), ""}
+	for _, line := range v.Lines() {
+		lines = append(lines, printable(line))
+	}
+	return lines
 }
 
 // historyCmd is the command history.

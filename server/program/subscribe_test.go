@@ -12,9 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/schemas"
+	"github.com/sluicehq/sluice/server/top"
 )
 
 const subscribeMessage = `{"id":"e-2","channel":"c","topic":"status","kind":"data","data":{"a":"é"},"created_at":"2026-11-23T06:18:03.222Z"}`
@@ -104,6 +106,14 @@ func TestPrinter_terminal(t *testing.T) {
 				t.Errorf("printed %q, want %q", out.String(), tt.want)
 			}
 		})
+	}
+}
+
+// TestPicture: what a server calls its problems controls no terminal.
+func TestPicture(t *testing.T) {
+	lines := picture("http://h\x1b[2J", top.View{Problems: map[string]float64{"\x1b[2J\u009bx": 1}}, false)
+	if text := strings.Join(lines, ""); strings.ContainsFunc(text, unicode.IsControl) || !strings.Contains(text, "problem") {
+		t.Errorf("%q", lines)
 	}
 }
 
