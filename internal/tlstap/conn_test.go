@@ -336,7 +336,7 @@ func TestConn_Sealer_keyUpdate(t *testing.T) {
 	if _, err := r.raw.Write(update); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.server.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+	if err := r.server.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.server.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) { // it reads the message
