@@ -16,6 +16,9 @@ import (
 // maxDefinition limits the body of a definition, in bytes.
 const maxDefinition = 512 << 10
 
+// mimeYAML is the media type of YAML (RFC 9512).
+const mimeYAML = "application/yaml"
+
 // listSchemas answers GET /v1/schemas.
 func (a *api) listSchemas(c echo.Context) error {
 	return answer(c, http.StatusOK, struct {
@@ -47,26 +50,7 @@ func (a *api) putSchema(c echo.Context) error {
 	if c.QueryParams().Has("dry_run") && !dry {
 		return fmt.Errorf("%w: dry_run must be true, or left out", ErrMalformed)
 	}
-	media, err := mediaType(c)
-	if err != nil {
-		return err
-	}
-	if media != "" && media != echo.MIMEApplicationJSON {
-		return unsupported(media, echo.MIMEApplicationJSON)
-	}
-	raw, body := a.buffers.get(), a.buffers.get()
-	defer a.buffers.put(raw)
-	defer a.buffers.put(body)
-	if err := a.readBody(c, raw, maxDefinition); err != nil {
-		return err
-	}
-	if err := compact(body, raw.Bytes()); err != nil {
-		return err
-	}
-	if err := strictjson.CheckDepth(body.Bytes()); err != nil {
-		return err
-	}
-	def, err := schemas.ParseDefinition(name, body.Bytes())
+	def, err := a.readDefinition(c, name)
 	if err != nil {
 		return err
 	}
@@ -82,6 +66,33 @@ func (a *api) putSchema(c echo.Context) error {
 		return err
 	}
 	return answer(c, status, def)
+}
+
+// readDefinition reads the body, JSON or YAML.
+func (a *api) readDefinition(c echo.Context, name string) (def schemas.Definition, err error) {
+	media, err := mediaType(c)
+	if err != nil {
+		return def, err
+	}
+	if media != "" && media != echo.MIMEApplicationJSON && media != mimeYAML {
+		return def, unsupported(media, echo.MIMEApplicationJSON+" or "+mimeYAML)
+	}
+	raw, body := a.buffers.get(), a.buffers.get()
+	defer a.buffers.put(raw)
+	defer a.buffers.put(body)
+	if err := a.readBody(c, raw, maxDefinition); err != nil {
+		return def, err
+	}
+	if media == mimeYAML {
+		return schemas.ParseDefinitionYAML(name, raw.Bytes())
+	}
+	if err := compact(body, raw.Bytes()); err != nil {
+		return def, err
+	}
+	if err := strictjson.CheckDepth(body.Bytes()); err != nil {
+		return def, err
+	}
+	return schemas.ParseDefinition(name, body.Bytes())
 }
 
 // define applies a definition on every node. If this node refuses it, the others never

@@ -22,8 +22,12 @@ func (s *suite) schemas(t *testing.T) {
 	}
 	const definition = `{"topics":{"status":{"schema":{"type":"object","required":["message"],"properties":{"message":{"type":"string"},"n/~":{"type":"integer"}}}},"tokens":{}},"replay":{"messages":2},"strict":true}`
 	only := srv.mint(auth.TokenRequest{Publish: schemas.Grants{{Channel: "elsewhere", Topics: []string{"t"}}}})
-	other := refused("another type", path, definition, 415, "unsupported-media-type")
-	other.header = map[string]string{"Content-Type": "application/yaml"}
+	typed := func(c call, media string) call {
+		c.header = map[string]string{"Content-Type": media}
+		return c
+	}
+	const inYAML = "topics:\n  status: {schema: {type: object, required: [message]}}\n  tokens:\nstrict: true\n"
+	aBomb := "a: &a [" + strings.Repeat("x,", 1000) + "]\nb: &b [" + strings.Repeat("*a,", 1000) + "]\ntopics: {t: {schema: {enum: [*b, *b]}}}\n"
 	srv.run(t, []call{
 		{name: "none yet", method: "GET", path: "/v1/schemas", as: srv.token("c", "t"), status: 200, says: `{"schemas":[]}`},
 		put("a dry run", path+"?dry_run=true", definition, 201),
@@ -52,8 +56,19 @@ func (s *suite) schemas(t *testing.T) {
 		refused("a tie", "/v1/schemas/pipeline:%7Bother%7D", `{}`, 422, "bad-schema", "/name"),
 		refused("not JSON", path, `{"topics":`, 400, "malformed"),
 		refused("nothing", path, ``, 400, "malformed"),
-		other,
-		{name: "still as it was", method: "GET", path: path, as: apiKey, status: 200, says: `"message"`},
+		typed(refused("another type", path, definition, 415, "unsupported-media-type"), "text/plain"),
+		typed(put("in YAML, dry", path+"?dry_run=true", inYAML, 200), "application/yaml"),
+		typed(refused("faulty YAML", path, "topics:\n  t: {schema: {required: a}}", 422, "bad-schema", "/topics/t/schema/required"), "application/yaml"),
+		typed(refused("no YAML", path, "topics: {", 422, "bad-schema", ""), "application/yaml"),
+		typed(refused("YAML that stands for very much", path, aBomb, 422, "bad-schema", ""), "application/yaml"),
+		typed(refused("YAML called JSON", path, inYAML, 400, "malformed"), "application/json"),
+		{name: "still as it was", method: "GET", path: path, as: apiKey, status: 200, says: `"replay":{"messages":2}`},
+		typed(put("another one in YAML", "/v1/schemas/yaml:%7Brun%7D", inYAML, 201), "application/yaml; charset=utf-8"),
+		{
+			name: "which is the same in JSON", method: "GET", path: "/v1/schemas/yaml:%7Brun%7D", as: apiKey, status: 200,
+			says: `{"name":"yaml:{run}","topics":{"status":{"schema":{"type":"object","required":["message"]}},"tokens":{}},"strict":true}`,
+		},
+		{name: "delete that one", method: "DELETE", path: "/v1/schemas/yaml:%7Brun%7D", as: apiKey, status: 204},
 	})
 	srv.run(t, []call{
 		put("a schema of many parts", "/v1/schemas/parts", `{"topics":{"t":{"schema":{"items":{"allOf":[`+strings.TrimSuffix(strings.Repeat(`{"minimum":0},`, 4000), ",")+`]}}}}}`, 201),

@@ -80,13 +80,24 @@ func definitionError(form, schema []FieldError) error {
 // find: its limits, and conflicts with other definitions.
 func ParseDefinition(name string, data []byte) (Definition, error) {
 	root, faults := readJSON(data)
+	return parseDefinition(name, root, faults)
+}
+
+// ParseDefinitionYAML does the same with YAML: one item of the list in a definitions file, see
+// [LoadDefinitions]. Details of faults name the line and the column.
+func ParseDefinitionYAML(name string, data []byte) (Definition, error) {
+	root, faults := readYAML(data)
+	return parseDefinition(name, root, faults)
+}
+
+func parseDefinition(name string, root *node, faults []FieldError) (Definition, error) {
 	d := decoder{faultList: faultList{faults}}
 	if root == nil {
 		return Definition{}, definitionError(d.faults, nil)
 	}
 	def := d.definition(root, "", name)
 	schema := d.compile(&def, "")
-	if err := definitionError(d.faults, schema); err != nil {
+	if err := definitionError(root.locate(d.faults), root.locate(schema)); err != nil {
 		return Definition{}, err
 	}
 	return def, nil
@@ -103,7 +114,7 @@ func (d *Definition) UnmarshalJSON(data []byte) error {
 
 // LoadDefinitions reads a YAML file whose only key, channels, has a list of definitions. In
 // the [*DefinitionError] that it returns, pointers refer to the JSON form of the file, and
-// each detail names the line.
+// each detail names the line and the column.
 func LoadDefinitions(path string) ([]Definition, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -127,12 +138,7 @@ func parseDefinitions(data []byte) ([]Definition, error) {
 	for i := range defs {
 		schema = append(schema, d.compile(&defs[i], filePointer(i))...)
 	}
-	for _, list := range [][]FieldError{d.faults, schema} {
-		for i, f := range list {
-			list[i].Detail = fmt.Sprintf("%s (line %d)", f.Detail, root.lineOf(f.Pointer))
-		}
-	}
-	return defs, definitionError(d.faults, schema)
+	return defs, definitionError(root.locate(d.faults), root.locate(schema))
 }
 
 // filePointer is where the definition i stands in a file.

@@ -212,40 +212,41 @@ func TestLoadDefinitions_faults(t *testing.T) {
 		err    error
 		faults []string
 	}{
-		{"empty", "", schemas.ErrBadDefinition, []string{" must be an object with channels (line 1)"}},
+		{"empty", "", schemas.ErrBadDefinition, []string{" must be an object with channels (line 1, column 1)"}},
 		{"not YAML", "channels: [", schemas.ErrBadDefinition, []string{" is not YAML: yaml: line 1: did not find expected node content"}},
 		{"not UTF-8", "channels: \xff", schemas.ErrBadDefinition, []string{" is not UTF-8"}},
-		{"no list", "channels: {}", schemas.ErrBadDefinition, []string{"/channels must be a list of channel definitions (line 1)"}},
+		{"two documents", "channels: []\n---\nchannels: []\n", schemas.ErrBadDefinition, []string{" has something after its end, or is more than one document"}},
+		{"no list", "channels: {}", schemas.ErrBadDefinition, []string{"/channels must be a list of channel definitions (line 1, column 1)"}},
 		{
 			"faults of two definitions, with their lines",
 			"channels:\n- name: a\n  topics:\n    t:\n      schema:\n        type: 1\n  repla: {}\n- name: 7\nchanels: []\n",
 			schemas.ErrBadDefinition,
 			[]string{
-				"/channels/0/repla is unknown here; there are name, topics, replay and strict (line 7)",
-				"/channels/1/name must be a string (line 8)",
-				"/chanels is unknown here; there is only channels (line 9)",
-				`/channels/0/topics/t/schema/type is a number, must be an array (alternative 2 of anyOf) (line 6)`,
-				`/channels/0/topics/t/schema/type must be one of "array", "boolean", "integer", "null", "number", "object" or "string" (alternative 1 of anyOf) (line 6)`,
+				"/channels/0/repla is unknown here; there are name, topics, replay and strict (line 7, column 3)",
+				"/channels/1/name must be a string (line 8, column 3)",
+				"/chanels is unknown here; there is only channels (line 9, column 1)",
+				`/channels/0/topics/t/schema/type is a number, must be an array (alternative 2 of anyOf) (line 6, column 9)`,
+				`/channels/0/topics/t/schema/type must be one of "array", "boolean", "integer", "null", "number", "object" or "string" (alternative 1 of anyOf) (line 6, column 9)`,
 			},
 		},
 		{
 			"schemas alone", "channels:\n- name: a\n  topics: {t: {schema: {$ref: '#/x'}}}\n", schemas.ErrBadSchema,
-			[]string{`/channels/0/topics/t/schema refers to "#/x", which is not there (line 3)`},
+			[]string{`/channels/0/topics/t/schema refers to "#/x", which is not there (line 3, column 16)`},
 		},
-		{"a key twice", "channels: []\nchannels: []\n", schemas.ErrBadDefinition, []string{"/channels stands there twice (line 1)"}},
+		{"a key twice", "channels: []\nchannels: []\n", schemas.ErrBadDefinition, []string{"/channels stands there twice (line 1, column 1)"}},
 		{
 			"merge key", "x: &x {strict: true}\nchannels:\n- <<: *x\n  name: a\n", schemas.ErrBadDefinition,
-			[]string{"/channels/0/<< is a merge key, which is not supported (line 3)", "/x is unknown here; there is only channels (line 1)"},
+			[]string{"/channels/0/<< is a merge key, which is not supported (line 3, column 3)", "/x is unknown here; there is only channels (line 1, column 1)"},
 		},
 		{
 			"key that is a list", "channels:\n- name: a\n  topics: {[a]: {}}\n", schemas.ErrBadDefinition,
-			[]string{"/channels/0/topics/ has a key that is not a string (line 3)"},
+			[]string{"/channels/0/topics/ has a key that is not a string (line 3, column 3)"},
 		},
 		{
 			"numbers that JSON lacks", "channels:\n- name: a\n  topics: {t: {schema: {enum: [.inf, .nan]}}}\n", schemas.ErrBadDefinition,
 			[]string{
-				"/channels/0/topics/t/schema/enum/0 is not a number that JSON can write (line 3)",
-				"/channels/0/topics/t/schema/enum/1 is not a number that JSON can write (line 3)",
+				"/channels/0/topics/t/schema/enum/0 is not a number that JSON can write (line 3, column 32)",
+				"/channels/0/topics/t/schema/enum/1 is not a number that JSON can write (line 3, column 38)",
 			},
 		},
 		{
@@ -257,6 +258,11 @@ func TestLoadDefinitions_faults(t *testing.T) {
 				"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n",
 			schemas.ErrBadDefinition,
 			[]string{" has more than 1000000 values"},
+		},
+		{
+			"a bomb of text", "a: &a " + strings.Repeat("x", 1000) + "\nb: [" + strings.Repeat("*a,", 20_000) + "]\n",
+			schemas.ErrBadDefinition,
+			[]string{" has more than 16777216 bytes of text"},
 		},
 	}
 	for _, tt := range tests {
@@ -271,6 +277,39 @@ func TestLoadDefinitions_faults(t *testing.T) {
 	}
 	if _, err := schemas.LoadDefinitions(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestParseDefinitionYAML reads what TestLoadDefinitions has in a list, without the list.
+func TestParseDefinitionYAML(t *testing.T) {
+	const text = "topics:\n  status: {schema: {type: object, required: [message]}}\n  tokens:\nreplay: {bytes: 64KiB, age: 90s}\nstrict: true\n"
+	same, err := schemas.ParseDefinition("a:{b}", []byte(`{"topics":{"status":{"schema":{"type":"object","required":["message"]}},"tokens":{}},"replay":{"bytes":65536,"age":"90s"},"strict":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{text, "name: a:{b}\n" + text, "# a comment\n---\n" + text} {
+		if got, err := schemas.ParseDefinitionYAML("a:{b}", []byte(text)); err != nil || !reflect.DeepEqual(got, same) {
+			t.Errorf("%q: got %+v, %v; want %+v", text, got, err, same)
+		}
+	}
+	for _, tt := range []struct {
+		name, text string
+		err        error
+		faults     []string
+	}{
+		{"nothing", "# to do", schemas.ErrBadDefinition, []string{" must be an object with name, topics, replay, strict (line 1, column 1)"}},
+		{"not YAML", "topics: [", schemas.ErrBadDefinition, []string{" is not YAML: yaml: line 1: did not find expected node content"}},
+		{"another name", "name: x", schemas.ErrBadDefinition, []string{`/name is not the name "a:{b}" that the request is about (line 1, column 1)`}},
+		{"a file", "channels: []", schemas.ErrBadDefinition, []string{"/channels is unknown here; there are name, topics, replay and strict (line 1, column 1)"}},
+		{
+			"a schema", "topics:\n  a: {schema: {type: object}}\n  b:\n    schema:\n      required: a\n", schemas.ErrBadSchema,
+			[]string{"/topics/b/schema/required is a string, must be an array (line 5, column 7)"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := schemas.ParseDefinitionYAML("a:{b}", []byte(tt.text))
+			checkFaults(t, err, tt.err, tt.faults)
+		})
 	}
 }
 

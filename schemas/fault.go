@@ -21,6 +21,16 @@ func (l *faultList) add(pointer, format string, args ...any) {
 	l.faults = append(l.faults, FieldError{pointer, fmt.Sprintf(format, args...)})
 }
 
+// locate adds to each fault of a YAML document where it is.
+func (n *node) locate(faults []FieldError) []FieldError {
+	for i, f := range faults {
+		if at := n.spotOf(f.Pointer); at != (spot{}) {
+			faults[i].Detail = fmt.Sprintf("%s (line %d, column %d)", f.Detail, at.line, at.column)
+		}
+	}
+	return faults
+}
+
 // maxListed is the most faults in the text of an error.
 const maxListed = 8
 

@@ -17,12 +17,18 @@ type node struct {
 	text  string   // of a string, a number (as JSON writes it) or a boolean
 	names []string // of an object's members, beside items
 	items []*node  // of an object or an array
-	line  int      // in a YAML file; else 0
+	spot  spot     // in YAML; else zero
 }
 
-// maxTreeValues limits every document, so that reading one takes little memory even if a few
-// of its bytes stand for many values.
-const maxTreeValues = 1_000_000
+// spot is where a value of a document begins or, in a mapping, its name; counted from 1.
+type spot struct{ line, column int }
+
+// Limits of every document, so that reading one takes little memory even if a few of its bytes
+// stand for much more, as aliases in YAML do.
+const (
+	maxTreeValues = 1_000_000
+	maxTreeText   = 16 << 20 // bytes, of all strings and numbers
+)
 
 // path is the location of a reader in a document. It becomes a pointer only for faults: to
 // make one for every value could cost the square of the document's size.
@@ -33,11 +39,13 @@ type budget struct {
 	faultList
 	path   path
 	values int
+	text   int // bytes
 }
 
 var (
 	errTooDeep = fmt.Errorf("is nested more than %d levels deep", strictjson.MaxDepth)
 	errTooMany = fmt.Errorf("has more than %d values", maxTreeValues)
+	errTooLong = fmt.Errorf("has more than %d bytes of text", maxTreeText)
 )
 
 // enter counts one more value; holds says whether it can hold others.
@@ -107,17 +115,17 @@ func (n *node) extent() (depth, values int) {
 	return depth + 1, values + 1
 }
 
-// lineOf returns the line of the value at pointer, or of the closest enclosing value.
-func (n *node) lineOf(pointer string) int {
-	line := n.line
+// spotOf returns where the value at pointer is, or the closest enclosing value.
+func (n *node) spotOf(pointer string) spot {
+	at := n.spot
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		n = n.member(unescapePointer(token))
 		if n == nil {
 			break
 		}
-		line = n.line
+		at = n.spot
 	}
-	return line
+	return at
 }
 
 func (n *node) member(name string) *node {

@@ -1,7 +1,10 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -23,11 +26,14 @@ func readYAML(data []byte) (*node, []FieldError) {
 		return nil, []FieldError{{"", "is not UTF-8"}}
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return &node{kind: strictjson.Null, spot: spot{1, 1}}, nil
+	case err != nil:
 		return nil, []FieldError{{"", "is not YAML: " + err.Error()}}
-	}
-	if len(doc.Content) == 0 {
-		return &node{kind: strictjson.Null, line: 1}, nil
+	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
+		return nil, []FieldError{{"", "has something after its end, or is more than one document"}}
 	}
 	r := &yamlReader{}
 	root, err := r.next(doc.Content[0])
@@ -47,7 +53,7 @@ func (r *yamlReader) next(y *yaml.Node) (*node, error) {
 	case yaml.AliasNode:
 		n, err := r.next(y.Alias)
 		if err == nil {
-			n.line = y.Line
+			n.spot = spot{y.Line, y.Column}
 		}
 		return n, err
 	case yaml.SequenceNode:
@@ -55,12 +61,15 @@ func (r *yamlReader) next(y *yaml.Node) (*node, error) {
 	case yaml.MappingNode:
 		return r.mapping(y)
 	default:
+		if r.text += len(y.Value); r.text > maxTreeText {
+			return nil, errTooLong
+		}
 		return r.scalar(y), nil
 	}
 }
 
 func (r *yamlReader) sequence(y *yaml.Node) (*node, error) {
-	n := &node{kind: strictjson.Array, line: y.Line}
+	n := &node{kind: strictjson.Array, spot: spot{y.Line, y.Column}}
 	for i, content := range y.Content {
 		r.path = append(r.path, strconv.Itoa(i))
 		item, err := r.next(content)
@@ -74,7 +83,7 @@ func (r *yamlReader) sequence(y *yaml.Node) (*node, error) {
 }
 
 func (r *yamlReader) mapping(y *yaml.Node) (*node, error) {
-	n := &node{kind: strictjson.Object, line: y.Line}
+	n := &node{kind: strictjson.Object, spot: spot{y.Line, y.Column}}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key, content := y.Content[i], y.Content[i+1]
@@ -86,6 +95,7 @@ func (r *yamlReader) mapping(y *yaml.Node) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
+		item.spot = spot{y.Content[i].Line, y.Content[i].Column}
 		switch {
 		case key.ShortTag() == "!!merge":
 			r.fault("is a merge key, which is not supported")
@@ -104,7 +114,7 @@ func (r *yamlReader) mapping(y *yaml.Node) (*node, error) {
 
 // scalar reads values that JSON has no literal for, such as dates, as strings.
 func (r *yamlReader) scalar(y *yaml.Node) *node {
-	n := &node{kind: strictjson.String, text: y.Value, line: y.Line}
+	n := &node{kind: strictjson.String, text: y.Value, spot: spot{y.Line, y.Column}}
 	switch y.ShortTag() {
 	case "!!null":
 		n.kind = strictjson.Null

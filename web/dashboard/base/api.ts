@@ -22,8 +22,9 @@ export class Refusal extends Error {
 export interface Call {
   readonly method?: "GET" | "PUT" | "POST" | "DELETE";
   readonly query?: Readonly<Record<string, string>>;
-  /** JSON text. */
   readonly body?: string;
+  /** The media type of the body; JSON by default. */
+  readonly type?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -35,13 +36,16 @@ const TIMEOUT_MS = 30_000;
  *
  * @throws {Refusal}, or the error of the signal
  */
-export async function call<T>(path: string, { method = "GET", query = {}, body, signal }: Call = {}): Promise<T> {
+export async function call<T>(
+  path: string,
+  { method = "GET", query = {}, body, type = "application/json", signal }: Call = {},
+): Promise<T> {
   const { key } = session.get();
   const url = new URL(path, document.baseURI);
   url.search = new URLSearchParams(query).toString();
   const answer = await fetch(url, {
     method,
-    headers: { Authorization: `Bearer ${key}`, ...(body !== undefined && { "Content-Type": "application/json" }) },
+    headers: { Authorization: `Bearer ${key}`, ...(body !== undefined && { "Content-Type": type }) },
     ...(body !== undefined && { body }),
     cache: "no-store",
     credentials: "omit",

@@ -28,14 +28,29 @@ export function documentOf({ name: _, ...rest }: Definition): string {
   return JSON.stringify(rest, null, 2);
 }
 
-/** Says what is wrong with a text as JSON, "" if nothing is. */
-export function jsonFault(text: string): string {
+/** Reports whether a text is read as JSON: if it begins with a brace. Everything else is YAML. */
+export function isJSON(text: string): boolean {
+  return text.trimStart().startsWith("{");
+}
+
+/** Says what is wrong with a text that can be seen without the server, "" if nothing is. */
+export function faultIn(text: string): string {
+  if (text.trim() === "") return "The definition is empty. {} is one that allows everything.";
+  if (!isJSON(text)) return "";
   try {
-    const value = JSON.parse(text) as unknown;
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? "" : "The document must be an object.";
+    JSON.parse(text);
+    return "";
   } catch (error) {
-    return error instanceof Error ? `Not JSON yet: ${error.message}` : "Not JSON yet.";
+    return `Not JSON yet: ${error instanceof Error ? error.message : ""}`;
   }
+}
+
+/** Returns where in a text a fault is, as an index; undefined if what is said of it does not name the line. */
+export function indexOf(text: string, fault: string): number | undefined {
+  const [, line, column = "1"] = /\bline (\d+)(?:,? column (\d+))?/.exec(fault) ?? [];
+  if (line === undefined) return undefined;
+  const before = text.split("\n").slice(0, Number(line) - 1);
+  return Math.min(text.length, before.reduce((sum, { length }) => sum + length + 1, 0) + Number(column) - 1);
 }
 
 export function keepDraft(name: string, text: string): void {

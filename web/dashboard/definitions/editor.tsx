@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { call, explain } from "../base/api.js";
 import { go, linkTo } from "../base/route.js";
 import { useStore } from "../base/store.js";
@@ -7,8 +7,8 @@ import type { Definition } from "../base/types.js";
 import { Confirm } from "../parts/confirm.js";
 import { Field } from "../parts/field.js";
 import { OutcomeLine, type Outcome } from "../parts/state.js";
-import { ADDED, documentOf, dropDraft, drafts, EXAMPLE, keepDraft } from "./draft.js";
-import { useVerdict, type Verdict } from "./verdict.js";
+import { ADDED, documentOf, dropDraft, drafts, EXAMPLE, indexOf, isJSON, keepDraft } from "./draft.js";
+import { put, useVerdict, type Verdict } from "./verdict.js";
 
 interface Props {
   /** null: a definition is being added. */
@@ -29,10 +29,17 @@ export function Editor({ definition, onChanged }: Props): JSX.Element {
   const [deleting, setDeleting] = useState(false);
   const changed = draft !== undefined && draft !== saved;
   const id = useId();
+  const area = useRef<HTMLTextAreaElement>(null);
+
+  /** Puts the cursor there. */
+  function show(index: number): void {
+    area.current?.setSelectionRange(index, index);
+    area.current?.focus(); // after that: it scrolls to the cursor
+  }
 
   async function save(): Promise<void> {
     try {
-      await call("v1/schemas/$", { method: "PUT", query: { name }, body: text });
+      await put(name, text);
       setOutcome({ ok: true, text: "Saved. It applies to what is published from now on." });
       dropDraft(slot);
       onChanged();
@@ -72,23 +79,27 @@ export function Editor({ definition, onChanged }: Props): JSX.Element {
           />
         )}
         <div class="field">
-          <label for={id}>Definition (JSON)</label>
+          <label for={id}>Definition</label>
           <textarea
             id={id}
+            ref={area}
             class="code"
             name="document"
             spellcheck={false}
             autocapitalize="none"
             rows={Math.max(14, Math.min(34, text.split("\n").length + 1))}
             value={text}
-            aria-describedby={`${id}-verdict`}
+            aria-describedby={`${id}-hint ${id}-verdict`}
             onInput={({ currentTarget }) => {
               setOutcome(null);
               keepDraft(slot, currentTarget.value);
             }}
           />
+          <p class="hint" id={`${id}-hint`}>
+            {isJSON(text) ? "JSON. You can write YAML instead." : "YAML. The server keeps it as JSON, without its comments."}
+          </p>
         </div>
-        <VerdictLine id={`${id}-verdict`} verdict={verdict} />
+        <VerdictLine id={`${id}-verdict`} verdict={verdict} document={text} onShow={show} />
         <div class="actions">
           <button type="submit" class="primary" disabled={verdict.state !== "good"}>
             {definition ? "Save" : "Add"}
@@ -125,15 +136,35 @@ export function Editor({ definition, onChanged }: Props): JSX.Element {
   );
 }
 
-function VerdictLine({ id, verdict: { state, text, faults } }: { id: string; verdict: Verdict }): JSX.Element {
+interface VerdictProps {
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly document: string;
+  readonly onShow: (index: number) => void;
+}
+
+function VerdictLine({ id, verdict: { state, text, faults }, document, onShow }: VerdictProps): JSX.Element {
+  const place = (fault: string): JSX.Element | null => {
+    const index = state === "bad" ? indexOf(document, fault) : undefined;
+    if (index === undefined) return null;
+    return (
+      <button type="button" class="small" aria-label={`Show it: ${fault}`} onClick={() => onShow(index)}>
+        Show
+      </button>
+    );
+  };
   return (
     <div id={id} class="verdict" data-state={state} role="status">
-      {text && <p>{text}</p>}
+      {text && (
+        <p>
+          {text} {place(text)}
+        </p>
+      )}
       {faults.length > 0 && (
         <ul>
           {faults.map(({ pointer, detail }) => (
             <li key={`${pointer} ${detail}`}>
-              <code>{pointer || "(whole document)"}</code> {detail}
+              <code>{pointer || "(whole document)"}</code> {detail} {place(detail)}
             </li>
           ))}
         </ul>

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { call, explain, Refusal, type Fault } from "../base/api.js";
-import { jsonFault } from "./draft.js";
+import { faultIn, isJSON } from "./draft.js";
 
 /** What is known of a document that is being typed. */
 export interface Verdict {
@@ -14,16 +14,27 @@ const CHECKING: Verdict = { state: "checking", text: "Checking…", faults: [] }
 /** How long nobody must have typed before the server is asked. */
 const QUIET_MS = 350;
 
+/** Stores a definition, or finds out in a dry run whether the server would. */
+export function put(
+  name: string,
+  text: string,
+  { dryRun = false, signal }: { dryRun?: boolean; signal?: AbortSignal } = {},
+): Promise<void> {
+  const query = { name, ...(dryRun && { dry_run: "true" }) };
+  const type = isJSON(text) ? "application/json" : "application/yaml";
+  return call("v1/schemas/$", { method: "PUT", query, body: text, type, ...(signal && { signal }) });
+}
+
 /** Checks a definition as it is typed: what the page sees itself at once, everything else by a dry run on the server. */
 export function useVerdict(name: string, text: string): Verdict {
   const [answered, setAnswered] = useState<{ of: string; verdict: Verdict } | null>(null);
-  const local = name === "" ? "A definition needs a name, such as pipeline:{runId}." : jsonFault(text);
+  const local = name === "" ? "A definition needs a name, such as pipeline:{runId}." : faultIn(text);
   const asked = `${name}\n${text}`;
   useEffect(() => {
     if (local) return;
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      call("v1/schemas/$", { method: "PUT", query: { name, dry_run: "true" }, body: text, signal: stop.signal }).then(
+      put(name, text, { dryRun: true, signal: stop.signal }).then(
         () => setAnswered({ of: asked, verdict: { state: "good", text: "The server would take it.", faults: [] } }),
         (error: unknown) => {
           if (stop.signal.aborted) return;

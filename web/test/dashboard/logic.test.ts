@@ -6,7 +6,7 @@ import { addSample, gapsOf, latest, levels, rates, SPAN_MS, type Overview, type 
 import { addNodes, type NodeSummary } from "../../dashboard/base/system.js";
 import { createStore } from "../../dashboard/base/store.js";
 import { moved, scrollFor, windowOf } from "../../dashboard/channels/window.js";
-import { documentOf, jsonFault } from "../../dashboard/definitions/draft.js";
+import { documentOf, faultIn, indexOf, isJSON } from "../../dashboard/definitions/draft.js";
 import { decode, jtiOf } from "../../dashboard/tokens/decode.js";
 import { grantsOf, textOf } from "../../dashboard/tokens/grants.js";
 
@@ -130,10 +130,11 @@ describe("tokens", () => {
   });
 });
 
-test("a document is JSON, and an object, before the server is asked", () => {
-  assert.equal(jsonFault("{}"), "");
-  assert.match(jsonFault("{"), /^Not JSON yet: /);
-  for (const text of ["[]", "1", "null"]) assert.match(jsonFault(text), /must be an object/);
+test("what begins with a brace must be JSON before the server is asked", () => {
+  for (const text of ["{}", "strict: true", "[]", "# nothing"]) assert.equal(faultIn(text), "", text);
+  assert.match(faultIn(" {"), /^Not JSON yet: /);
+  assert.match(faultIn(" \n"), /^The definition is empty/);
+  assert.deepEqual([" {", "a: {}", ""].map(isJSON), [true, false, false]);
   assert.equal(documentOf({ name: "a", strict: true }), '{\n  "strict": true\n}');
 });
 
@@ -147,4 +148,18 @@ test("a store tells its listeners of changes alone", () => {
   stop();
   store.set(9);
   assert.deepEqual(heard, [2, 3]);
+});
+
+test("the place of a fault is read from what is said of it", () => {
+  const text = "topics:\n  a:\nstrikt: true\n";
+  for (const [fault, rest] of [
+    ["is unknown here (line 3, column 1)", "strikt: true\n"],
+    ["is no object (line 2, column 3)", "a:\nstrikt: true\n"],
+    ["is not YAML: yaml: line 2: mapping values are not allowed", "  a:\nstrikt: true\n"],
+    ["Expected ',' in JSON at position 3 (line 1 column 4)", "ics:\n  a:\nstrikt: true\n"],
+    ["further than there is anything (line 9, column 9)", ""],
+  ] as const) {
+    assert.equal(text.slice(indexOf(text, fault)), rest, fault);
+  }
+  assert.equal(indexOf(text, "is an outline"), undefined);
 });
