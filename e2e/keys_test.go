@@ -107,8 +107,7 @@ func TestKeys_named(t *testing.T) {
 		t.Helper()
 		p := launch(t, nil, nil, "sluice", append([]string{"keys", "api"}, args...)...)
 		key = strings.TrimSpace(p.succeeds(t))
-		_, entry, _ = strings.Cut(p.stderr.String(), "\n")
-		return key, entry
+		return key, p.stderr.String()
 	}
 	admin, adminEntry := newKey("deploy", "--admin")
 	worker, workerEntry := newKey("worker", "--publish", "pipeline:*=status", "--subscribe", "pipeline:*")

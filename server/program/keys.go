@@ -148,7 +148,7 @@ func (c *keysAPICmd) Run(std *streams) error {
 	if _, err := fmt.Fprintln(std.out, key); err != nil {
 		return err
 	}
-	fmt.Fprintln(std.err, "The key is on standard output, and nowhere else. Its entry for the file of --api-keys-file, in the list under keys:")
+	fmt.Fprintln(std.err, "  # An entry of the list under keys: in the file of --api-keys-file. The key itself is on standard output, and nowhere else.")
 	for line := range strings.Lines(text.String()) {
 		fmt.Fprint(std.err, "  ", line)
 	}
