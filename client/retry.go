@@ -22,8 +22,8 @@ import (
 //     be made, or a Sluice server says so (its problems with 429 and 503). The client
 //     never adds a key by itself, because the server must remember a durable publish and
 //     its receipt says that it is one.
-//   - [Client.PublishStream] goes on where the server is, after the same failures and after
-//     status 500. Its retries are counted anew whenever the server has received more.
+//   - [Client.PublishStream] resumes at the server's offset, after the same failures and after
+//     status 500. The count of its retries starts over whenever the server has received more.
 //   - [Client.PublishLines] and [Client.Health] are never retried.
 //
 // Subscriptions always reconnect, whatever this option says.

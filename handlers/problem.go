@@ -79,10 +79,10 @@ var specs = []spec{
 	{malformed, 400, "The request is not understood", 0, "the request is not JSON, nests it more than 500 levels deep, or has an invalid name, or an unknown or invalid parameter in the query"},
 	{unauthorized, 401, "A valid credential is needed", 0, "the credential is missing or invalid. The answer is the same for every defect; the log has the cause"},
 	{forbidden, 403, "The credential does not grant this", 0, "the credential is valid but does not grant this. The answer names the channel and the topic"},
-	{notFound, 404, "There is no such thing", 0, "no such route, channel or definition"},
+	{notFound, 404, "Not found", 0, "no such route, channel or definition"},
 	{methodNotAllowed, 405, "The method is not allowed here", 0, "the address exists, but not with this method; `Allow` lists the methods"},
 	{requestTimeout, 408, "The request did not arrive in time", 0, "the body took more than 20 seconds. Stream what takes longer, as NDJSON or as text"},
-	{conflict, 409, "This conflicts with what is there", 0, "the run has already ended, with another status; or a text cannot go on like this: it differs from what the server has, begins beyond its end (which is at `offset`), was aborted (`state`), or another connection has taken it over"},
+	{conflict, 409, "Conflict with the current state", 0, "the run has already ended, with another status; or a text cannot be continued like this: it differs from what the server has, begins beyond its end (which is at `offset`), was aborted (`state`), or another connection has taken it over"},
 	{superseded, 409, "A later attempt has taken the text", 0, "the text is published by a higher attempt"},
 	{tooLarge, 413, "Too large", 0, "the body, a line or a message exceeds its limit"},
 	{unsupportedMedia, 415, "The media type is not supported", 0, "the route does not accept the `Content-Type` of the body"},
@@ -91,7 +91,7 @@ var specs = []spec{
 	{badSchema, 422, "The definition cannot be used", 0, "the schema does not compile, or the definition is malformed or conflicts with another one"},
 	{rateLimited, 429, "A limit is reached", 5, "the caller publishes too much, or there are too many channels, revocations or definitions; with `Retry-After`"},
 	{tooManyStreams, 429, "Too many streams", 5, "there are too many streams; with `Retry-After`. A Server-Sent Events request gets `$close` 4029 instead"},
-	{internal, 500, "Something went wrong here", 0, "something failed in the server. The log has the cause, under the `instance` of the answer"},
+	{internal, 500, "Internal server error", 0, "something failed in the server. The log has the cause, under the `instance` of the answer"},
 	{draining, 503, "The server is about to stop", 1, "the server is shutting down; with `Retry-After`. A Server-Sent Events request gets `$close` 4002 instead"},
 	{engineUnavailable, 503, "The engine cannot be reached", 2, "the engine cannot be reached or cannot write, the keys of a token's issuer could not be fetched yet, or the server was too busy writing to readers to accept a publish; with `Retry-After`. A Server-Sent Events request gets `$close` 4005 instead"},
 	{engineTimeout, 504, "The engine did not answer in time", 0, "the engine did not answer in time, so the request may have taken effect. Retry a publish with the same `Idempotency-Key`; repeat anything else"},
@@ -195,7 +195,7 @@ func problemOf(err error, requestID string) schemas.Problem {
 	case engineUnavailable:
 		p.Detail = unavailableDetail(err)
 	case engineTimeout:
-		p.Detail = "It may have been done all the same, and can be repeated; a publish without an Idempotency-Key may be there twice then."
+		p.Detail = "The request may have taken effect all the same. It can be retried; a publish without an Idempotency-Key may then appear twice."
 	case internal:
 		p.Detail = "The cause is in the server's log under this request's id."
 	default:
@@ -228,7 +228,7 @@ func unavailableDetail(err error) string {
 		return detailOf(err)
 	}
 	if errors.Is(err, engine.ErrReadOnly) {
-		return "What this needs stores nothing for now, and can only be read; nothing was done."
+		return "The storage that this needs is read-only for now; nothing was done."
 	}
 	return "What this needs cannot be reached now; nothing was done."
 }

@@ -54,7 +54,7 @@ type doctorCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*doctorCmd) Help() string {
-	return `Looks at a running server as its clients see it, and says what is wrong and what to change: address, TLS, HTTP/2, clocks, keys, and whether something in between holds messages back, cuts streams or drops headers. With an API key that may make tokens, it also publishes and reads, on channels of its own. It prints lines of JSON in a pipe. The exit status is 1 if something does not work.
+	return `Checks a running server as its clients see it, and says what is wrong and what to change: address, TLS, HTTP/2, clocks, keys, and whether something in between holds messages back, cuts streams or drops headers. With an API key that may make tokens, it also publishes and reads, on channels of its own. It prints lines of JSON in a pipe. The exit status is 1 if something does not work.
 
 sluice serve --check looks at a configuration.
 

@@ -111,13 +111,13 @@ func (c *subscribersCmd) Run(ctx context.Context, std *streams) error {
 type topCmd struct {
 	URL string `name:"url" variable:"" default:"http://127.0.0.1:8080" group:"server" help:"Address of the server, or unix: and the path of its socket."`
 
-	Interval time.Duration `default:"2s" help:"Time between two looks."`
-	Count    int           `default:"0" placeholder:"N" help:"End after this many. Default: when interrupted."`
+	Interval time.Duration `default:"2s" help:"Time between two samples."`
+	Count    int           `default:"0" placeholder:"N" help:"Stop after this many samples. Default: when interrupted."`
 }
 
 // Help implements [kong.HelpProvider].
 func (*topCmd) Help() string {
-	return `Shows what a node does, from its metrics: streams, messages, processors, memory, and what is refused or lost. On a terminal the picture is drawn anew each time; in a pipe, each is a line of JSON.
+	return `Shows what a node is doing, from its metrics: streams, messages, processors, memory, and what is refused or lost. On a terminal, each sample replaces the one before; in a pipe, each is a line of JSON.
 
 Examples:
 

@@ -16,8 +16,8 @@ type presenceCmd struct {
 
 	Channel string `arg:"" help:"Channel, such as room:1."`
 
-	Follow bool `short:"f" help:"Go on with who comes and goes, until interrupted."`
-	Count  int  `default:"0" placeholder:"N" help:"With --follow, end after this many changes. The state at the beginning is the first one."`
+	Follow bool `short:"f" help:"Also print who joins and leaves, until interrupted."`
+	Count  int  `default:"0" placeholder:"N" help:"With --follow, stop after this many changes. The initial state counts as the first."`
 }
 
 // Help implements [kong.HelpProvider].

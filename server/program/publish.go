@@ -37,7 +37,7 @@ type publishCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*publishCmd) Help() string {
-	return `Prints a receipt for each message, as a line of JSON. Retries after a transient failure, without --key only if nothing was published. --stream goes on where the connection was lost. --lines never retries.
+	return `Prints a receipt for each message, as a line of JSON. Retries after a transient failure, without --key only if nothing was published. --stream resumes after a lost connection. --lines never retries.
 
 Examples:
 

@@ -23,7 +23,7 @@ type grammar struct {
 	Channels    channelsCmd    `cmd:"" help:"List the active channels."`
 	Subscribers subscribersCmd `cmd:"" help:"List the open streams."`
 	Presence    presenceCmd    `cmd:"" help:"List who reads a channel."`
-	Top         topCmd         `cmd:"" help:"Show what a node does, live."`
+	Top         topCmd         `cmd:"" help:"Show what a node is doing, live."`
 
 	Schemas struct {
 		Push   schemasPushCmd   `cmd:"" help:"Add or replace the definitions in a file."`
@@ -40,8 +40,8 @@ type grammar struct {
 	Webhooks struct {
 		Secret webhooksSecretCmd `cmd:"" help:"Make the secret that signs what is sent to a webhook."`
 		Test   webhooksTestCmd   `cmd:"" help:"Send a test event to a URL."`
-	} `cmd:"" help:"Make secrets of webhooks, and try them out."`
-	Doctor  doctorCmd  `cmd:"" help:"Look at a running server as its clients see it, and say what to change."`
+	} `cmd:"" help:"Make webhook secrets, and send test events."`
+	Doctor  doctorCmd  `cmd:"" help:"Check a running server as its clients see it, and say what to change."`
 	Health  healthCmd  `cmd:"" help:"Check whether a server is alive; the exit status is the answer."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
