@@ -13,6 +13,7 @@ const SECTIONS = [
   { hash: "#/overview", shows: "Busiest channels" },
   { hash: "#/channels", shows: "pipeline:run_0" },
   { hash: "#/channels/pipeline%3Arun_1", shows: "without a subject" },
+  { hash: `#/channels/long%3A${"n".repeat(251)}`, shows: "without a subject" },
   { hash: "#/subscribers", shows: "user-7" },
   { hash: "#/definitions", shows: "pipeline:{runId}" },
   { hash: "#/definitions/pipeline%3A%7BrunId%7D", shows: "The server would take it." },
@@ -31,7 +32,8 @@ describe("the dashboard's looks", { timeout: 1_800_000 }, () => {
     sluice = await startSluice();
     for (let n = 0; n < 30; n++) await sluice.publish(`pipeline:run_${n}`, "status", { message: "w".repeat(300), n });
     await sluice.setRun("pipeline:run_1", { status: "failed", run_id: "r".repeat(60), error: "disk full" });
-    await sluice.define("pipeline:{runId}", { topics: { status: { schema: { type: "object" } } } });
+    await sluice.define("pipeline:{runId}", { topics: { status: { schema: { type: "object" } }, ["t".repeat(64)]: {} } });
+    await sluice.publish(`long:${"n".repeat(251)}`, "status", 1);
     const token = await sluice.mint({ channel: "pipeline:run_1", sub: "user-7" });
     reader = await fetch(`${sluice.url}/v1/subscribe`, { headers: { Authorization: `Bearer ${token}` } });
   });
@@ -43,7 +45,7 @@ describe("the dashboard's looks", { timeout: 1_800_000 }, () => {
 
   for (const { hash, shows } of SECTIONS) {
     for (const width of [360, 1440]) {
-      test(`${hash} at ${width} pixels`, options, async () => {
+      test(`${hash.slice(0, 40)} at ${width} pixels`, options, async () => {
         const { page, faults } = await openPage(browser, { viewport: { width, height: 800 }, reducedMotion: "reduce" });
         await page.goto(`${sluice.url}/${hash}`);
         await page.getByText(shows).first().waitFor();

@@ -343,6 +343,8 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await page.getByRole("dialog").getByRole("button", { name: "Disconnect", exact: true }).click();
     assert.match(await ended[1], /"code":4403/);
     await page.getByText("No such stream is open").waitFor();
+    await page.goBack(); // to all of them: the address says whose streams are shown
+    await page.waitForFunction(() => document.querySelector("[name=sub]").value === "");
     assert.deepEqual(faults, []);
   });
 

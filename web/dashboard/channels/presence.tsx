@@ -4,6 +4,7 @@ import { useAnswer } from "../base/answer.js";
 import { ago, count } from "../base/format.js";
 import { linkTo } from "../base/route.js";
 import type { PresenceList } from "../base/types.js";
+import { Name } from "../parts/name.js";
 import { Panel } from "../parts/panel.js";
 import { Empty, Failure, Loading } from "../parts/state.js";
 import { useNow } from "../parts/clock.js";
@@ -56,7 +57,7 @@ function Subjects({ channel, subjects, count: all, more }: Props): JSX.Element {
             {shown.map((sub) => (
               <tr key={sub}>
                 <td class="name">
-                  <a href={linkTo("subscribers", sub)}>{sub}</a>
+                  <Name name={sub} href={linkTo("subscribers", sub)} />
                 </td>
                 <td class="number">{count(details.get(sub)?.streams ?? 1)}</td>
                 <td class="nowrap">{ago(details.get(sub)?.since ?? "", now)}</td>

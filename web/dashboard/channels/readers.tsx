@@ -3,6 +3,7 @@ import { useAnswer } from "../base/answer.js";
 import { ago, count } from "../base/format.js";
 import { linkTo } from "../base/route.js";
 import type { SubscriberList } from "../base/types.js";
+import { Name } from "../parts/name.js";
 import { Panel } from "../parts/panel.js";
 import { Answered, Empty } from "../parts/state.js";
 import { useNow } from "../parts/clock.js";
@@ -34,7 +35,7 @@ export function Readers({ channel }: { channel: string }): JSX.Element {
                     <tr key={id}>
                       <td class="name">
                         {sub ? (
-                          <a href={linkTo("subscribers", sub)}>{sub}</a>
+                          <Name name={sub} href={linkTo("subscribers", sub)} />
                         ) : (
                           <span class="muted">{key ? `key ${key}` : jti ? "no subject" : "an API key"}</span>
                         )}

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useAnswer } from "../base/answer.js";
 import { linkTo } from "../base/route.js";
 import type { Definition } from "../base/types.js";
+import { Name } from "../parts/name.js";
 import { Head } from "../parts/panel.js";
 import { Answered, Empty } from "../parts/state.js";
 import { ADDED } from "./draft.js";
@@ -37,7 +38,8 @@ export function Definitions({ item }: { item: string }): JSX.Element {
 function None(): JSX.Element {
   return (
     <Empty title="There are no definitions">
-      A definition says which topics a channel has and what their messages look like. The server refuses messages that break it.
+      A definition says which topics a channel has and what their messages look like. The server refuses messages that break it. Add one
+      here, or push a file with <code>sluice schemas push</code>.
     </Empty>
   );
 }
@@ -56,11 +58,9 @@ function List({ schemas, item }: { schemas: readonly Definition[]; item: string 
         {schemas.map(({ name, topics = {}, strict }) => (
           <tr key={name}>
             <td class="name">
-              <a href={linkTo("definitions", name)} aria-current={name === item ? "true" : undefined}>
-                {name}
-              </a>
+              <Name name={name} href={linkTo("definitions", name)} current={name === item} />
             </td>
-            <td>{Object.keys(topics).join(", ") || "–"}</td>
+            <td class="name">{Object.keys(topics).join(", ") || "–"}</td>
             <td>{strict ? "refused" : "allowed"}</td>
           </tr>
         ))}

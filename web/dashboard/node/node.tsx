@@ -53,6 +53,7 @@ export function NodeView(): JSX.Element {
           <div class="node-plot">
             <h3>Memory in the last minute</h3>
             <Plot
+              text={bytes}
               lines={[
                 { name: "process", points: levels(samples, (o) => o.memory_bytes) },
                 { name: "buffers", points: levels(samples, (o) => o.ring_bytes) },

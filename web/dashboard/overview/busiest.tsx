@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { count, rate } from "../base/format.js";
 import { linkTo } from "../base/route.js";
 import type { Busy } from "../base/system.js";
+import { Name } from "../parts/name.js";
 import { Panel } from "../parts/panel.js";
 import { Empty } from "../parts/state.js";
 
@@ -29,7 +30,7 @@ export function Busiest({ busiest }: { busiest: readonly Busy[] }): JSX.Element 
             {busiest.map(({ channel, rate: perSecond, subscribers }) => (
               <tr key={channel}>
                 <td class="name">
-                  <a href={linkTo("channels", channel)}>{channel}</a>
+                  <Name name={channel} href={linkTo("channels", channel)} />
                   <meter class="bar" min={0} max={most} value={perSecond} aria-hidden="true" />
                 </td>
                 <td class="number">{rate(perSecond)}</td>

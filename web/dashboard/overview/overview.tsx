@@ -53,18 +53,19 @@ function Tiles({ samples, last }: { samples: readonly Sample[]; last: Figures })
   const rings = levels(samples, (o) => o.ring_bytes);
   return (
     <div class="tiles">
-      <Tile title="Publishes" value={rate(latest(published))} unit="/s" lines={[{ name: "publishes", points: published }]}>
+      <Tile title="Publishes" value={latest(published)} text={rate} unit="/s" lines={[{ name: "publishes", points: published }]}>
         {count(last.published)} since the start{measured(", stored in", last.append)}
       </Tile>
-      <Tile title="Deliveries" value={rate(latest(delivered))} unit="/s" lines={[{ name: "deliveries", points: delivered }]}>
+      <Tile title="Deliveries" value={latest(delivered)} text={rate} unit="/s" lines={[{ name: "deliveries", points: delivered }]}>
         {bytes(latest(grown((o) => o.delivered_bytes)))}/s{measured(", there in", last.delivery)}
       </Tile>
-      <Tile title="Streams" value={count(last.streams)} lines={[{ name: "streams", points: streams }]}>
+      <Tile title="Streams" value={last.streams} text={count} lines={[{ name: "streams", points: streams }]}>
         {last.lagging_streams > 0 ? `${count(last.lagging_streams)} behind` : "all keep up"} · {some(last.channels, "channel")} in memory
       </Tile>
       <Tile
         title="Errors"
-        value={rate(latest(faults))}
+        value={latest(faults)}
+        text={rate}
         unit="/s"
         alarm={latest(serverFaults) > 0}
         lines={[
@@ -74,7 +75,7 @@ function Tiles({ samples, last }: { samples: readonly Sample[]; last: Figures })
       >
         {count(last.client_errors)} × 4xx · {count(last.server_errors)} × 5xx · {some(last.refused_streams, "stream")} refused
       </Tile>
-      <Tile title="Gaps" value={rate(latest(gaps))} unit="/s" alarm={latest(gaps) > 0} lines={[{ name: "gaps", points: gaps }]}>
+      <Tile title="Gaps" value={latest(gaps)} text={rate} unit="/s" alarm={latest(gaps) > 0} lines={[{ name: "gaps", points: gaps }]}>
         {gapsOf(last) === 0
           ? "no reader has lost anything"
           : Object.entries(last.gaps)
@@ -84,7 +85,8 @@ function Tiles({ samples, last }: { samples: readonly Sample[]; last: Figures })
       </Tile>
       <Tile
         title="Memory"
-        value={bytes(last.memory_bytes)}
+        value={last.memory_bytes}
+        text={bytes}
         lines={[
           { name: "process", points: memory },
           { name: "buffers", points: rings },

@@ -11,28 +11,42 @@ export interface Line {
 }
 
 /**
- * Draws the last minute of up to two figures, the first one as an area. What it shows is beside it in
- * words, so it is left out for those who do not see it.
+ * Draws the last minute of up to two figures, the first one as an area. The scale begins at 0 and ends
+ * at the largest value that is shown, which stands below. The line itself is left out for those who do
+ * not see it.
  *
- * @param top the largest value of the scale; by default the largest one that is shown
+ * @param text writes a value
  */
-export function Plot({ lines, top }: { lines: readonly Line[]; top?: number }): JSX.Element {
+export function Plot({ lines, text }: { lines: readonly Line[]; text: (value: number) => string }): JSX.Element {
   const end = Math.max(0, ...lines.map(({ points }) => points.at(-1)?.at ?? 0));
-  const most = Math.max(top ?? 0, ...lines.flatMap(({ points }) => points.map(({ value }) => value)));
+  const most = Math.max(0, ...lines.flatMap(({ points }) => points.map(({ value }) => value)));
   return (
-    <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
-      <line class="plot-base" x1="0" x2={WIDTH} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
-      {lines.map(({ name, points }, i) => {
-        const shown = points.filter(({ at }) => at >= end - SPAN_MS);
-        const path = pathOf(shown, end, most);
-        return (
-          <g key={name} class={`plot-line plot-line-${i + 1}`}>
-            {i === 0 && path && <path class="plot-area" d={areaOf(path, shown, end)} />}
-            {path && <path class="plot-stroke" d={path} />}
-          </g>
-        );
-      })}
-    </svg>
+    <div>
+      <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+        <line class="plot-base" x1="0" x2={WIDTH} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
+        {lines.map(({ name, points }, i) => {
+          const shown = points.filter(({ at }) => at >= end - SPAN_MS);
+          const path = pathOf(shown, end, most);
+          return (
+            <g key={name} class={`plot-line plot-line-${i + 1}`}>
+              {i === 0 && path && <path class="plot-area" d={areaOf(path, shown, end)} />}
+              {path && <path class="plot-stroke" d={path} />}
+            </g>
+          );
+        })}
+      </svg>
+      <p class="plot-scale">
+        <span>1 min ago</span>
+        {lines.length > 1 &&
+          lines.map(({ name }, i) => (
+            <span key={name} class={`plot-key plot-key-${i + 1}`}>
+              {name}
+            </span>
+          ))}
+        <span>peak {text(most)}</span>
+        <span>now</span>
+      </p>
+    </div>
   );
 }
 

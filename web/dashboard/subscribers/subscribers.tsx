@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useAnswer } from "../base/answer.js";
 import { call } from "../base/api.js";
 import { ago, some } from "../base/format.js";
@@ -7,6 +7,7 @@ import { go, linkTo } from "../base/route.js";
 import type { Subscriber, SubscriberList } from "../base/types.js";
 import { Confirm } from "../parts/confirm.js";
 import { Field } from "../parts/field.js";
+import { Name } from "../parts/name.js";
 import { Head } from "../parts/panel.js";
 import { Answered, Empty, OutcomeLine, type Outcome } from "../parts/state.js";
 import { useNow } from "../parts/clock.js";
@@ -20,10 +21,11 @@ type Ending = { readonly sub: string } | { readonly jti: string };
 export function Subscribers({ item }: { item: string }): JSX.Element {
   const [sub, setSub] = useState(item);
   const [channel, setChannel] = useState("");
-  const [asked, setAsked] = useState({ sub: item, channel: "" });
+  const [asked, setAsked] = useState(""); // the channel; the subject is in the address
   const [ending, setEnding] = useState<Ending | null>(null);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
-  const query = { limit: String(MOST), ...(asked.sub && { sub: asked.sub }), ...(asked.channel && { channel: asked.channel }) };
+  useEffect(() => setSub(item), [item]);
+  const query = { limit: String(MOST), ...(item && { sub: item }), ...(asked && { channel: asked }) };
   const answer = useAnswer<SubscriberList>("v1/subscribers", query, 5000);
 
   return (
@@ -41,16 +43,16 @@ export function Subscribers({ item }: { item: string }): JSX.Element {
         role="search"
         onSubmit={(event) => {
           event.preventDefault();
-          setAsked({ sub: sub.trim(), channel: channel.trim() });
+          setAsked(channel.trim());
           go("subscribers", sub.trim());
         }}
       >
         <Field label="Subject" name="sub" value={sub} onInput={setSub} placeholder="user-7" />
         <Field label="Reads the channel" name="channel" value={channel} onInput={setChannel} placeholder="pipeline:run_42" />
         <button type="submit">Show</button>
-        {asked.sub && (
-          <button type="button" class="danger" onClick={() => setEnding({ sub: asked.sub })}>
-            Disconnect {asked.sub}…
+        {item && (
+          <button type="button" class="danger" onClick={() => setEnding({ sub: item })}>
+            Disconnect {item.slice(0, 32)}…
           </button>
         )}
       </form>
@@ -60,7 +62,7 @@ export function Subscribers({ item }: { item: string }): JSX.Element {
           {({ subscribers }) =>
             subscribers.length === 0 ? (
               <Empty title="No such stream is open">
-                {asked.sub || asked.channel ? "Empty fields show all streams." : "A stream is here as long as somebody reads it."}
+                {item || asked ? "Empty fields show all streams." : "A stream is here as long as somebody reads it."}
               </Empty>
             ) : (
               <Table subscribers={subscribers} onEnd={setEnding} />
@@ -143,7 +145,7 @@ function Table({ subscribers, onEnd }: { subscribers: readonly Subscriber[]; onE
 }
 
 function Who({ stream: { sub, key, jti } }: { stream: Subscriber }): JSX.Element {
-  if (sub) return <>{sub}</>;
+  if (sub) return <Name name={sub} />;
   return <span class="muted">{key ? `API key ${key}` : jti ? `token ${jti.slice(0, 8)}…` : "API key"}</span>;
 }
 
@@ -151,13 +153,10 @@ function Names({ names }: { names: readonly string[] }): JSX.Element {
   const shown = names.slice(0, 3);
   return (
     <>
-      {shown.map((name, i) => (
-        <span key={name}>
-          {i > 0 && ", "}
-          {name.endsWith("*") ? name : <a href={linkTo("channels", name)}>{name}</a>}
-        </span>
+      {shown.map((name) => (
+        <Name key={name} name={name} {...(!name.endsWith("*") && { href: linkTo("channels", name) })} />
       ))}
-      {names.length > shown.length && <span class="muted"> and {names.length - shown.length} more</span>}
+      {names.length > shown.length && <span class="muted">and {names.length - shown.length} more</span>}
     </>
   );
 }
