@@ -1,6 +1,6 @@
-// Package webhooks tells other services of what has happened: it posts events to the URLs in
-// a file, signed as Standard Webhooks says (https://www.standardwebhooks.com), and tries
-// again until they are accepted or an hour has passed.
+// Package webhooks notifies other services of events: it posts them to the URLs in a file,
+// signed according to Standard Webhooks (https://www.standardwebhooks.com), and retries until
+// they are accepted or an hour has passed.
 //
 // It promises:
 //
@@ -10,9 +10,9 @@
 //     before was accepted or given up. Other channels, and other endpoints, do not wait.
 //   - Memory, connections and time are bounded. Events that are given up are counted and
 //     logged, with the reason.
-//   - Nothing is sent to a network that is not public, unless the operator allows it. That is
-//     checked at each connection, of the very address that is connected to.
+//   - Nothing is sent to a network that is not public, unless the operator allows it. Each
+//     connection is checked, by the very address that it goes to.
 //
-// The package does not know HTTP on the side of clients, nor how events are kept: that is
-// package outbox.
+// The package knows nothing of the HTTP API, nor of how events are kept: that is package
+// outbox.
 package webhooks

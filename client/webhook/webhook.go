@@ -1,5 +1,5 @@
-// Package webhook verifies the webhooks of a Sluice server, and reads them. It follows Standard
-// Webhooks (https://www.standardwebhooks.com), and needs nothing but the standard library.
+// Package webhook verifies and decodes the webhooks that a Sluice server sends. It follows
+// Standard Webhooks (https://www.standardwebhooks.com), and needs nothing but the standard library.
 package webhook
 
 import (
@@ -26,7 +26,7 @@ const (
 // Errors of Read. Answer 401 to the first one, and 400 to the other.
 var (
 	// ErrNotGenuine means that the request was not signed with one of the secrets, or that it
-	// is an old one that somebody repeats.
+	// is too old, and somebody may be replaying it.
 	ErrNotGenuine = errors.New("webhook: not genuine")
 	// ErrMalformed means that a genuine request is not a webhook that this package can read.
 	ErrMalformed = errors.New("webhook: malformed")
@@ -34,16 +34,18 @@ var (
 
 // Event is something that has happened.
 type Event struct {
-	// ID names the event. It may come again under the same id: ignore what you have handled.
+	// ID identifies the event. The event may arrive again with the same id: ignore it if you
+	// have handled it.
 	ID string `json:"-"`
 	// Type is run.completed, run.failed, run.cancelled, channel.occupied, channel.vacated, or
-	// one that a later version of the server has.
+	// one that a later version of the server adds.
 	Type string    `json:"type"`
 	At   time.Time `json:"timestamp"`
 	Data Data      `json:"data"`
 }
 
-// Data says more of an event. All have a channel; the end of a run has the other fields.
+// Data holds the details of an event. Every event has a channel; only the end of a run has the
+// other fields.
 type Data struct {
 	Channel string          `json:"channel"`
 	ID      string          `json:"id"`     // of the message that ended the run
@@ -54,8 +56,8 @@ type Data struct {
 	Sub     string          `json:"sub"`    // subject of the token that ended it; "" for an API key
 }
 
-// Read reads a request and verifies it with the secrets: that of the file of webhooks, or the
-// old and the new one while one replaces the other. Errors: [ErrNotGenuine], [ErrMalformed] and
+// Read reads a request and verifies it with the secrets: the one in the server's webhooks file,
+// or both the old and the new one while you replace it. Errors: [ErrNotGenuine], [ErrMalformed] and
 // those of reading the body.
 func Read(r *http.Request, secrets ...string) (*Event, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBytes))
@@ -72,7 +74,7 @@ func Read(r *http.Request, secrets ...string) (*Event, error) {
 	return e, nil
 }
 
-// Verify verifies a body, as it came, with the headers that came with it. It returns
+// Verify verifies the raw bytes of a body with the headers of its request. It returns
 // [ErrNotGenuine].
 func Verify(header http.Header, body []byte, secrets ...string) error {
 	id, stamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")
