@@ -471,10 +471,10 @@ function openChat(chatId, options, onUnused) {
 /**
 * A `ChatTransport` of the AI SDK, versions 6 and 7. It lets `useChat` read answers that `publishAnswer` publishes.
 *
-* The request only begins an answer. Its parts come from the channel, so a connection that breaks does not show. A page that is
-* reloaded shows what there is so far, and other pages read along.
+* The request only begins an answer. Its parts come from the channel, so users do not notice a lost connection. A page that is
+* reloaded shows the answer so far, and other pages can show it, too.
 *
-* When `useChat` stops or unmounts, the page leaves the answer, and the answer goes on. {@link stop} ends it for everybody.
+* When `useChat` stops or unmounts, the page stops reading, and the answer continues. {@link stop} ends it for everybody.
 */
 var SluiceChatTransport = class {
 	options;
@@ -503,7 +503,7 @@ var SluiceChatTransport = class {
 	}
 	/**
 	* Calls `resume`, which is `resumeStream` of `useChat`, whenever the chat has an answer that the page does not show: it is
-	* being given when the page is loaded, another page has asked for it, or its publisher begins it anew.
+	* in progress when the page is loaded, another page has asked for it, or its publisher starts it over.
 	*
 	* @returns a function that ends this
 	*/

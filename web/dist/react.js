@@ -4,7 +4,7 @@ import { t as useRealtime } from "./shared-realtime.js";
 import { i as RealtimeProvider } from "./shared-settings.js";
 // src/react/channelstate.ts
 /**
-* Returns the data of the latest message of one topic, or what there is of its latest text. It is
+* Returns the data of the latest message of one topic, or its latest text so far. It is
 * undefined until there is one. The component renders again only when the value changes. For the state
 * of the connection, use {@link useRealtime}.
 *

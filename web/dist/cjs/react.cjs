@@ -5,7 +5,7 @@ const require_realtime = require("./shared-realtime.cjs");
 const require_settings = require("./shared-settings.cjs");
 // src/react/channelstate.ts
 /**
-* Returns the data of the latest message of one topic, or what there is of its latest text. It is
+* Returns the data of the latest message of one topic, or its latest text so far. It is
 * undefined until there is one. The component renders again only when the value changes. For the state
 * of the connection, use {@link useRealtime}.
 *

@@ -9,7 +9,7 @@ import { ReactElement, ReactNode } from "react";
 /** The options of {@link useRealtime}, without those that the topic determines. */
 type ChannelStateOptions = Omit<RealtimeOptions<string>, "channel" | "channels" | "topics" | "historyLimit" | "bufferInterval">;
 /**
-* Returns the data of the latest message of one topic, or what there is of its latest text. It is
+* Returns the data of the latest message of one topic, or its latest text so far. It is
 * undefined until there is one. The component renders again only when the value changes. For the state
 * of the connection, use {@link useRealtime}.
 *
