@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/sluicehq/sluice/broker/audience"
 	"github.com/sluicehq/sluice/schemas"
@@ -23,7 +24,7 @@ func (s *Stream) attend() {
 		return
 	}
 	if seat := s.seatIn(to, nil); seat != nil {
-		seat.Report()
+		seat.Report(time.Now().Add(-s.Age()))
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/broker/audience"
 	"github.com/sluicehq/sluice/schemas"
@@ -13,9 +14,9 @@ type counter struct {
 	readers int
 }
 
-func (c *counter) Round() uint64                        { return 1 }
-func (c *counter) Came(uint64, schemas.Channel, string) { c.readers++ }
-func (c *counter) Went(uint64, schemas.Channel, string) { c.readers-- }
+func (c *counter) Round() uint64                                   { return 1 }
+func (c *counter) Came(uint64, schemas.Channel, string, time.Time) { c.readers++ }
+func (c *counter) Went(uint64, schemas.Channel, string)            { c.readers-- }
 
 // TestStream_attend_closed lets a stream end while a round asks it to report itself.
 func TestStream_attend_closed(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sluicehq/sluice/broker"
 	"github.com/sluicehq/sluice/broker/audience"
@@ -16,10 +18,11 @@ import (
 // crowd is an audience that keeps what it hears.
 type crowd struct {
 	mu      sync.Mutex
-	round   uint64   // guarded by mu
-	heard   []string // guarded by mu
-	follows []string // guarded by mu; what is followed now
-	says    [][]byte // guarded by mu; what followers are told, whoever comes first
+	round   uint64      // guarded by mu
+	heard   []string    // guarded by mu
+	follows []string    // guarded by mu; what is followed now
+	since   []time.Time // guarded by mu; with each who came
+	says    [][]byte    // guarded by mu; what followers are told, whoever comes first
 }
 
 func (c *crowd) Round() uint64 {
@@ -40,7 +43,10 @@ func (c *crowd) note(format string, args ...any) {
 	c.heard = append(c.heard, fmt.Sprintf(format, args...))
 }
 
-func (c *crowd) Came(round uint64, channel schemas.Channel, subject string) {
+func (c *crowd) Came(round uint64, channel schemas.Channel, subject string, since time.Time) {
+	c.mu.Lock()
+	c.since = append(c.since, since)
+	c.mu.Unlock()
 	c.note("%d +%s %s", round, subject, channel)
 }
 
@@ -129,6 +135,27 @@ func TestBroker_audience(t *testing.T) {
 	zoe.Close()
 	b.ReportStreams()
 	hears("after the end", "2 -ann a", "2 -ann b", "2 -zoe a")
+}
+
+// TestBroker_audienceSince begins a round when a stream has been open for a while: it has read
+// since then.
+func TestBroker_audienceSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := new(crowd)
+		b := must(broker.New(broker.Options{Audience: c, Pace: -1}))
+		defer func() { _ = b.Close() }()
+		began := time.Now()
+		for _, name := range []schemas.Pattern{"a", "b"} {
+			defer must(b.Subscribe(t.Context(), broker.Subscription{Channels: []broker.Selector{{Channel: name}}})).Close()
+			time.Sleep(time.Hour)
+		}
+		c.begin(1)
+		b.ReportStreams()
+		slices.SortFunc(c.since, time.Time.Compare)
+		if want := []time.Time{began, began.Add(time.Hour)}; !slices.EqualFunc(c.since, want, time.Time.Equal) {
+			t.Errorf("the streams came at %v, want %v", c.since, want)
+		}
+	})
 }
 
 // TestBroker_audienceFollows gives up what a stream follows when it ends, or never begins.

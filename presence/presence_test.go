@@ -17,7 +17,7 @@ const second = time.Second
 
 // alone is a world of one node without a bus.
 func alone(t *testing.T) *node {
-	n := &node{world: &world{t: t}, seats: make(map[*seat]bool)}
+	n := &node{world: &world{t: t}, seats: make(map[*seat]time.Time)}
 	n.Registry = presence.New(presence.Options{})
 	if err := n.Start(n.report); err != nil {
 		t.Fatal(err)
@@ -193,9 +193,12 @@ func evens(n int) (names []string) {
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := alone(t)
+		first := time.Now()
 		n.stream("ann", "c")
+		pause(second)
 		n.stream("ann", "c")
 		n.stream("", "c")
+		pause(second) // until now, nobody wants to know
 		empty, err := n.Presence(t.Context(), "empty")
 		if err != nil || empty.Count != 0 || empty.Subjects == nil || empty.More {
 			t.Errorf("an empty channel: %+v, %v", empty, err)
@@ -213,8 +216,8 @@ func TestPresence(t *testing.T) {
 		if err != nil || got.Count != 3 || got.More || len(got.Subjects) != 2 {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if s := got.Subjects[0]; s.Sub != "ann" || s.Streams != 2 {
-			t.Errorf("first %+v", s)
+		if s, want := got.Subjects[0], (presence.Subject{Sub: "ann", Streams: 2, Since: schemas.TimeOf(first)}); s != want {
+			t.Errorf("first %+v, want %+v", s, want)
 		}
 		if s, want := got.Subjects[1], (presence.Subject{Sub: "bob", Streams: 0, Since: schemas.TimeOf(since)}); s != want {
 			t.Errorf("second %+v, want %+v", s, want)

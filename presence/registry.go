@@ -114,17 +114,17 @@ func (r *Registry) Close() {
 func (r *Registry) Round() uint64 { return r.round.Load() }
 
 // Came implements [audience.Audience].
-func (r *Registry) Came(round uint64, channel schemas.Channel, subject string) {
-	r.count(round, channel, subject, 1)
+func (r *Registry) Came(round uint64, channel schemas.Channel, subject string, since time.Time) {
+	r.count(round, channel, subject, 1, since)
 }
 
 // Went implements [audience.Audience].
 func (r *Registry) Went(round uint64, channel schemas.Channel, subject string) {
-	r.count(round, channel, subject, -1)
+	r.count(round, channel, subject, -1, time.Time{})
 }
 
-// count adds n streams of this node.
-func (r *Registry) count(round uint64, channel schemas.Channel, subject string, n int) {
+// count adds n streams of this node. If they came, it was at the given time.
+func (r *Registry) count(round uint64, channel schemas.Channel, subject string, n int, since time.Time) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,10 +132,6 @@ func (r *Registry) count(round uint64, channel schemas.Channel, subject string, 
 		return
 	}
 	room := r.room(channel)
-	var since time.Time
-	if n > 0 {
-		since = now
-	}
 	r.add(room, subject, n, since, now, r.grace)
 	here := &room.anonymousHere
 	if m := room.members[subject]; m != nil {

@@ -113,7 +113,7 @@ type node struct {
 	port  *port
 
 	mu    sync.Mutex
-	seats map[*audience.Seat]bool // guarded by mu
+	seats map[*audience.Seat]time.Time // guarded by mu; since when they are open
 }
 
 func newWorld(t *testing.T, nodes int) *world {
@@ -126,7 +126,7 @@ func newWorld(t *testing.T, nodes int) *world {
 
 // start starts one more node, which ends with the test unless it is ended before.
 func (w *world) start() *node {
-	n := &node{world: w, port: w.wire.port(), seats: make(map[*audience.Seat]bool)}
+	n := &node{world: w, port: w.wire.port(), seats: make(map[*audience.Seat]time.Time)}
 	n.Registry = presence.New(presence.Options{Bus: n.port})
 	if err := n.Start(n.report); err != nil {
 		w.t.Fatal(err)
@@ -144,8 +144,8 @@ func (w *world) end() {
 func (n *node) report() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for s := range n.seats {
-		s.Report()
+	for s, began := range n.seats {
+		s.Report(began)
 	}
 }
 
@@ -153,9 +153,10 @@ func (n *node) report() {
 func (n *node) stream(sub string, channels ...schemas.Channel) *audience.Seat {
 	s := audience.New(n.Registry, sub, channels, nil, nil)
 	n.mu.Lock()
-	n.seats[s] = true
+	began := time.Now()
+	n.seats[s] = began
 	n.mu.Unlock()
-	s.Report()
+	s.Report(began)
 	return s
 }
 

@@ -5,6 +5,7 @@ package audience
 
 import (
 	"sync"
+	"time"
 
 	"github.com/sluicehq/sluice/schemas"
 )
@@ -17,10 +18,10 @@ type Audience interface {
 	// a round, the broker is asked for every open stream, see [Seat.Report].
 	Round() uint64
 
-	// Came and Went say that a stream of the subject, "" for none, reads the channel, and
-	// that it does so no longer. What belongs to another round than the present one is
-	// ignored.
-	Came(round uint64, channel schemas.Channel, subject string)
+	// Came and Went say that a stream of the subject, "" for none, has read the channel
+	// since a time, and that it does so no longer. What belongs to another round than the
+	// present one is ignored.
+	Came(round uint64, channel schemas.Channel, subject string, since time.Time)
 	Went(round uint64, channel schemas.Channel, subject string)
 
 	// Follow begins to tell a stream who reads the channel. It calls wake when there may be
@@ -59,8 +60,8 @@ func New(to Audience, subject string, channels, followed []schemas.Channel, wake
 	return s
 }
 
-// Report reports the stream, once in each round.
-func (s *Seat) Report() {
+// Report reports the stream, which began at a time, once in each round.
+func (s *Seat) Report(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	round := s.to.Round()
@@ -69,7 +70,7 @@ func (s *Seat) Report() {
 	}
 	s.round = round
 	for _, name := range s.channels {
-		s.to.Came(round, name, s.subject)
+		s.to.Came(round, name, s.subject, began)
 	}
 }
 
