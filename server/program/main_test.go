@@ -4,7 +4,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,7 +29,12 @@ const noRaceSleep = "atexit_sleep_ms=0"
 // leakChecked fails a run that leaves goroutines behind.
 type leakChecked struct{ *testing.M }
 
-func (m leakChecked) Run() int { return leaktest.Run(m.M) }
+func (m leakChecked) Run() int {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup, and then by all that tests start
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+	return leaktest.Run(m.M)
+}
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
