@@ -12,7 +12,7 @@ export interface Line {
 
 /**
  * Draws the last minute of up to two figures, the first one as an area. The scale begins at 0 and ends
- * at the largest value that is shown, which stands below. The line itself is left out for those who do
+ * at the largest value that is shown, which stands above. The line itself is left out for those who do
  * not see it.
  *
  * @param text writes a value
@@ -22,6 +22,15 @@ export function Plot({ lines, text }: { lines: readonly Line[]; text: (value: nu
   const most = Math.max(0, ...lines.flatMap(({ points }) => points.map(({ value }) => value)));
   return (
     <div>
+      <p class="plot-scale">
+        {lines.length > 1 &&
+          lines.map(({ name }, i) => (
+            <span key={name} class={`plot-key plot-key-${i + 1}`}>
+              {name}
+            </span>
+          ))}
+        <span class="plot-end">peak {text(most)}</span>
+      </p>
       <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
         <line class="plot-base" x1="0" x2={WIDTH} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
         {lines.map(({ name, points }, i) => {
@@ -37,14 +46,7 @@ export function Plot({ lines, text }: { lines: readonly Line[]; text: (value: nu
       </svg>
       <p class="plot-scale">
         <span>1 min ago</span>
-        {lines.length > 1 &&
-          lines.map(({ name }, i) => (
-            <span key={name} class={`plot-key plot-key-${i + 1}`}>
-              {name}
-            </span>
-          ))}
-        <span>peak {text(most)}</span>
-        <span>now</span>
+        <span class="plot-end">now</span>
       </p>
     </div>
   );
