@@ -16,7 +16,7 @@ const SECTIONS = [
   { hash: `#/channels/long%3A${"n".repeat(251)}`, shows: "without a subject" },
   { hash: "#/subscribers", shows: "user-7" },
   { hash: "#/definitions", shows: "pipeline:{runId}" },
-  { hash: "#/definitions/pipeline%3A%7BrunId%7D", shows: "The server would take it." },
+  { hash: "#/definitions/pipeline%3A%7BrunId%7D", shows: "The server would accept it." },
   { hash: "#/definitions/%20", shows: "A definition needs a name" },
   { hash: "#/tokens", shows: "Make a token" },
   { hash: "#/webhooks", shows: "No webhooks are configured" },

@@ -78,7 +78,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await signIn("wrong");
     await page.getByRole("alert").filter({ hasText: "does not know this key" }).waitFor();
     await signIn(narrowKey);
-    await page.getByRole("alert").filter({ hasText: "may not do everything" }).waitFor();
+    await page.getByRole("alert").filter({ hasText: "this one may not" }).waitFor();
     await signIn("clé");
     await page.getByRole("alert").filter({ hasText: "printable ASCII" }).waitFor();
     assert.deepEqual(policyFaults(), []);
@@ -102,7 +102,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await tile("Streams").getByText("1 channel in memory").waitFor();
     const busiest = tile("Busiest channels");
     await busiest.getByRole("link", { name: "pipeline:run_42" }).waitFor();
-    await busiest.getByText("Nothing is published now").waitFor(); // some seconds later
+    await busiest.getByText("Nothing is being published").waitFor(); // some seconds later
     await tile("Engine").getByText("Ready").waitFor();
     assert.deepEqual(faults, []);
   });
@@ -115,7 +115,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await tile("Publishes").waitFor();
     await sluice.kill();
     await page.locator(".health", { hasText: "Connection lost" }).waitFor();
-    await page.getByRole("alert").filter({ hasText: "the last that is known" }).waitFor();
+    await page.getByRole("alert").filter({ hasText: "the last known ones" }).waitFor();
     sluice = await startSluice({ port: sluice.port, apiKey: sluice.apiKey, dev: false, flags: ["--signing-keys", keys] });
     await page.locator(".health", { hasText: "Ready" }).waitFor();
     await sluice.publish("c", "t", 1);
@@ -189,7 +189,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     const subject = (name) => presence.getByRole("link", { name, exact: true });
     await subject("user-7").waitFor();
     await sluice.kill();
-    await presence.getByRole("alert").filter({ hasText: "Who comes and goes is not told now" }).waitFor();
+    await presence.getByRole("alert").filter({ hasText: "Joins and leaves are not shown at the moment" }).waitFor();
     assert.ok(await subject("user-7").isVisible());
     sluice = await startSluice(again);
     await reads("room:1", "user-8");
@@ -262,7 +262,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     const verdict = (text) => page.locator(".verdict", { hasText: text }).waitFor();
     await verdict("needs a name");
     await page.getByLabel("Name").fill("pipeline:{runId}");
-    await verdict("The server would take it");
+    await verdict("The server would accept it");
     const document = page.getByLabel("Definition", { exact: true });
     await document.fill('{"topics": {');
     await verdict("Not JSON yet");
@@ -270,7 +270,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await document.fill('{"topics": {"status": {"schema": {"type": "objekt"}}}}');
     await verdict("/topics/status/schema");
     await document.fill('{"topics": {"status": {"schema": {"type": "object"}}}}');
-    await verdict("The server would take it");
+    await verdict("The server would accept it");
     assert.deepEqual(await sluice.definitions(), [], "checking stores nothing");
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByRole("link", { name: "pipeline:{runId}" }).waitFor();
@@ -282,7 +282,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await heading("Overview");
     await page.goBack();
     await page.getByText("Not saved").waitFor(); // the draft is still there
-    await verdict("The server would take it");
+    await verdict("The server would accept it");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved. It applies").waitFor();
     assert.equal((await sluice.definitions())[0].strict, true);
@@ -311,7 +311,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await verdict.filter({ hasText: "Not JSON yet" }).getByRole("button", { name: "Show it" }).click();
     assert.equal(await cursor(), "}}");
     await document.fill("# what a run tells\ntopics:\n  status: {schema: {type: object}}\n  tokens:\nstrict: true\n");
-    await verdict.filter({ hasText: "The server would take it." }).waitFor();
+    await verdict.filter({ hasText: "The server would accept it." }).waitFor();
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByRole("link", { name: "pipeline:{runId}" }).waitFor();
     const [saved] = await sluice.definitions();
@@ -429,7 +429,7 @@ describe("dashboard", { timeout: 1_800_000 }, () => {
     await tabTo("document");
     await page.keyboard.press("Control+A");
     await page.keyboard.type('{"strict": true}');
-    await page.locator(".verdict", { hasText: "The server would take it" }).waitFor();
+    await page.locator(".verdict", { hasText: "The server would accept it" }).waitFor();
     await tabTo("Add");
     await page.keyboard.press("Enter");
     await page.getByRole("link", { name: "pipeline:{runId}" }).waitFor();

@@ -33,7 +33,8 @@ async function fault(key: string): Promise<string> {
     });
     await answer.body?.cancel();
     if (answer.status === 401) return "The server does not know this key.";
-    if (answer.status === 403) return "This key may not do everything, which the dashboard needs. The debugger takes it.";
+    if (answer.status === 403)
+      return "The dashboard needs a key that may do everything, and this one may not. You can use it in the debugger.";
     return answer.ok || answer.status === 503 ? "" : `The server answered ${answer.status}.`;
   } catch {
     return "The server did not answer.";

@@ -38,7 +38,9 @@ export function Channel({ name, perSecond }: Props): JSX.Element {
           </a>
         </div>
       </header>
-      {status === 404 && <Empty title="There is no such channel now">It is there as soon as somebody publishes to it or reads it.</Empty>}
+      {status === 404 && (
+        <Empty title="There is no such channel at the moment">It exists as soon as somebody publishes to it or reads it.</Empty>
+      )}
       {error && status !== 404 && <Failure error={error} />}
       {data && (
         <section class="panel" aria-label="Facts">

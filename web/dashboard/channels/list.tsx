@@ -126,7 +126,7 @@ export function List({ prefix, open, rates }: Props): JSX.Element {
 }
 
 function None(): JSX.Element {
-  return <Empty title="There are no channels">A channel is there as soon as somebody publishes to it or reads it.</Empty>;
+  return <Empty title="There are no channels">A channel exists as soon as somebody publishes to it or reads it.</Empty>;
 }
 
 interface RowProps {

@@ -29,8 +29,10 @@ export function Messages({ channel }: { channel: string }): JSX.Element {
           </p>
         )}
       </Toolbar>
-      <Rows list={list.ref} shown={shown} waitingFor="Nothing is held. Messages appear here as they come, newest first." />
-      <p class="hint stream-hint">The newest 20, and what comes. While it is open, this page is one of the readers.</p>
+      <Rows list={list.ref} shown={shown} waitingFor="No messages are stored. New ones appear here as they arrive, newest first." />
+      <p class="hint stream-hint">
+        The newest 20 messages, then new ones as they arrive. While it is open, this page is one of the readers.
+      </p>
     </section>
   );
 }

@@ -20,7 +20,7 @@ export function PresencePanel({ channel }: { channel: string }): JSX.Element {
   const retry = over ? { retry: () => setAttempt(attempt + 1) } : {};
   return (
     <Panel title="Presence" aside={known && <span class="pill">{count(known.count)} on all nodes</span>}>
-      {cut && <Failure error={`Who comes and goes is not told now: ${cut}`} {...retry} />}
+      {cut && <Failure error={`Joins and leaves are not shown at the moment: ${cut}`} {...retry} />}
       {known ? <Subjects channel={channel} {...known} /> : !cut && <Loading />}
     </Panel>
   );

@@ -129,7 +129,7 @@ export function Editor({ definition, onChanged }: Props): JSX.Element {
             go("definitions");
           }}
         >
-          <p>What is published to its channels is not checked any more. Messages that are there stay.</p>
+          <p>Messages to its channels are no longer checked. Messages that are stored stay.</p>
         </Confirm>
       )}
     </form>

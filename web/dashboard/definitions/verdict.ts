@@ -35,7 +35,7 @@ export function useVerdict(name: string, text: string): Verdict {
     const stop = new AbortController();
     const timer = setTimeout(() => {
       put(name, text, { dryRun: true, signal: stop.signal }).then(
-        () => setAnswered({ of: asked, verdict: { state: "good", text: "The server would take it.", faults: [] } }),
+        () => setAnswered({ of: asked, verdict: { state: "good", text: "The server would accept it.", faults: [] } }),
         (error: unknown) => {
           if (stop.signal.aborted) return;
           const faults = error instanceof Refusal ? error.faults : [];

@@ -12,7 +12,7 @@ export function Busiest({ busiest }: { busiest: readonly Busy[] }): JSX.Element 
   return (
     <Panel title="Busiest channels" aside={<a href={linkTo("channels")}>All channels</a>}>
       {busiest.length === 0 ? (
-        <Empty title="Nothing is published now">What is published through this node shows here within two seconds.</Empty>
+        <Empty title="Nothing is being published">Messages published through this node show here within two seconds.</Empty>
       ) : (
         <table class="table">
           <thead>

@@ -16,7 +16,7 @@ export function Overview(): JSX.Element {
   return (
     <>
       <Head title="Overview">{last && <Node figures={last} />}</Head>
-      {state === "lost" && <Failure error={`The figures do not arrive any more: ${why}. What follows is the last that is known.`} />}
+      {state === "lost" && <Failure error={`No new figures arrive: ${why}. These are the last known ones.`} />}
       {last ? (
         <>
           <Tiles samples={samples} last={last} />

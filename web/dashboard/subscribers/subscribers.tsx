@@ -62,7 +62,7 @@ export function Subscribers({ item }: { item: string }): JSX.Element {
           {({ subscribers }) =>
             subscribers.length === 0 ? (
               <Empty title="No such stream is open">
-                {item || asked ? "Empty fields show all streams." : "A stream is here as long as somebody reads it."}
+                {item || asked ? "Empty fields show all streams." : "A stream is listed as long as its client is connected."}
               </Empty>
             ) : (
               <Table subscribers={subscribers} onEnd={setEnding} />
@@ -82,10 +82,10 @@ export function Subscribers({ item }: { item: string }): JSX.Element {
         >
           {"sub" in ending ? (
             <p>
-              All streams of this subject end, on all nodes. Clients stop for good, but whoever has a valid token can open a new stream.
+              All streams of this subject end, on all nodes. Clients stop for good, but anyone with a valid token can open a new stream.
             </p>
           ) : (
-            <p>Its streams end, and it opens no further one.</p>
+            <p>Its streams end, and it can open no new ones.</p>
           )}
         </Confirm>
       )}

@@ -42,7 +42,7 @@ export function Revoke(): JSX.Element {
             setText("");
           }}
         >
-          <p>It opens no further stream, and its open streams end within a second, on all nodes. This cannot be undone.</p>
+          <p>It can open no new streams, and its open streams end within a second, on all nodes. This cannot be undone.</p>
         </Confirm>
       )}
     </Panel>

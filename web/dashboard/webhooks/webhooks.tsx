@@ -13,7 +13,7 @@ export function Webhooks(): JSX.Element {
     <>
       <Head title="Webhooks">
         {answer.data?.sending === false && answer.data.webhooks.length > 0 && (
-          <p class="muted">Another node sends; these are its settings.</p>
+          <p class="muted">Another node sends the events. These are its settings.</p>
         )}
       </Head>
       {answer.status === 404 ? (
