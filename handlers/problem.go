@@ -195,7 +195,7 @@ func problemOf(err error, requestID string) schemas.Problem {
 	case engineUnavailable:
 		p.Detail = unavailableDetail(err)
 	case engineTimeout:
-		p.Detail = "The request may have taken effect all the same. It can be retried; a publish without an Idempotency-Key may then appear twice."
+		p.Detail = "The request may still have taken effect. It can be retried; a publish without an Idempotency-Key may then appear twice."
 	case internal:
 		p.Detail = "The cause is in the server's log under this request's id."
 	default:

@@ -165,8 +165,8 @@ func TestExamine_sick(t *testing.T) {
 				return nil
 			}
 		}, "stream", doctor.Fault, "gzip", 0},
-		{"answers are buffered", buffered, "stream", doctor.Fault, "does not come", patience},
-		{"no Last-Event-ID passes", without("Last-Event-Id"), "resume", doctor.Fault, "begins anew", 0},
+		{"answers are buffered", buffered, "stream", doctor.Fault, "does not arrive", patience},
+		{"no Last-Event-ID passes", without("Last-Event-Id"), "resume", doctor.Fault, "starts over", 0},
 		{"requests are buffered", func(p *httputil.ReverseProxy) {
 			rewrite := p.Rewrite
 			p.Rewrite = func(r *httputil.ProxyRequest) {

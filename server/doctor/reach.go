@@ -91,7 +91,7 @@ func (e *examination) secure(r *http.Response) {
 	case state == nil && e.local():
 		e.fine("tls", "without TLS, on this machine")
 	case state == nil:
-		e.warn("tls", "Give the server a certificate (--tls-cert), or put a proxy in front that has one.", "without TLS: everybody on the way can read tokens and messages")
+		e.warn("tls", "Give the server a certificate (--tls-cert), or put a proxy in front that has one.", "without TLS: everyone on the network path can read tokens and messages")
 	case len(state.PeerCertificates) > 0 && time.Until(state.PeerCertificates[0].NotAfter) < expirySoon:
 		e.warn("tls", "Renew the certificate; the server picks it up by itself.", "%s, and the certificate expires on %s", tls.VersionName(state.Version), state.PeerCertificates[0].NotAfter.UTC().Format(time.DateOnly))
 	default:
@@ -101,9 +101,9 @@ func (e *examination) secure(r *http.Response) {
 	case r.ProtoMajor >= 2:
 		e.fine("protocol", "%s, which carries all streams of a page on one connection", r.Proto)
 	case r.TLS != nil:
-		e.warn("protocol", "Turn HTTP/2 on in the proxy if pages open several streams; the SDK shares one among subscriptions, and among tabs with shareTabs.", "%s over TLS: browsers open at most six streams of an origin, over all tabs", r.Proto)
+		e.warn("protocol", "Turn HTTP/2 on in the proxy if pages open several streams; the SDK shares one among subscriptions, and among tabs with shareTabs.", "%s over TLS: browsers open at most six streams to an origin, across all tabs", r.Proto)
 	default:
-		e.fine("protocol", "%s; browsers open at most six streams of an origin, over all tabs", r.Proto)
+		e.fine("protocol", "%s; browsers open at most six streams to an origin, across all tabs", r.Proto)
 	}
 }
 
@@ -159,7 +159,7 @@ type tokenAnswer struct {
 // mint makes a token for the channel of the examination. It reports whether there is one.
 func (e *examination) mint(ctx context.Context) bool {
 	if e.APIKey == "" {
-		e.skip("key", "no API key was given: tokens, publishing and streams were not looked at")
+		e.skip("key", "no API key was given: tokens, publishing and streams were not checked")
 		return false
 	}
 	topics := []string{"*"}
@@ -174,7 +174,7 @@ func (e *examination) mint(ctx context.Context) bool {
 		e.fault("key", "Is it one of --api-keys, and does the proxy pass on the header Authorization?", "the API key is not accepted")
 		return false
 	case a.StatusCode == http.StatusForbidden:
-		e.skip("key", "the API key is accepted and may make no tokens: publishing and streams were not looked at")
+		e.skip("key", "the API key is accepted, but may not make tokens: publishing and streams were not checked")
 		return false
 	case a.StatusCode != http.StatusCreated:
 		e.fault("key", "The log of the server says more.", "no token: %s", a.problem())

@@ -16,7 +16,7 @@ import (
 const topic = "check"
 
 const (
-	unbuffered  = "Turn its buffering off: proxy_buffering off in nginx, flush_interval -1 in Caddy; responses of the type text/event-stream must pass at once."
+	unbuffered  = "Turn its buffering off: proxy_buffering off in nginx, flush_interval -1 in Caddy; responses of the type text/event-stream must not be buffered."
 	unrequested = "Turn the buffering of requests off: proxy_request_buffering off in nginx."
 )
 
@@ -74,7 +74,7 @@ func (e *examination) deliver(ctx context.Context, s *stream, data string) (id s
 	}
 	got, err := s.await(e.Patience, func(ev event) bool { return ev.name == topic })
 	if err != nil {
-		e.fault(check, unbuffered, "a message that was published does not come within %v: %v", e.Patience, err)
+		e.fault(check, unbuffered, "a published message does not arrive within %v: %v", e.Patience, err)
 		return "", false
 	}
 	if data == "1" {
@@ -83,7 +83,7 @@ func (e *examination) deliver(ctx context.Context, s *stream, data string) (id s
 	return got.id, true
 }
 
-// resume looks at whether a reader that comes back goes on where it was: after the first
+// resume looks at whether a reader that reconnects resumes where it stopped: after the first
 // of two messages.
 func (e *examination) resume(ctx context.Context, first string) {
 	const check = "resume"
@@ -93,22 +93,22 @@ func (e *examination) resume(ctx context.Context, first string) {
 	}
 	defer s.close()
 	if !s.resumed {
-		e.fault(check, "Let the proxy pass on the header Last-Event-ID.", "a reader that comes back with Last-Event-ID begins anew")
+		e.fault(check, "Let the proxy pass on the header Last-Event-ID.", "a reader that reconnects with Last-Event-ID starts over")
 		return
 	}
 	got, err := s.await(e.Patience, func(ev event) bool { return ev.name == topic })
 	var message struct{ Data string }
 	switch {
 	case err != nil:
-		e.fault(check, unbuffered, "a reader that comes back does not get what it missed within %v: %v", e.Patience, err)
+		e.fault(check, unbuffered, "a reader that reconnects does not get what it missed within %v: %v", e.Patience, err)
 	case json.Unmarshal([]byte(got.data), &message) != nil || message.Data != "2":
-		e.fault(check, "Nothing in between may answer from a cache.", "a reader that comes back after the first message gets %s", got.data)
+		e.fault(check, "Nothing in between may answer from a cache.", "a reader that reconnects after the first message gets %s", got.data)
 	default:
-		e.fine(check, "a reader that comes back goes on where it was")
+		e.fine(check, "a reader that reconnects resumes where it stopped")
 	}
 }
 
-// upload looks at whether the parts of a request arrive while it goes on.
+// upload looks at whether the parts of a request arrive while it is being sent.
 func (e *examination) upload(ctx context.Context, s *stream) {
 	const check = "upload"
 	ctx, cancel := context.WithTimeout(ctx, e.Patience+answerTimeout)
@@ -136,9 +136,9 @@ func (e *examination) upload(ctx context.Context, s *stream) {
 	case err != nil:
 		e.fault(check, "Does the proxy pass on requests with a body of unknown length?", "a streamed request fails: %v", err)
 	case late != nil:
-		e.warn(check, unrequested, "parts of a request do not arrive before its end, so streamed texts come as a whole")
+		e.warn(check, unrequested, "parts of a request do not arrive before its end, so a streamed text arrives all at once")
 	default:
-		e.fine(check, "parts of a request arrive while it goes on")
+		e.fine(check, "parts of a request arrive while it is being sent")
 	}
 }
 
@@ -152,16 +152,16 @@ func (e *examination) idle(ctx context.Context, s *stream) {
 	silence := 2 * s.heartbeat
 	for time.Since(began) < e.Idle {
 		if err := s.sign(min(silence, e.Idle)); errors.Is(err, errSilent) && silence < e.Idle {
-			e.fault(check, unbuffered, "no sign of life within %v; the server sends one at least every %v", silence, s.heartbeat)
+			e.fault(check, unbuffered, "no heartbeat within %v; the server sends one at least every %v", silence, s.heartbeat)
 			return
 		} else if err != nil && !errors.Is(err, errSilent) {
-			e.fault(check, fmt.Sprintf("Let the proxy keep a connection for longer than the heartbeat, %v, whoever is silent on it: readers always are.", s.heartbeat), "the stream was cut after %v: %v", time.Since(began).Round(time.Second), err)
+			e.fault(check, fmt.Sprintf("Let the proxy keep an idle connection open for longer than the heartbeat, %v. Readers never send anything.", s.heartbeat), "the stream was cut after %v: %v", time.Since(began).Round(time.Second), err)
 			return
 		} else if ctx.Err() != nil {
 			return
 		}
 	}
-	e.fine(check, "an idle stream stays for %v, with a sign of life in time", e.Idle)
+	e.fine(check, "an idle stream stays open for %v, with each heartbeat in time", e.Idle)
 }
 
 // forget deletes a channel, as far as the key may.
@@ -234,7 +234,7 @@ func (e *examination) opened(s *stream, tell bool) bool {
 	}
 	switch {
 	case err != nil:
-		e.fault(check, unbuffered, "the beginning of a stream does not come within %v: %v", e.Patience, err)
+		e.fault(check, unbuffered, "the beginning of a stream does not arrive within %v: %v", e.Patience, err)
 		return false
 	case json.Unmarshal([]byte(first.data), &open) != nil || first.name == "$close":
 		e.fault(check, "The log of the server says more.", "the stream is closed at once: %s", first.data)
@@ -242,7 +242,7 @@ func (e *examination) opened(s *stream, tell bool) bool {
 	}
 	s.resumed, s.heartbeat = open.Resumed, time.Duration(open.Heartbeat)*time.Millisecond
 	if tell {
-		e.fine(check, "it opens at once, with a sign of life at least every %v", s.heartbeat)
+		e.fine(check, "it opens at once, with a heartbeat at least every %v", s.heartbeat)
 	}
 	return true
 }

@@ -25,7 +25,7 @@ func (e *examination) webhooks(ctx context.Context) {
 		FileFault string `json:"file_fault"`
 	}
 	if err := json.Unmarshal(a.body, &now); err != nil {
-		e.fault(check, "Something in between answers in the server's place.", "what the server says of its webhooks is no JSON")
+		e.fault(check, "Something in between answers in the server's place.", "the server's answer about its webhooks is not JSON")
 		return
 	}
 	if now.FileFault != "" {
@@ -38,7 +38,7 @@ func (e *examination) webhooks(ctx context.Context) {
 		}
 		switch {
 		case hook.LastError != "":
-			e.warn(check, "Does it answer with 2xx? It is tried again for an hour.", "%s accepts nothing at the moment, and %d events are pending: %s", host, hook.Pending, hook.LastError)
+			e.warn(check, "Does it answer with 2xx? Each event is retried for an hour.", "%s accepts nothing at the moment, and %d events are pending: %s", host, hook.Pending, hook.LastError)
 		case hook.GivenUp > 0:
 			e.warn(check, "The log says why: webhook events given up.", "%s has missed %d events", host, hook.GivenUp)
 		}
@@ -46,7 +46,7 @@ func (e *examination) webhooks(ctx context.Context) {
 	switch {
 	case len(now.Webhooks) == 0:
 	case !now.Sending:
-		e.warn(check, "For some seconds after a node was lost, that is as it should be. Later, look at the engine.", "no node sends events at the moment")
+		e.warn(check, "That is normal for some seconds after a node was lost. If it lasts, look at the engine.", "no node sends events at the moment")
 	default:
 		e.fine(check, "%d in the file", len(now.Webhooks))
 	}

@@ -22,7 +22,7 @@ type Config struct {
 	File string `name:"config" placeholder:"FILE" group:"start" help:"YAML file with settings."`
 	Dev  bool   `group:"start" help:"Development mode: listens on loopback only, makes a random API key and signing key, and opens the dashboard at / to everyone on this machine."`
 
-	DevHosts []string `name:"dev-allow-hosts" placeholder:"HOST" group:"start" help:"Hosts by which others may reach a development server, such as host.docker.internal or the name of its container; they need the API key as ever. With it, --listen may be an address that is not loopback. Default: none, so that --dev serves this machine only."`
+	DevHosts []string `name:"dev-allow-hosts" placeholder:"HOST" group:"start" help:"Hosts by which others may reach a development server, such as host.docker.internal or the name of its container; they still need the API key. With it, --listen may be an address that is not loopback. Default: none, so that --dev serves this machine only."`
 
 	// Listen is host:port, or unix: and a path. An empty host means all addresses, port
 	// 0 a free port.
@@ -68,7 +68,7 @@ type Config struct {
 	ReplayMessages  int              `default:"256" group:"messages" help:"Maximum number of messages that a channel keeps for replay."`
 	ReplayBytes     schemas.ByteSize `default:"1MiB" group:"messages" help:"Maximum bytes of messages that a channel keeps for replay."`
 	MaxTextBytes    schemas.ByteSize `default:"1MiB" group:"messages" help:"Maximum bytes of a text that a channel keeps. A longer one loses its beginning."`
-	TextGrace       time.Duration    `default:"30s" group:"messages" help:"How long a text with a stream id stays open for its publisher to go on, once its connection is lost."`
+	TextGrace       time.Duration    `default:"30s" group:"messages" help:"How long a text with a stream id stays open for its publisher to resume it, after the connection was lost."`
 	ReplayAge       time.Duration    `default:"10m" group:"messages" help:"How long a channel keeps a message for replay."`
 	Memory          schemas.ByteSize `default:"256MiB" group:"messages" help:"Maximum bytes of messages in memory, over all channels."`
 	MaxMessageBytes schemas.ByteSize `default:"60KiB" group:"messages" help:"Maximum size of an event, up to 1MiB. Widely used clients fail at 64KiB."`
@@ -80,23 +80,23 @@ type Config struct {
 	Heartbeat            time.Duration `default:"15s" group:"streams" help:"Maximum silence on a stream before the server sends a heartbeat."`
 	WriteTimeout         time.Duration `default:"10s" group:"streams" help:"How long a reader's socket may accept nothing before its stream is closed."`
 	MaxStreamAge         time.Duration `default:"0s" group:"streams" help:"Age at which a stream is closed and its client asked to reconnect; 0 means never."`
-	DrainTimeout         time.Duration `default:"20s" group:"streams" help:"Maximum time that a shutdown takes to end all streams in order."`
+	DrainTimeout         time.Duration `default:"20s" group:"streams" help:"Maximum time that a shutdown takes to drain the open streams."`
 	MaxStreams           int           `default:"0" group:"streams" help:"Maximum number of open streams; 0 means no limit."`
 	MaxStreamsPerSubject int           `default:"0" group:"streams" help:"Maximum number of open streams for one token subject, or for one token without a subject; 0 means no limit. Streams with an API key do not count."`
 	MaxStreamsPerAddress int           `default:"0" group:"streams" help:"Maximum number of open streams from one address; 0 means no limit."`
 	Portable             bool          `group:"streams" help:"Write every stream through Go's net/http with one goroutine each, as for HTTP/2. Without this flag, a few loops write HTTP/1.1 streams on Linux, over TCP and TLS 1.3."`
 	MaxChannelsPerStream int           `default:"256" group:"streams" help:"Maximum number of channels and patterns that one stream may name."`
 
-	MaxPublishesPerKey        int              `default:"0" group:"rates" help:"Maximum number of messages that one API key may publish in a second; 0 means no limit."`
-	MaxPublishesPerSubject    int              `default:"0" group:"rates" help:"Maximum number of messages that one token subject, or one token without a subject, may publish in a second; 0 means no limit."`
-	MaxPublishesPerAddress    int              `default:"0" group:"rates" help:"Maximum number of messages that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
-	MaxPublishBytesPerKey     schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one API key may publish in a second; 0 means no limit."`
-	MaxPublishBytesPerSubject schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one token subject, or one token without a subject, may publish in a second; 0 means no limit."`
-	MaxPublishBytesPerAddress schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one address, or one /64 network of IPv6, may publish in a second; 0 means no limit."`
+	MaxPublishesPerKey        int              `default:"0" group:"rates" help:"Maximum number of messages that one API key may publish per second; 0 means no limit."`
+	MaxPublishesPerSubject    int              `default:"0" group:"rates" help:"Maximum number of messages that one token subject, or one token without a subject, may publish per second; 0 means no limit."`
+	MaxPublishesPerAddress    int              `default:"0" group:"rates" help:"Maximum number of messages that one address, or one /64 network of IPv6, may publish per second; 0 means no limit."`
+	MaxPublishBytesPerKey     schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one API key may publish per second; 0 means no limit."`
+	MaxPublishBytesPerSubject schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one token subject, or one token without a subject, may publish per second; 0 means no limit."`
+	MaxPublishBytesPerAddress schemas.ByteSize `default:"0" group:"rates" help:"Maximum bytes of data that one address, or one /64 network of IPv6, may publish per second; 0 means no limit."`
 	PublishBurst              time.Duration    `default:"1s" group:"rates" help:"How many seconds' worth of these limits may come at once, after a pause."`
 
-	Webhooks      string         `placeholder:"FILE" group:"webhooks" help:"YAML or JSON file with the URLs that are told when runs end, and when channels get readers and lose them, each with the secret that signs what is sent to it. A changed file is picked up within a second."`
-	WebhooksAllow []netip.Prefix `name:"webhooks-allow" placeholder:"NETWORK" group:"webhooks" help:"Networks that are not public, such as 10.0.0.0/8, to which webhooks may be sent all the same. Default: none, or this machine with --dev."`
+	Webhooks      string         `placeholder:"FILE" group:"webhooks" help:"YAML or JSON file with the URLs that are notified when runs end, and when channels get their first reader or lose their last one, each with the secret that signs what is sent to it. A changed file is picked up within a second."`
+	WebhooksAllow []netip.Prefix `name:"webhooks-allow" placeholder:"NETWORK" group:"webhooks" help:"Networks that are not public, such as 10.0.0.0/8, to which webhooks may be sent nevertheless. Default: none, or this machine with --dev."`
 
 	LogLevel  slog.Level `default:"info" group:"logs" help:"Minimum level that is logged: debug, info, warn or error."`
 	LogFormat string     `placeholder:"FORMAT" group:"logs" help:"json or text. Default: text on a terminal, json elsewhere."`

@@ -256,7 +256,7 @@ func TestConfig_devListensOnLoopbackOnly(t *testing.T) {
 			t.Errorf("--listen %s with allowed hosts: %v, %v", tt.listen, got, err)
 		}
 	}
-	if _, err := configOf(t, []string{"--dev-allow-hosts=sluice"}); err == nil || !strings.Contains(err.Error(), "--dev-allow-hosts: it goes with --dev: ") {
+	if _, err := configOf(t, []string{"--dev-allow-hosts=sluice"}); err == nil || !strings.Contains(err.Error(), "--dev-allow-hosts: it requires --dev: ") {
 		t.Errorf("without --dev: %v", err)
 	}
 }

@@ -35,7 +35,7 @@ import (
 type serveCmd struct {
 	Config `embed:""`
 
-	Check bool `setting:"-" group:"start" help:"Check the configuration and the files that it names, print what is wrong, and end."`
+	Check bool `setting:"-" group:"start" help:"Check the configuration and the files that it names, print what is wrong, and exit."`
 }
 
 // Help implements [kong.HelpProvider].
@@ -48,9 +48,9 @@ Examples:
     sluice serve --config sluice.yaml --log-level debug
     SLUICE_API_KEYS_FILE=/run/secrets/api_keys sluice --signing-keys keys.json
 
-SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end all streams in order and then the server. A second SIGTERM or SIGINT ends it at once. Log lines that nobody reads are dropped and counted; they delay nothing.
+SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) drain the server: it ends all streams and exits. At a second SIGTERM or SIGINT it exits at once. Log lines that nobody reads are dropped and counted; they delay nothing.
 
---check ends with status 0 if the configuration is good, and starts nothing.
+--check exits with status 0 if the configuration is valid, and starts nothing.
 
 The exit status is 0 after a drain, 1 if something failed while running, and 2 if the configuration is wrong; all faults are listed.`
 }
@@ -89,7 +89,7 @@ func (c *serveCmd) report(std *streams) error {
 	for _, warning := range c.Warnings {
 		fmt.Fprintln(std.err, "warning:", warning)
 	}
-	_, err := fmt.Fprintln(std.out, "the configuration is good")
+	_, err := fmt.Fprintln(std.out, "the configuration is valid")
 	return err
 }
 

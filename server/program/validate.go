@@ -103,7 +103,7 @@ func (v *validator) listen() {
 // devHosts checks the names, and writes them as requests are compared with them.
 func (v *validator) devHosts() {
 	if len(v.DevHosts) > 0 && !v.Dev {
-		v.fault("dev-allow-hosts", "", "it goes with --dev: other servers answer whatever host is asked for")
+		v.fault("dev-allow-hosts", "", "it requires --dev: other servers answer requests for any host")
 	}
 	for i, host := range v.DevHosts {
 		if u, err := url.Parse("//" + host); err != nil || host == "" || u.Host != host || u.Hostname() != host {
@@ -223,7 +223,7 @@ func (v *validator) namedKeys() {
 func (v *validator) webhooks() {
 	if v.Webhooks == "" {
 		if len(v.WebhooksAllow) > 0 {
-			v.fault("webhooks-allow", "", "it goes with webhooks, which is not set")
+			v.fault("webhooks-allow", "", "it requires webhooks, which is not set")
 		}
 		return
 	}

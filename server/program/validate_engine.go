@@ -65,7 +65,7 @@ func (v *validator) notChosen() {
 		if v.known[flag].secret {
 			text = ""
 		}
-		v.fault(flag.Name, text, "it goes with "+flag.Tag.Get("engine")+", which is not set")
+		v.fault(flag.Name, text, "it requires "+flag.Tag.Get("engine")+", which is not set")
 	}
 }
 
