@@ -270,12 +270,12 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range g.limits.Stats() {
 		labelled = []string{"limit"}
 		limit := l.Kind.String()
-		emit(gauge, "sluice_rate_limit_callers", "Callers that a limit of rate remembers.", float64(l.Callers), limit)
-		emit(counter, "sluice_rate_limit_forgotten_total", "Callers that a limit of rate forgot too early, because there were too many.", float64(l.Forgotten), limit)
+		emit(gauge, "sluice_rate_limit_callers", "Callers that a rate limit remembers.", float64(l.Callers), limit)
+		emit(counter, "sluice_rate_limit_forgotten_total", "Callers that a rate limit forgot too early, because there were too many.", float64(l.Forgotten), limit)
 		labelled = []string{"limit", "unit"}
 		for unit := range l.Delayed {
 			name := ratelimit.Unit(unit).String()
-			emit(counter, "sluice_rate_delayed_total", "Times that a limit of rate slowed down a streamed body.", float64(l.Delayed[unit]), limit, name)
+			emit(counter, "sluice_rate_delayed_total", "Times that a rate limit slowed down a streamed body.", float64(l.Delayed[unit]), limit, name)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const readersARound = 500
 // are in memory, and to such that have to be read from the disk first.
 func resumes(ctx context.Context, o Options) (_ Table, err error) {
 	t := Table{
-		Title: "Coming back by id",
+		Title: "Resuming by id",
 		Note: "The time from `Subscribe` with the id of the first message until the stream has handed out the other 255. " +
 			"Readers come one after the other. Warm: the channel has another reader. Cold: nothing of the channel is in " +
 			"memory.",

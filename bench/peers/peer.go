@@ -64,7 +64,7 @@ const (
 	Resume = "resume"
 	// Access is a check of who publishes and who reads what.
 	Access = "access control"
-	// SlowReaders is that a reader which takes nothing neither holds up others nor costs
+	// SlowReaders is that a reader that takes nothing neither holds up others nor costs
 	// memory without a limit.
 	SlowReaders = "slow readers"
 	// Limits is a limit on the memory of messages that are kept.

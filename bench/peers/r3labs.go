@@ -21,7 +21,7 @@ func r3labs() Peer {
 		Name:   "r3labs",
 		Shared: true,
 		Lacks:  []string{Resume, Access, SlowReaders},
-		Note:   "A slow reader holds up its channel. What it keeps for readers that come back has no limit and is not what they missed, so it is off.",
+		Note:   "A slow reader holds up its channel. What it keeps for readers that reconnect has no limit and is not what they missed, so it is off.",
 		Version: func(Options) string {
 			return "r3labs/sse " + module("github.com/r3labs/sse/v2") + ", " + runtime.Version()
 		},

@@ -104,7 +104,7 @@ func secureScenarios() []Scenario {
 		{
 			Name: "G" + OverTLS, Title: "5,000 readers come back at once, over TLS 1.3", Against: append(secure, "nethttp-replay-tls"),
 			Metrics: []string{CPUToCatchUp, CaughtUp, Resumed, ClientBusy},
-			What:    "The same as G, over TLS 1.3 and HTTP/1.1. Each reader resumes its TLS session. The client makes one handshake after the other, so the time until all have caught up is that of the client more than of the server. `sluice` is without TLS.",
+			What:    "The same as G, over TLS 1.3 and HTTP/1.1. Each reader resumes its TLS session. The client makes one handshake at a time, so the time until all have caught up depends more on the client than on the server. `sluice` is without TLS.",
 		},
 	}
 }
@@ -141,7 +141,7 @@ func textScenarios() []Scenario {
 		{
 			Name: "T2", Title: "5,000 readers come in the middle of a text",
 			Metrics: []string{WholeAfter, CPUToCatchUp, PeakRSS, RSSBefore, ClientBusy},
-			What:    "One text has 1,000 tokens of 8 bytes. When it has 500, all readers come, with `replay=all`. The text goes on meanwhile, by 1,000 tokens a second. The figure is the time from the first connect until every reader has the whole text.",
+			What:    "One text has 1,000 tokens of 8 bytes. When it has 500, all readers come, with `replay=all`. Meanwhile the text grows by 1,000 tokens a second. The figure is the time from the first connect until every reader has the whole text.",
 		},
 		{
 			Name: "U", Title: "What it costs to keep texts",
@@ -156,7 +156,7 @@ func presenceScenarios() []Scenario {
 	return []Scenario{{
 		Name: "P", Title: "10,000 readers of a channel with presence",
 		Metrics: []string{CPUToJoin, BytesPerStream, AnonPerStream, WirePerStream, RSSBefore, RSS, ClientBusy},
-		What:    "10,000 streams of one channel open one after the other, each with a token and a subject of its own, and rest. `nobody follows`: presence is not tracked. `one follows`: one more stream asks for `$presence` before the others come. `all follow`: each stream asks for the messages and for `$presence`. The figure is the processor time that the server takes from the first connect until three seconds after the last. Most of it is the checking of tokens, which is the same in all cases. Wire bytes are all that the readers' sockets give. Memory is taken as in D, and includes what the server keeps of the tokens. Only Sluice is measured.",
+		What:    "10,000 streams of one channel open one after the other, each with a token and a subject of its own, and stay idle. `nobody follows`: presence is not tracked. `one follows`: one more stream asks for `$presence` before the others come. `all follow`: each stream asks for the messages and for `$presence`. The figure is the processor time that the server takes from the first connect until three seconds after the last. Most of it is the checking of tokens, which is the same in all cases. Wire bytes are all that the readers' sockets give. Memory is taken as in D, and includes what the server keeps of the tokens. Only Sluice is measured.",
 	}}
 }
 

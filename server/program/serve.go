@@ -289,7 +289,7 @@ func newBroker(cfg *Config, on *engines, catalog *schemas.Catalog, log *slog.Log
 	return b, readers, nil
 }
 
-// publishLimits returns the limits of rate, nil if there are none.
+// publishLimits returns the rate limits, nil if there are none.
 func publishLimits(cfg *Config) *ratelimit.Limits {
 	return ratelimit.New(ratelimit.Options{
 		Key:     ratelimit.Rate{Messages: int64(cfg.MaxPublishesPerKey), Bytes: int64(cfg.MaxPublishBytesPerKey)},

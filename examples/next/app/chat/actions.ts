@@ -26,7 +26,7 @@ export async function ask(chatId: string, message: UIMessage) {
       onFinish: ({ messages }) => save(chatId, messages),
     });
   });
-  after(done); // the answer goes on after this action
+  after(done); // the answer continues after this action
   return { id };
 }
 
