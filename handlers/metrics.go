@@ -254,9 +254,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		emit(counter, "sluice_gaps_total", "Gaps reported to streams.", float64(n), reason)
 	}
 	p := g.presence.Stats()
-	emit(gauge, "sluice_presence_members", "Subjects in channels whose readers are tracked, on all nodes. 0 while nobody wants to know.", float64(p.Members))
-	emit(gauge, "sluice_presence_followers", "Channels that open streams of this node follow the presence of.", float64(p.Followers))
-	emit(gauge, "sluice_presence_nodes", "Other nodes that have told of their readers lately.", float64(p.Nodes))
+	emit(gauge, "sluice_presence_members", "Subjects in channels whose readers are tracked, on all nodes. 0 while nobody asks for presence.", float64(p.Members))
+	emit(gauge, "sluice_presence_followers", "Channels whose presence open streams of this node follow.", float64(p.Followers))
+	emit(gauge, "sluice_presence_nodes", "Other nodes that have reported their readers recently.", float64(p.Nodes))
 	emit(counter, "sluice_accept_failures_total", "Times that a connection could not be accepted because descriptors had run out.", float64(c.AcceptFailures))
 	emit(counter, "sluice_shed_connections_total", "Idle connections closed because descriptors were running out.", float64(c.Shed))
 	emit(counter, "sluice_token_cache_hits_total", "Tokens found in the cache of verified tokens.", float64(a.CacheHits))

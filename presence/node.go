@@ -101,7 +101,7 @@ func (r *Registry) scheduleCheck(n *node, due time.Time) {
 			r.scheduleCheck(n, next)
 			return
 		}
-		r.log.Info("node not heard any more", slog.String("node", n.id))
+		r.log.Info("node no longer heard from", slog.String("node", n.id))
 		r.withdraw(n, now, 0)
 		delete(r.nodes, n.id)
 		r.signal()

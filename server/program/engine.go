@@ -104,7 +104,7 @@ func openNATS(ctx context.Context, opts nats.Options, shards int) (*engines, err
 func (e *engines) close(log *slog.Logger) {
 	for _, messages := range e.messages {
 		if err := messages.Close(); err != nil {
-			log.Error("engine not closed in order", slog.Any("error", err))
+			log.Error("engine not closed cleanly", slog.Any("error", err))
 		}
 	}
 }

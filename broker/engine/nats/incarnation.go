@@ -83,7 +83,7 @@ func (r *reconciler) suspect(format string, args ...any) error {
 // come, so they are sent to another node.
 func (r *reconciler) giveUp(why error) {
 	r.health.giveUp(why)
-	r.log.Error("the stream must not be used any more", slog.Any("error", why))
+	r.log.Error("the stream must no longer be used", slog.Any("error", why))
 	r.sink.Sever()
 }
 

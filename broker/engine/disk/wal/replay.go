@@ -137,7 +137,7 @@ func (r *replay) records(data []byte, next uint64, f framing) error {
 // skip logs a damaged record that the database has.
 func (r *replay) skip(record uint64, at int) {
 	r.tail.fault = nil
-	r.Log.Warn("disk engine: a damaged record of the journal is passed over: it is in the tables",
+	r.Log.Warn("disk engine: a damaged record of the journal is skipped: the tables have it",
 		slog.String("file", r.tail.name), slog.Uint64("record", record), slog.Int("offset", at))
 }
 
@@ -161,7 +161,7 @@ func (r *replay) finish() error {
 	switch {
 	case known && end.record <= r.Last:
 		if r.tail.fault != nil && !r.tail.short {
-			r.Log.Warn("disk engine: bytes at the end of the journal are passed over: no record is missing",
+			r.Log.Warn("disk engine: bytes at the end of the journal are skipped: no record is missing",
 				slog.String("file", r.tail.name), slog.Any("error", r.tail.fault))
 		}
 		return nil
@@ -180,7 +180,7 @@ func (r *replay) finish() error {
 		return nil // of an older version: nothing says that a record is missing
 	}
 	r.Cut = true
-	r.Log.Error("disk engine: the end of the journal is missing: ids and readers go on as after a loss of power",
+	r.Log.Error("disk engine: the end of the journal is missing: ids and readers continue as after a power failure",
 		slog.String("file", r.tail.name), slog.Uint64("last_record", r.Last), slog.Uint64("written", end.record))
 	return nil
 }
