@@ -15,7 +15,7 @@ import (
 	"github.com/sluicehq/sluice/schemas"
 )
 
-// rates returns limits of rate whose clock stands still.
+// rates returns rate limits whose clock stands still.
 func rates(o ratelimit.Options) func(*setup) {
 	return func(s *setup) {
 		at := time.Now()
