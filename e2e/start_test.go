@@ -16,7 +16,7 @@ func TestStart_refused(t *testing.T) {
 	}{
 		{"dev for everyone", []string{"--dev", "--listen=0.0.0.0:0"}, []string{`listen`, `"0.0.0.0:0"`, "--dev listens on this machine only"}},
 		{"dev on every address", []string{"--dev", "--listen=:0"}, []string{`":0"`, "this machine only", "--dev-allow-hosts"}},
-		{"others without dev", []string{"--dev-allow-hosts=sluice"}, []string{"dev-allow-hosts", "goes with --dev"}},
+		{"others without dev", []string{"--dev-allow-hosts=sluice"}, []string{"dev-allow-hosts", "requires --dev"}},
 		{"no keys", []string{"--listen=127.0.0.1:0"}, []string{"api-keys", "openssl rand", "signing-keys", "sluice keys generate"}},
 		{
 			"all faults at once",
