@@ -116,7 +116,7 @@ func (l *live) run() {
 	for {
 		select {
 		case m := <-l.arrivals:
-			if len(l.arrivals) >= cap(l.arrivals)-1 { // it was full: what came then was dropped
+			if len(l.arrivals) >= cap(l.arrivals)-1 { // it was full: what came then may have been dropped
 				l.health.lossPossible()
 			}
 			l.receive(m)
